@@ -1,0 +1,46 @@
+"""Joint singing-voice separation and pitch estimation for Asteroid.
+
+Importing this package makes Asteroid know the models below: ``asteroid.models.get("DJCM")``,
+``BaseModel.from_pretrained(path)`` and ``asteroid-infer``'s code find them from then on.
+
+Axis letters, used in every shape comment of this package:
+
+======  ==========================================================================
+``B``   batch
+``S``   source (stem), in the fixed order of ``model.sources``
+``C``   audio channel
+``T``   audio sample
+``F``   frequency bin of a spectrogram
+``N``   time frame; frame ``n`` is centred at sample ``n * hop_length``
+``P``   pitch bin of a :class:`~asteroid_joint.pitch.PitchGrid`
+``D``   feature (channel of a hidden layer)
+``K``   class, expert or other small enumeration; the text says which
+======  ==========================================================================
+"""
+
+from .compat import register_once
+from .models import DJCM, JointModel, JointOutput, MMoE, SharedBottom
+from .models.store import available_weights, load_model
+from .pitch import PitchGrid
+from .registry import DATASETS, DECODERS, LOSSES, MODELS
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DATASETS",
+    "DECODERS",
+    "DJCM",
+    "LOSSES",
+    "MODELS",
+    "JointModel",
+    "JointOutput",
+    "MMoE",
+    "PitchGrid",
+    "SharedBottom",
+    "available_weights",
+    "load_model",
+]
+
+for _model in MODELS.values():  # again, for a process that cleared Asteroid.s table
+    register_once(_model)
+del _model

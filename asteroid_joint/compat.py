@@ -1,0 +1,126 @@
+"""Every way round a defect of asteroid 0.7.0: one function, one reason.
+
+``tests/test_compat.py`` holds one probe per function that fails on the day upstream mends it, so
+that the function can go.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def register_once(model_class: type) -> type:
+    """Register a model with Asteroid; doing it again is harmless.
+
+    Reason: ``asteroid.models.register_model`` raises ``ValueError`` when the same class comes
+    twice, as it does after a reload or a second ``torch.hub.load``.
+
+    Raises:
+        ValueError: If the name belongs to something of Asteroid's own.
+    """
+    import asteroid.models as zoo
+
+    known = vars(zoo).get(model_class.__name__)
+    if known is None:
+        zoo.register_model(model_class)
+    elif getattr(known, "__module__", None) == model_class.__module__:
+        setattr(zoo, model_class.__name__, model_class)
+    elif known is not model_class:
+        raise ValueError(f"Asteroid has another model called {model_class.__name__}: rename yours.")
+    return model_class
+
+
+def plain_types(value: Any) -> Any:
+    """Turn what a model file holds into types that ``torch.load(weights_only=True)`` reads.
+
+    Reason: ``BaseModel.serialize`` stores ``torch.__version__``, a ``TorchVersion`` object, and
+    recipes store numpy scalars; Asteroid's own loader refuses such files on torch >= 2.6.
+    """
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, Mapping):
+        return type(value)((plain_types(k), plain_types(v)) for k, v in value.items())
+    if isinstance(value, tuple | list):
+        return type(value)(plain_types(v) for v in value) if type(value) in (tuple, list) else [
+            plain_types(v) for v in value
+        ]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, pathlib.Path):
+        return str(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    for plain in (str, int, float):
+        if isinstance(value, plain):
+            return plain(value)
+    raise TypeError(f"A model file holds plain values only, received {type(value).__name__}.")
+
+
+def separate_in_eval_mode(model: torch.nn.Module, wav: torch.Tensor) -> torch.Tensor:
+    """Call ``model`` in evaluation mode and give back its previous mode.
+
+    Reason: neither ``separate``, the command line nor ``torch.hub`` ever calls ``.eval()``, so
+    BatchNorm statistics would move and dropout be active during inference.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        return model(wav)
+    finally:
+        model.train(was_training)
+
+
+def flat_hparams(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten a configuration for Lightning's ``save_hyperparameters``.
+
+    Reason: ``System.config_to_hparams`` turns lists into tensors and dies on a list of strings.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}_{k}": v for k, v in flat_hparams(value).items()})
+        elif isinstance(value, str | int | float | bool):
+            flat[key] = value
+        else:
+            flat[key] = str(value)
+    return flat
+
+
+def log_hp_metric(system: Any) -> None:
+    """Write ``hp_metric`` where there is a logger.
+
+    Reason: ``System.on_validation_epoch_end`` uses ``trainer.logger`` unconditionally and dies
+    with ``Trainer(logger=False)``.
+    """
+    value = system.trainer.callback_metrics.get(system.default_monitor)
+    if value is not None and system.trainer.logger is not None:
+        system.trainer.logger.log_metrics({"hp_metric": value}, step=system.trainer.global_step)
+
+
+def loader_or_empty(loader: Any) -> Any:
+    """The loader, or an empty list.
+
+    Reason: ``System.val_dataloader`` returns ``None`` where there is no validation set, which
+    Lightning 2.x rejects.
+    """
+    return [] if loader is None else loader
+
+
+def infer(argv: list[str]) -> None:
+    """Asteroid's own ``asteroid-infer``, made to know this package's models.
+
+    Reason: ``asteroid-infer`` has no plugin discovery; its overlap-add asks scipy for a window
+    called "hanning", which scipy removed, and re-orders stems whose order is fixed.
+    """
+    from asteroid.scripts import asteroid_cli
+
+    arguments = list(argv)
+    if any(a in ("-w", "--ola-window") for a in arguments):
+        if "--ola-window-type" not in arguments:
+            arguments += ["--ola-window-type", "hann"]
+        if "--ola-no-reorder" not in arguments:
+            arguments += ["--ola-no-reorder"]
+    asteroid_cli.infer(arguments)

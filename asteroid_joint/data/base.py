@@ -1,0 +1,76 @@
+"""What a dataset offers: clips with audio and, where there are any, labels at any time."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..pitch import PitchGrid
+from .batch import JointExample
+
+
+class Clip(NamedTuple):
+    """Facts of one clip."""
+
+    name: str
+    song: str
+    singer: str
+    n_samples: int
+
+
+class JointDataset(ABC):
+    """Clips on disk. A new dataset implements ``read`` and the labels it has.
+
+    Class attributes:
+        sample_rate: Hz.
+        n_channels: Audio channels.
+        mixture_gain: Mixture over the sum of the sources: 1 where they add up.
+        infos: Dataset name, task and licences, stored with trained weights.
+
+    Instance attributes:
+        clips: Facts per clip.
+        sources: Names of the stems ``read`` returns, in order.
+    """
+
+    sample_rate: int = 16000
+    n_channels: int = 1
+    mixture_gain: float = 1.0
+    infos: ClassVar[dict[str, Any]] = {}
+    sources: tuple[str, ...] = ("vocals", "accompaniment")
+    clips: list[Clip]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @abstractmethod
+    def read(
+        self, index: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Audio of a clip from sample ``start`` on.
+
+        Returns:
+            mixture ``(C, T)`` and sources ``(S, C, T)`` or ``None``, float32; shorter than
+            ``n_samples`` where the clip ends.
+        """
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """F0 at ``times`` (seconds) in Hz: 0 = unvoiced, NaN = unknown; ``None`` = no labels."""
+        return None
+
+    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """Vocal activity at ``times``: 0, 1 or NaN = unknown; ``None`` = no labels."""
+        return None
+
+    def example(self, index: int, grid: PitchGrid) -> JointExample:
+        """A whole clip with the labels it has, for validation and evaluation."""
+        mixture, sources = self.read(index)
+        times = grid.times(grid.n_frames(mixture.shape[-1]))
+        clip = self.clips[index]
+        return JointExample(
+            mixture,
+            sources,
+            self.f0_at(index, times),
+            self.activity_at(index, times),
+            clip.name,
+            clip.song,
+        )

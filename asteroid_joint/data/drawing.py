@@ -1,0 +1,192 @@
+"""Training examples are drawn, not fixed: random crop, remix, relative gain, speed.
+
+Draw number ``i`` is a function of ``(seed, i)`` alone. Hence any number of workers, any number of
+processes and a resumed run see the same examples in the same order.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from ..pitch import PitchGrid
+from .base import JointDataset
+from .batch import JointExample
+
+
+class DrawnExamples(Dataset[JointExample]):
+    """Endless random examples from a :class:`JointDataset`.
+
+    Args:
+        dataset: Where clips come from; each is drawn in proportion to its length.
+        grid: Frames the labels are read at.
+        n_samples: Length of an example.
+        seed: Of all draws.
+        remix: Probability that accompaniment comes from another clip.
+        gain_db: The voice is changed by up to this many dB, either way, against the rest.
+        level_db: The mixture is attenuated by up to this many dB.
+        speed_semitones: With probability one half the voice is played faster or slower by up to
+            this; pitch labels follow exactly.
+        silence: Probability that the voice is left out.
+
+    Clips without sources are cropped only: nothing in them can be moved.
+    """
+
+    def __init__(
+        self,
+        dataset: JointDataset,
+        grid: PitchGrid,
+        n_samples: int,
+        seed: int = 0,
+        remix: float = 0.7,
+        gain_db: float = 6.0,
+        level_db: float = 0.0,
+        speed_semitones: float = 3.0,
+        silence: float = 0.0,
+    ) -> None:
+        self.dataset = dataset
+        self.grid = grid
+        self.n_samples = n_samples
+        self.seed = seed
+        self.remix = remix
+        self.gain_db = gain_db
+        self.level_db = level_db
+        self.speed_semitones = speed_semitones
+        self.silence = silence
+        lengths = np.array([clip.n_samples for clip in dataset.clips], float)
+        self._cumulative = np.cumsum(lengths / lengths.sum())
+
+    def __getitem__(self, draw: int) -> JointExample:
+        """Draw number ``draw``."""
+        rng = np.random.default_rng((self.seed, draw))
+        index = self._clip(rng)
+        speed = 1.0
+        if self.speed_semitones and rng.random() < 0.5:
+            speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones) / 12)
+        n_read = int(np.ceil(self.n_samples * speed)) + 8
+        start = self._start(rng, index, n_read)
+        mixture, sources = self.dataset.read(index, start, n_read)
+        if sources is None:
+            speed, mixture = 1.0, _fit(mixture, self.n_samples)
+        else:
+            rest_of = self._clip(rng) if rng.random() < self.remix else index
+            sources = self._sources(rng, sources, start, index, rest_of, speed)
+            mixture = sources.sum(0) * self.dataset.mixture_gain  # (C, T)
+        level = 10 ** (-rng.uniform(0, self.level_db) / 20)
+        mixture = (mixture * level).astype(np.float32)
+        hop = self.grid.times(self.grid.n_frames(self.n_samples))
+        times = start / self.dataset.sample_rate + hop * speed
+        f0_hz = self.dataset.f0_at(index, times)
+        activity = self.dataset.activity_at(index, times)
+        if sources is not None:
+            sources = (sources * level).astype(np.float32)
+            if rng.random() < self.silence:
+                mixture = mixture - sources[0] * self.dataset.mixture_gain
+                sources[0] = 0.0
+                f0_hz = None if f0_hz is None else np.zeros_like(f0_hz)
+                activity = None if activity is None else np.zeros_like(activity)
+        clip = self.dataset.clips[index]
+        return JointExample(
+            mixture,
+            sources,
+            None if f0_hz is None else f0_hz * np.float32(speed),
+            activity,
+            clip.name,
+            clip.song,
+        )
+
+    def _clip(self, rng: np.random.Generator) -> int:
+        return min(int(np.searchsorted(self._cumulative, rng.random())), len(self.dataset) - 1)
+
+    def _start(self, rng: np.random.Generator, index: int, n_read: int) -> int:
+        """Random start on a multiple of the hop, so that labels fall on frames."""
+        room = max(self.dataset.clips[index].n_samples - n_read, 0) // self.grid.hop_length
+        return int(rng.integers(0, room + 1)) * self.grid.hop_length
+
+    def _sources(
+        self,
+        rng: np.random.Generator,
+        sources: np.ndarray,
+        start: int,
+        index: int,
+        rest_of: int,
+        speed: float,
+    ) -> np.ndarray:
+        """Voice at another speed and gain over the rest of this or another clip, ``(S, C, T)``."""
+        voice, rest = sources[:1], sources[1:]
+        if speed != 1.0:
+            voice = change_speed(voice, speed, self.dataset.sample_rate)
+        if rest_of != index:
+            other = self.dataset.read(rest_of, self._start(rng, rest_of, self.n_samples),
+                                      self.n_samples)[1]
+            rest = rest if other is None else other[1:]
+        voice, rest = _fit(voice, self.n_samples), _fit(rest, self.n_samples)
+        gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
+        return np.concatenate([voice * np.float32(gain), rest])
+
+
+class DrawSampler(Sampler[int]):
+    """Draw numbers of one epoch, interleaved over processes.
+
+    Args:
+        draws_per_epoch: Draws of all processes together.
+        rank: Number of this process.
+        world_size: Number of processes.
+    """
+
+    def __init__(self, draws_per_epoch: int, rank: int = 0, world_size: int = 1) -> None:
+        self.draws_per_epoch = draws_per_epoch
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of every epoch, after a resume too."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.draws_per_epoch
+        yield from range(first + self.rank, first + len(self) * self.world_size, self.world_size)
+
+    def __len__(self) -> int:
+        return self.draws_per_epoch // self.world_size
+
+
+class WholeClips(Dataset[JointExample]):
+    """The clips of a dataset, uncut, for validation and evaluation."""
+
+    def __init__(self, dataset: JointDataset, grid: PitchGrid, n_clips: int | None = None) -> None:
+        self.dataset = dataset
+        self.grid = grid
+        n_all = len(dataset)
+        keep = n_all if n_clips is None else min(n_clips, n_all)
+        self._indices = np.linspace(0, n_all - 1, keep).round().astype(int)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> JointExample:
+        return self.dataset.example(int(self._indices[index]), self.grid)
+
+
+def change_speed(wav: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:
+    """Play ``(..., T)`` ``speed`` times as fast: pitch, formants and tempo change together."""
+    import soxr
+
+    flat = wav.reshape(-1, wav.shape[-1]).T  # (T, S C)
+    out = soxr.resample(flat, sample_rate * speed, sample_rate, quality="MQ")
+    return out.T.reshape(*wav.shape[:-1], -1)
+
+
+def _fit(wav: np.ndarray, n_samples: int) -> np.ndarray:
+    """Cut or zero-pad the last axis to ``n_samples``."""
+    missing = n_samples - wav.shape[-1]
+    if missing <= 0:
+        return wav[..., :n_samples]
+    return np.pad(wav, [(0, 0)] * (wav.ndim - 1) + [(0, missing)])
+
+
+def seed_workers(worker_id: int) -> None:
+    """One thread per worker: draws are small."""
+    torch.set_num_threads(1)

@@ -1,0 +1,149 @@
+"""MIR-1K: 1000 clips of Chinese karaoke pop by 19 amateur singers, with pitch labels.
+
+Expected layout (as distributed): ``Wavfile/*.wav`` (16 kHz, left accompaniment, right voice),
+``PitchLabel/*.pv`` and ``vocal-nonvocalLabel/*.vocal``. Row ``i`` (from 0) of a label file is the
+frame centred at ``0.02 (i + 1)`` s; a pitch is a MIDI semitone number, 0 where unvoiced.
+
+References:
+    C.-L. Hsu, J.-S. R. Jang, "On the Improvement of Singing Voice Separation for Monaural
+    Recordings Using the MIR-1K Dataset", IEEE TASLP 18(2), 2010.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from ..errors import DataError
+from ..pitch import midi_to_hz, resample_f0
+from ..registry import DATASETS
+from .base import Clip, JointDataset
+
+LABEL_HOP = 0.02  # seconds; row i is centred at (i + 1) * LABEL_HOP
+VALID_SINGERS = frozenset({"bug", "jmzen"})
+TEST_SINGERS = frozenset({"abjones", "ariel", "stool"})
+SIDES = ("train", "valid", "test")
+SPLITS = ("disjoint", "djcm_official")
+MIXINGS = {"sum": (0.5, 1.0), "djcm_official": (1.0, 0.5)}  # gain of (sources, mixture / sum)
+
+
+@DATASETS.register("mir1k")
+class MIR1K(JointDataset):
+    """One side of a split of MIR-1K.
+
+    Args:
+        data_dir: Folder that holds ``Wavfile`` and ``PitchLabel``.
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        split: ``"disjoint"``: no singer and no song on two sides (14 / 2 / 3 singers, 782 / 90 /
+            128 clips). ``"djcm_official"``: the 800 / 200 clips of the DJCM authors, in which most
+            songs are on both sides; its ``"valid"`` is a tenth of the training songs.
+        mixing: ``"sum"``: halved channels that add up to the mixture (0 dB on average).
+            ``"djcm_official"``: mixture = mean of the channels, target = the voice at full scale,
+            hence a mixture SDR of about 3 dB.
+
+    Raises:
+        DataError: If files are missing, of another rate or not stereo.
+    """
+
+    infos = {
+        "dataset": "MIR-1K",
+        "task": "singing voice separation and pitch estimation",
+        "licenses": [
+            {
+                "title": "MIR-1K",
+                "title_link": "https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
+                "author": "Chao-Ling Hsu and Jyh-Shing Roger Jang",
+                "author_link": "https://sites.google.com/site/unvoicedsoundseparation",
+                "license": "research use, no redistribution of the audio",
+                "license_link": "https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
+                "non_commercial": True,
+            }
+        ],
+    }
+
+    def __init__(
+        self, data_dir: str, side: str, split: str = "disjoint", mixing: str = "sum"
+    ) -> None:
+        if side not in SIDES or split not in SPLITS or mixing not in MIXINGS:
+            raise ValueError(
+                f"Expected side in {SIDES}, split in {SPLITS}, mixing in {tuple(MIXINGS)}, "
+                f"received {side!r}, {split!r}, {mixing!r}."
+            )
+        self.root = Path(data_dir).expanduser()
+        self.source_gain, self.mixture_gain = MIXINGS[mixing]
+        paths = sorted((self.root / "Wavfile").glob("*.wav"))
+        if not paths:
+            raise DataError(
+                f"No clips in {self.root / 'Wavfile'}: point --data_dir at the MIR-1K folder."
+            )
+        self.clips = [_clip(path) for path in paths if side_of(path.stem, split) == side]
+        if not self.clips:
+            raise DataError(f"{self.root} holds no clip of the {side} side of {split}.")
+
+    def read(
+        self, index: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :meth:`JointDataset.read`."""
+        path = self.root / "Wavfile" / f"{self.clips[index].name}.wav"
+        frames = -1 if n_samples is None else n_samples
+        wav, rate = sf.read(path, frames=frames, start=start, dtype="float32", always_2d=True)
+        if rate != self.sample_rate or wav.shape[1] != 2:
+            raise DataError(f"{path} is not a 16 kHz stereo file: unpack MIR-1K again.")
+        sources = wav.T[::-1, None] * np.float32(self.source_gain)  # (S, C, T): voice, rest
+        return sources.sum(0) * np.float32(self.mixture_gain), np.ascontiguousarray(sources)
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_at`."""
+        f0_hz = midi_to_hz(_rows(self.root / "PitchLabel" / f"{self.clips[index].name}.pv"))
+        return resample_f0(f0_hz, LABEL_HOP * np.arange(1, len(f0_hz) + 1), times)
+
+    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.activity_at`."""
+        path = self.root / "vocal-nonvocalLabel" / f"{self.clips[index].name}.vocal"
+        if not path.is_file():
+            return None
+        active = _rows(path)
+        row = np.rint(times / LABEL_HOP).astype(int) - 1
+        known = (row >= 0) & (row < len(active))
+        return np.where(known, active[row.clip(0, len(active) - 1)] > 0, np.nan).astype(np.float32)
+
+
+def side_of(clip: str, split: str = "disjoint") -> str:
+    """The side of ``split`` that a clip (by name, e.g. ``"abjones_1_01"``) is on."""
+    singer, song = clip.rsplit("_", 2)[0], clip.rsplit("_", 1)[0]
+    if split == "disjoint":
+        if singer in TEST_SINGERS:
+            return "test"
+        return "valid" if singer in VALID_SINGERS else "train"
+    if clip in _official_test_clips():
+        return "test"
+    return "valid" if song in _official_valid_songs() else "train"
+
+
+@lru_cache(maxsize=1)
+def _official_test_clips() -> frozenset[str]:
+    lines = (Path(__file__).parent / "mir1k_official_test.txt").read_text().splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    return frozenset(f"{song}_{number}" for song, *numbers in rows for number in numbers)
+
+
+@lru_cache(maxsize=1)
+def _official_valid_songs() -> frozenset[str]:
+    """Every tenth song: the authors select on test, we do not."""
+    songs = sorted({clip.rsplit("_", 1)[0] for clip in _official_test_clips()})
+    return frozenset(songs[::10])
+
+
+@lru_cache(maxsize=4096)
+def _rows(path: Path) -> np.ndarray:
+    try:
+        return np.loadtxt(path, dtype=np.float32, ndmin=1)
+    except (OSError, ValueError) as err:
+        raise DataError(f"Missing or unreadable label file {path}: unpack MIR-1K again.") from err
+
+
+def _clip(path: Path) -> Clip:
+    name = path.stem
+    singer, song = name.rsplit("_", 2)[0], name.rsplit("_", 1)[0]
+    return Clip(name, song, singer, sf.info(path).frames)

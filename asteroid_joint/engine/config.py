@@ -1,0 +1,85 @@
+"""Configuration of a recipe: one commented base file, small overlays, the command line.
+
+Two levels, as Asteroid's recipes: ``group: {key: value}``; every key becomes ``--key``.
+"""
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import DataError
+
+Config = dict[str, dict[str, Any]]
+
+
+def read_config(path: Path) -> Config:
+    """Read a two-level YAML file.
+
+    Raises:
+        DataError: If it is missing or of another shape.
+    """
+    try:
+        conf = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as err:
+        raise DataError(f"Cannot read the configuration {path}: {err}") from err
+    if not isinstance(conf, dict) or not all(isinstance(v, dict) for v in conf.values()):
+        raise DataError(f"{path} must hold groups of keys, two levels deep.")
+    return conf
+
+
+def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
+    """Replace values of ``base``; an unknown group or key is an error, not a new option.
+
+    The groups ``model_args`` (arguments of the model's constructor) and ``loss`` / ``loss_args``
+    (terms by name) may gain keys.
+
+    Raises:
+        DataError: If ``changes`` names what ``base`` does not have.
+    """
+    merged = {group: dict(values) for group, values in base.items()}
+    for group, values in changes.items():
+        if group not in merged:
+            raise DataError(f"{name}: there is no group {group!r} (known: {', '.join(merged)}).")
+        unknown = [k for k in values if k not in merged[group]]
+        if unknown and group not in ("model_args", "loss", "loss_args"):
+            raise DataError(f"{name}: group {group!r} has no key {', '.join(unknown)}.")
+        merged[group].update(values)
+    return merged
+
+
+def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config:
+    """``conf.yml``, overlays and the command line, the later over the earlier.
+
+    Args:
+        recipe_dir: Folder that holds ``local/conf.yml``.
+        argv: Arguments, those of the process by default. ``--overlay small,debug`` names files in
+            ``local/`` (or paths) to be laid over it; any key of the configuration is an option.
+
+    Returns:
+        The configuration, with ``main_args`` (``exp_dir``) as Asteroid's recipes have it.
+    """
+    from asteroid.utils import parse_args_as_dict, prepare_parser_from_dict
+
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--overlay", default="")
+    chosen, rest = first.parse_known_args(argv)
+    conf = read_config(recipe_dir / "local" / "conf.yml")
+    for name in filter(None, chosen.overlay.split(",")):
+        path = Path(name) if Path(name).suffix else recipe_dir / "local" / f"{name}.yml"
+        conf = overlay(conf, read_config(path), path.name)
+    scalar = {g: {k: v for k, v in vs.items() if not isinstance(v, dict | list)} for g, vs in
+              conf.items()}
+    parser = argparse.ArgumentParser(parents=[first])
+    parser.add_argument("--exp_dir", default="exp/tmp", help="where everything is written")
+    parser = prepare_parser_from_dict(scalar, parser=parser)
+    args = parse_args_as_dict(parser, args=rest)
+    main_args = {k: v for k, v in args.items() if not isinstance(v, dict)}
+    main_args.update(args.get("main_args", {}))
+    merged = {g: {**values, **args.get(g, {})} for g, values in conf.items()}
+    merged["main_args"] = {"exp_dir": main_args.get("exp_dir", "exp/tmp")}
+    for module in filter(None, str(merged.get("data", {}).get("plugins") or "").split(",")):
+        importlib.import_module(module)
+    return merged

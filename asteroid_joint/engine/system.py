@@ -1,0 +1,81 @@
+"""The one Lightning system: any joint model, any loss terms, any dataset."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from asteroid.engine import System
+
+from ..compat import flat_hparams, loader_or_empty, log_hp_metric
+from ..data.batch import Batch
+from ..metrics.melody import melody_metrics
+from ..metrics.separation import sdr
+
+
+class JointSystem(System):
+    """Asteroid's ``System`` for joint models.
+
+    ``loss_func`` is a :class:`~asteroid_joint.losses.JointLoss`: its terms are logged under their
+    names (``val_`` before them in validation). Validation also measures, per clip and with what
+    labels the clip has, ``val_nsdr``, ``val_rpa``, ``val_oa`` and ``val_score``, the sum of NSDR in
+    dB and RPA in percent, by which the authors of DJCM select.
+    """
+
+    def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> Any:
+        """Loss terms of a batch; the output too, for validation."""
+        output = self.model.forward_joint(batch["mixture"])
+        return self.loss_func(output, batch, self.model), output
+
+    def on_fit_start(self) -> None:
+        """Weights that came from a file are in evaluation mode: train them nevertheless."""
+        self.model.train()
+
+    def training_step(self, batch: Batch, batch_nb: int) -> torch.Tensor:
+        """One optimisation step."""
+        parts, _ = self.common_step(batch, batch_nb, train=True)
+        if not torch.isfinite(parts["loss"]):
+            raise RuntimeError(
+                f"The loss is {float(parts['loss'])} in step {self.global_step} "
+                f"({', '.join(batch['name'])}): lower the learning rate or check these clips."
+            )
+        self.log_dict(parts, batch_size=len(batch["name"]), prog_bar=True)
+        return parts["loss"]
+
+    def validation_step(self, batch: Batch, batch_nb: int) -> None:
+        """Loss terms and metrics of a batch of whole clips."""
+        parts, output = self.common_step(batch, batch_nb, train=False)
+        logs = {f"val_{name}": value for name, value in parts.items()}
+        logs.update({f"val_{k}": v for k, v in clip_metrics(self.model, output, batch).items()})
+        self.log_dict(logs, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Asteroid's ``hp_metric``, where there is a logger."""
+        log_hp_metric(self)
+
+    def val_dataloader(self) -> Any:
+        """Validation loader, or none."""
+        return loader_or_empty(self.val_loader)
+
+    @staticmethod
+    def config_to_hparams(dic: dict[str, Any]) -> dict[str, Any]:
+        """Flat, with plain values."""
+        return flat_hparams(dic)
+
+
+def clip_metrics(model: Any, output: Any, batch: Batch) -> dict[str, float]:
+    """NSDR of the first source, RPA, OA and their score for one clip, as far as it has labels."""
+    logs: dict[str, float] = {}
+    if bool(batch["has_sources"][0]):
+        mixture = batch["mixture"][0].float().cpu().numpy()  # (C, T)
+        voice = batch["sources"][0, 0].cpu().numpy()
+        if np.any(voice):
+            estimate = output.sources[0, 0].float().cpu().numpy().reshape(voice.shape)
+            logs["nsdr"] = sdr(voice, estimate) - sdr(voice, mixture)
+    if bool(batch["has_f0_hz"][0]) and output.pitch_logits is not None:
+        f0_hz, _, voiced = model.decode_pitch(output.pitch_logits[0])
+        scores = melody_metrics(
+            batch["f0_hz"][0].cpu().numpy(), f0_hz.cpu().numpy(), voiced.cpu().numpy()
+        )
+        logs.update(rpa=scores["rpa"], oa=scores["oa"])
+    logs["score"] = logs.get("nsdr", 0.0) + 100 * logs.get("rpa", 0.0)
+    return logs

@@ -1,0 +1,17 @@
+"""Errors whose message is one sentence for the user; the command line prints it and no traceback."""
+
+
+class UserError(Exception):
+    """Something a user can mend: the message says what to do."""
+
+
+class AudioError(UserError):
+    """An input that cannot be separated."""
+
+
+class CheckpointError(UserError, ValueError):
+    """A model file that cannot be used."""
+
+
+class DataError(UserError, ValueError):
+    """A dataset folder or label file that is not as documented."""

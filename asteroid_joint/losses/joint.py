@@ -1,0 +1,99 @@
+"""Named loss terms and their weighted sum.
+
+A term is a callable ``(output, batch, model) -> Term`` registered under the name that is also its
+key in ``conf.yml`` and in the logs. It returns *unreduced* values and a weight of the same shape;
+missing labels weigh 0, whatever stands in their place.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from ..data.batch import Batch
+from ..models.base import JointModel, JointOutput
+from ..registry import LOSSES
+from .weighting import WEIGHTINGS, Weighting
+
+
+class Term(NamedTuple):
+    """Unreduced loss: ``values`` and ``weights``, both ``(batch, ...)``."""
+
+    values: torch.Tensor
+    weights: torch.Tensor
+
+    def mean(self) -> torch.Tensor:
+        """Weighted mean; 0 (with a gradient of 0) where nothing has a label."""
+        values = torch.where(self.weights > 0, self.values, torch.zeros_like(self.values))
+        return (values * self.weights).sum() / self.weights.sum().clamp_min(1e-8)
+
+
+LossTerm = Callable[[JointOutput, Batch, JointModel], Term]
+
+
+class JointLoss(torch.nn.Module):
+    """Sum of named terms.
+
+    Args:
+        terms: Name to term.
+        weights: Name to weight; the same names.
+        weighting: Strategy that turns the unreduced terms into task weights.
+
+    Example:
+        >>> from asteroid_joint.losses import build_loss
+        >>> sorted(build_loss({"waveform": 1.0, "pitch": 1.0}).terms)
+        ['pitch', 'waveform']
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, LossTerm],
+        weights: Mapping[str, float],
+        weighting: Weighting | None = None,
+    ) -> None:
+        super().__init__()
+        if set(terms) != set(weights):
+            raise ValueError(f"Terms {sorted(terms)} and weights {sorted(weights)} differ.")
+        self.terms = dict(terms)
+        self.weights = {name: float(weight) for name, weight in weights.items()}
+        self.weighting = weighting or WEIGHTINGS["fixed"]()
+
+    def forward(
+        self, output: JointOutput, batch: Batch, model: JointModel
+    ) -> dict[str, torch.Tensor]:
+        """Scalar per term, plus their weighted sum under ``"loss"``."""
+        unreduced = {name: term(output, batch, model) for name, term in self.terms.items()}
+        scale = self.weighting(unreduced)
+        parts = {name: term.mean() for name, term in unreduced.items()}
+        total = sum(self.weights[name] * scale[name] * parts[name] for name in parts)
+        return {"loss": total, **parts}  # type: ignore[dict-item]
+
+
+def build_loss(
+    weights: Mapping[str, float],
+    options: Mapping[str, Any] | None = None,
+    weighting: str = "fixed",
+) -> JointLoss:
+    """Build a loss from the configuration.
+
+    Args:
+        weights: Term name to weight; terms of weight 0 are left out.
+        options: ``<term>_<argument>`` to value, e.g. ``{"pitch_alpha": 10}``.
+        weighting: Name in ``WEIGHTINGS``.
+
+    Raises:
+        ValueError: If a term, a weighting or an option is unknown.
+    """
+    used = {name: weight for name, weight in weights.items() if weight}
+    left = dict(options or {})
+    terms = {}
+    for name in used:
+        prefix = f"{name}_"
+        arguments = {k[len(prefix) :]: left.pop(k) for k in list(left) if k.startswith(prefix)}
+        terms[name] = LOSSES[name](**arguments)
+    unknown = [k for k in left if not any(k.startswith(f"{name}_") for name in weights)]
+    if unknown:
+        raise ValueError(f"Loss options {unknown} belong to none of the terms {sorted(weights)}.")
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"Unknown weighting {weighting!r}: choose one of {sorted(WEIGHTINGS)}.")
+    return JointLoss(terms, used, WEIGHTINGS[weighting]())

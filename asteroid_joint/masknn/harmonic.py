@@ -1,0 +1,100 @@
+"""From a linear frequency axis to pitch: logarithmic spectrum, harmonic stack, network, logits.
+
+On a logarithmic axis a change of pitch is a shift, so one set of convolution weights serves every
+pitch; stacking copies shifted by harmonic intervals puts all partials of a candidate under one
+position. That spares a network the work of learning it from (little) data.
+
+References:
+    R. M. Bittner et al., "Deep salience representations for F0 estimation in polyphonic music",
+    ISMIR 2017 (harmonic CQT).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ..pitch import PitchGrid
+from .residual_unet import Pool, ResidualUNet
+
+
+class HarmonicStack(nn.Module):
+    """Linear-frequency maps to ``n_harmonics`` maps over pitch bins.
+
+    Args:
+        n_fft: Of the spectrogram, samples.
+        n_freqs: Lowest bins of it that are given.
+        grid: Pitch grid of the output.
+        harmonics: Multiples of the candidate's frequency; fractions are sub-harmonics.
+
+    The log axis continues the grid on both sides; triangular filters are as wide as the coarser of
+    the two axes. Harmonic shifts are rounded to a bin (at most half of its width).
+    """
+
+    filters: torch.Tensor
+
+    def __init__(
+        self, n_fft: int, n_freqs: int, grid: PitchGrid, harmonics: Sequence[float]
+    ) -> None:
+        super().__init__()
+        shifts = [round(1200 * math.log2(h) / grid.cents_per_bin) for h in harmonics]
+        self.offsets = [shift - min(*shifts, 0) for shift in shifts]
+        self.n_bins = grid.n_bins
+        n_log = grid.n_bins + max(self.offsets)
+        bins = torch.arange(n_log, dtype=torch.float64) + min(*shifts, 0)
+        centre = grid.bin_to_hz(bins) * n_fft / grid.sample_rate  # in linear bins
+        spacing = centre * (2 ** (grid.cents_per_bin / 1200) - 1)
+        distance = (torch.arange(n_freqs)[:, None] - centre).abs() / spacing.clamp_min(1.0)
+        filters = (1 - distance).clamp_min(0.0)  # (F, log bins)
+        filters = filters / filters.sum(0).clamp_min(1e-6)
+        self.register_buffer("filters", filters.float(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, 1, N, F)`` to ``(B, K, N, P)``, one map per harmonic."""
+        log_spectrum = x[:, 0] @ self.filters  # (B, N, log bins)
+        return torch.stack([log_spectrum[..., o : o + self.n_bins] for o in self.offsets], 1)
+
+
+class HarmonicPitchHead(nn.Module):
+    """Harmonic stack, a small residual U-Net over (frame, pitch bin), a recurrent correction.
+
+    The U-Net's map is the logits already; the recurrent layer sees whole frames and adds what needs
+    context: octave decisions and voicing.
+
+    Args:
+        n_fft, n_freqs, grid, harmonics: See :class:`HarmonicStack`.
+        channels, pools, fold, hid_chan, act: See
+            :class:`~asteroid_joint.masknn.residual_unet.ResidualUNet`.
+        context_chan: Recurrent features per direction of the correction.
+    """
+
+    def __init__(
+        self,
+        n_fft: int,
+        n_freqs: int,
+        grid: PitchGrid,
+        harmonics: Sequence[float] = (0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10),
+        channels: Sequence[int] = (24, 32, 48),
+        pools: Sequence[Pool] = ((1, 2), (2, 2), (1, 3)),
+        fold: int = 2,
+        hid_chan: int = 128,
+        act: str = "relu",
+        context_chan: int = 128,
+    ) -> None:
+        super().__init__()
+        self.stack = HarmonicStack(n_fft, n_freqs, grid, harmonics)
+        self.norm = nn.BatchNorm2d(len(harmonics))
+        self.unet = ResidualUNet(
+            len(harmonics), 1, grid.n_bins, channels, pools, fold, hid_chan, act
+        )
+        self.project = nn.Linear(grid.n_bins, context_chan)
+        self.context = nn.LSTM(context_chan, context_chan, batch_first=True, bidirectional=True)
+        self.correct = nn.Linear(2 * context_chan, grid.n_bins)
+        nn.init.constant_(self.correct.bias, -4.0)  # nearly all targets are zero
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Non-negative map ``(B, 1, N, F)`` to logits ``(B, N, P)``."""
+        logits = self.unet(self.norm(self.stack(x)))[:, 0]  # (B, N, P)
+        context = self.context(self.project(logits))[0]
+        return (logits + self.correct(context)).float()

@@ -1,0 +1,256 @@
+"""The residual U-Net that DJCM, its controls and their small variants share.
+
+Maps are ``(B, D, N, F)``: feature, frame, frequency. The paper pools frequency only and keeps
+every bin up to the first block; on a CPU that is bound by memory traffic. Three options move the
+work to where resolution is needed and are off in the paper's configuration:
+
+``fold``        neighbouring bins become channels before the first block (nothing is lost, maps
+                shrink by the factor);
+``pools``       ``(time, frequency)`` per level, so deep levels may drop frames as well;
+``hid_chan``    a bidirectional LSTM over whole frames at the bottom, which sees all of frequency
+                and all of the segment at the cost of one dense layer.
+
+References:
+    H. Wei et al., "DJCM: A Deep Joint Cascade Model for Singing Voice Separation and Vocal Pitch
+    Estimation", ICASSP 2024, https://arxiv.org/abs/2401.03856
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+BN_MOMENTUM = 0.01
+Pool = tuple[int, int]  # (time, frequency)
+
+
+def make_activation(act: str) -> nn.Module:
+    """``"prelu"`` (the paper; one slope per layer) or ``"relu"`` (2 x faster to train in bf16)."""
+    if act == "prelu":
+        return nn.PReLU()
+    if act == "relu":
+        return nn.ReLU()
+    raise ValueError(f"Expected act 'prelu' or 'relu', received {act!r}.")
+
+
+class ResidualConvBlock(nn.Module):
+    """Pre-activation residual block: twice (BN, activation, 3x3 convolution), plus the input.
+
+    Args:
+        in_chan: Input features.
+        out_chan: Output features; the shortcut is a 1x1 convolution where they differ.
+        act: Activation, see :func:`make_activation`.
+
+    Shapes: ``(B, in_chan, N, F)`` to ``(B, out_chan, N, F)``.
+    """
+
+    def __init__(self, in_chan: int, out_chan: int, act: str = "prelu") -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(in_chan, momentum=BN_MOMENTUM)
+        self.act1 = make_activation(act)
+        self.conv1 = nn.Conv2d(in_chan, out_chan, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_chan, momentum=BN_MOMENTUM)
+        self.act2 = make_activation(act)
+        self.conv2 = nn.Conv2d(out_chan, out_chan, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(in_chan, out_chan, 1) if in_chan != out_chan else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        hidden = self.conv1(self.act1(self.norm1(x)))
+        hidden = self.conv2(self.act2(self.norm2(hidden)))
+        return hidden + self.shortcut(x)
+
+
+class UNetEncoder(nn.Module):
+    """Residual blocks with max pooling between them.
+
+    Args:
+        in_chan: Input features.
+        channels: Features per level.
+        pools: ``(time, frequency)`` pooling after each level.
+        act: Activation.
+
+    Returns ``(bottom, skips)``: the pooled last map and each level's map before pooling.
+    """
+
+    def __init__(
+        self, in_chan: int, channels: Sequence[int], pools: Sequence[Pool], act: str = "prelu"
+    ) -> None:
+        super().__init__()
+        chans = [in_chan, *channels]
+        self.blocks = nn.ModuleList(
+            ResidualConvBlock(i, o, act) for i, o in zip(chans[:-1], chans[1:], strict=True)
+        )
+        self.pools = [tuple(pool) for pool in pools]
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """See the class."""
+        skips = []
+        for block, pool in zip(self.blocks, self.pools, strict=True):
+            x = block(x)  # (B, D, N, F)
+            skips.append(x)
+            x = functional.max_pool2d(x, pool)  # (B, D, N / time, F / frequency)
+        return x, skips
+
+
+class FrameLSTM(nn.Module):
+    """Residual bidirectional LSTM over whole frames of a map.
+
+    Args:
+        n_features: ``D * F`` of the map.
+        hid_chan: Width of the projection and of each direction.
+    """
+
+    def __init__(self, n_features: int, hid_chan: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(n_features, hid_chan)
+        self.lstm = nn.LSTM(hid_chan, hid_chan, batch_first=True, bidirectional=True)
+        self.expand = nn.Linear(2 * hid_chan, n_features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, D, N, F)`` to the same."""
+        batch, chan, frames, freqs = x.shape
+        frames_first = x.permute(0, 2, 3, 1).reshape(batch, frames, freqs * chan)  # (B, N, F D)
+        hidden = self.expand(self.lstm(self.project(frames_first))[0])
+        return x + hidden.reshape(batch, frames, freqs, chan).permute(0, 3, 1, 2)
+
+
+class UNetDecoder(nn.Module):
+    """Latent block, mirrored decoder, one last block and a 1x1 convolution to ``out_chan`` maps.
+
+    Args:
+        channels: Features per level of the encoder.
+        pools: Pooling per level of the encoder.
+        out_chan: Output maps.
+        act: Activation.
+        bottom_freqs: Frequency positions at the bottom; needed with ``hid_chan`` only.
+        hid_chan: Width of the frame LSTM at the bottom, 0 for none.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        pools: Sequence[Pool],
+        out_chan: int,
+        act: str = "prelu",
+        bottom_freqs: int = 0,
+        hid_chan: int = 0,
+    ) -> None:
+        super().__init__()
+        bottom = channels[-1]
+        self.latent = ResidualConvBlock(bottom, bottom, act)
+        self.frames = FrameLSTM(bottom * bottom_freqs, hid_chan) if hid_chan else nn.Identity()
+        self.ups = nn.ModuleList()
+        self.blocks = nn.ModuleList()
+        chan = bottom
+        for out, pool in zip(reversed(channels), reversed(list(pools)), strict=True):
+            self.ups.append(
+                nn.Sequential(
+                    nn.BatchNorm2d(chan, momentum=BN_MOMENTUM),
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(chan, out, tuple(pool), stride=tuple(pool), bias=False),
+                )
+            )
+            self.blocks.append(ResidualConvBlock(2 * out, out, act))
+            chan = out
+        self.after = ResidualConvBlock(chan, chan, act)
+        self.out = nn.Conv2d(chan, out_chan, 1)
+
+    def forward(self, x: torch.Tensor, skips: Sequence[torch.Tensor]) -> torch.Tensor:
+        """``(B, D, N', F')`` and the encoder's skips to ``(B, out_chan, N, F)``."""
+        x = self.frames(self.latent(x))
+        for up, block, skip in zip(self.ups, self.blocks, reversed(list(skips)), strict=True):
+            x = block(torch.cat([up(x), skip], 1))
+        return self.out(self.after(x))
+
+
+class FrequencyFold(nn.Module):
+    """Move ``fold`` neighbouring bins into the channel axis, and pad frames for time pooling.
+
+    Args:
+        fold: Bins per position.
+        time_factor: Frames are zero-padded to a multiple of this.
+    """
+
+    def __init__(self, fold: int, time_factor: int = 1) -> None:
+        super().__init__()
+        self.fold = fold
+        self.time_factor = time_factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, D, N, F)`` to ``(B, D fold, N', F / fold)``, in channels-last memory."""
+        missing = -x.shape[2] % self.time_factor
+        if missing:
+            x = functional.pad(x, (0, 0, 0, missing))
+        batch, chan, frames, freqs = x.shape
+        x = x.reshape(batch, chan, frames, freqs // self.fold, self.fold)
+        x = x.permute(0, 1, 4, 2, 3).reshape(batch, chan * self.fold, frames, freqs // self.fold)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def inverse(self, x: torch.Tensor, n_frames: int) -> torch.Tensor:
+        """``(B, D fold, N', F / fold)`` to ``(B, D, n_frames, F)``."""
+        batch, chan, frames, freqs = x.shape
+        x = x.reshape(batch, chan // self.fold, self.fold, frames, freqs)
+        x = x.permute(0, 1, 3, 4, 2).reshape(batch, chan // self.fold, frames, freqs * self.fold)
+        return x[:, :, :n_frames]
+
+
+class ResidualUNet(nn.Module):
+    """Fold, encoder, decoder.
+
+    Args:
+        in_chan: Input maps.
+        out_chan: Output maps.
+        n_freqs: Frequency bins of the input; divisible by ``fold`` and all frequency pools.
+        channels: Features per level.
+        pools: ``(time, frequency)`` per level; the paper's (1, 2) everywhere by default.
+        fold: Bins folded into channels.
+        hid_chan: Width of the frame LSTM at the bottom, 0 for none.
+        act: ``"prelu"`` or ``"relu"``.
+
+    Shapes: ``(B, in_chan, N, F)`` to ``(B, out_chan, N, F)``.
+
+    Raises:
+        ValueError: If ``n_freqs`` cannot be pooled that often.
+    """
+
+    def __init__(
+        self,
+        in_chan: int,
+        out_chan: int,
+        n_freqs: int,
+        channels: Sequence[int] = (32, 64, 128, 256, 384, 384),
+        pools: Sequence[Pool] | None = None,
+        fold: int = 1,
+        hid_chan: int = 0,
+        act: str = "prelu",
+    ) -> None:
+        super().__init__()
+        pools = [(1, 2)] * len(channels) if pools is None else [(int(t), int(f)) for t, f in pools]
+        time_factor, freq_factor = 1, fold
+        for time, freq in pools:
+            time_factor, freq_factor = time_factor * time, freq_factor * freq
+        if n_freqs % freq_factor:
+            raise ValueError(
+                f"Expected a number of bins divisible by {freq_factor} "
+                f"(fold {fold} and pools {pools}), received {n_freqs}."
+            )
+        self.fold = FrequencyFold(fold, time_factor)
+        self.encoder = UNetEncoder(in_chan * fold, channels, pools, act)
+        self.decoder = UNetDecoder(
+            channels, pools, out_chan * fold, act, n_freqs // freq_factor, hid_chan
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        return self.fold.inverse(self.decoder(*self.encoder(self.fold(x))), x.shape[2])
+
+
+def init_convolutions(module: nn.Module) -> None:
+    """Xavier-uniform (transposed) convolutions with zero bias, as the DJCM code."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

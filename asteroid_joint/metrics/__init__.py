@@ -1,0 +1,1 @@
+"""Metrics. Names are fixed: the same in every JSON file and table."""

@@ -1,0 +1,284 @@
+"""The contract of a joint model: what every system of this package offers and what it must write.
+
+A new system subclasses :class:`JointModel`, sets ``sources`` and ``presets``, and implements
+``estimate``. Shapes, short inputs, model arguments, files and registration are handled here.
+"""
+
+import functools
+import inspect
+import os
+import pathlib
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import torch
+from asteroid.models import BaseModel
+from torch.nn import functional
+
+from ..compat import plain_types, register_once, separate_in_eval_mode
+from ..errors import CheckpointError
+from ..pitch import PitchGrid
+from ..registry import DECODERS, MODELS
+
+Model = TypeVar("Model", bound="JointModel")
+
+
+class JointOutput(NamedTuple):
+    """What one pass of a joint model gives; unused fields are ``None``.
+
+    Attributes:
+        sources: ``(batch, n_src, time)``, or ``(batch, n_src, n_channels, time)`` where the model
+            is stereo.
+        pitch_logits: ``(batch, frames, n_bins)`` on the model's :class:`PitchGrid`.
+        activity_logits: ``(batch, frames)``, vocal activity.
+        magnitudes: ``(batch, k, frames, freqs)``, magnitudes of the first ``k`` sources.
+    """
+
+    sources: torch.Tensor
+    pitch_logits: torch.Tensor | None = None
+    activity_logits: torch.Tensor | None = None
+    magnitudes: torch.Tensor | None = None
+
+
+class JointModel(BaseModel):
+    """Base of every joint model.
+
+    Args:
+        sample_rate: Hz.
+        in_channels: 1 for mono models, 2 for stereo ones.
+        pitch_grid: Grid of ``pitch_logits``, ``None`` where the model has no pitch output.
+
+    Class attributes:
+        sources: Stem names in output order.
+        presets: Name to constructor arguments; ``"paper"`` is the published configuration.
+        min_samples: Shorter inputs are zero-padded to this and cut afterwards.
+
+    The voicing threshold is a buffer, hence stored with the weights.
+    """
+
+    sources: ClassVar[tuple[str, ...]] = ("vocals", "accompaniment")
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    min_samples: int = 1
+    voicing_threshold: torch.Tensor
+    _model_args: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Remember constructor arguments, so that ``get_model_args`` needs no code per model."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" not in vars(cls):
+            return
+        original = cls.__init__
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def __init__(self: "JointModel", *args: Any, **kwargs: Any) -> None:
+            if type(self) is cls:
+                bound = signature.bind(self, *args, **kwargs)
+                bound.apply_defaults()
+                arguments = dict(list(bound.arguments.items())[1:])
+                object.__setattr__(self, "_model_args", plain_types(arguments))
+            original(self, *args, **kwargs)
+
+        cls.__init__ = __init__  # type: ignore[method-assign]
+
+    def __init__(
+        self, sample_rate: int, in_channels: int = 1, pitch_grid: PitchGrid | None = None
+    ) -> None:
+        arguments = self._model_args
+        super().__init__(sample_rate=sample_rate, in_channels=in_channels)
+        self._model_args = arguments
+        self.pitch_grid = pitch_grid
+        self.register_buffer("voicing_threshold", torch.tensor(0.5))
+
+    @classmethod
+    def from_preset(cls: type[Model], name: str, **overrides: Any) -> Model:
+        """Build the model from one of ``presets``.
+
+        Args:
+            name: Key of ``presets``.
+            **overrides: Constructor arguments that replace the preset's.
+
+        Raises:
+            ValueError: If there is no such preset.
+        """
+        if name not in cls.presets:
+            raise ValueError(
+                f"{cls.__name__} has no preset {name!r}: choose one of {', '.join(cls.presets)}."
+            )
+        return cls(**{**cls.presets[name], **overrides})
+
+    def estimate(self, wav: torch.Tensor) -> JointOutput:
+        """The model itself: ``(B, C, T)`` with ``T >= min_samples`` to a :class:`JointOutput`."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement estimate(wav).")
+
+    def forward_joint(self, wav: torch.Tensor) -> JointOutput:
+        """Separate and estimate pitch.
+
+        Args:
+            wav: Mono models: ``(time,)``, ``(batch, time)`` or ``(batch, 1, time)``; stereo models:
+                ``(n_channels, time)`` or ``(batch, n_channels, time)``.
+
+        Returns:
+            :class:`JointOutput`, without the batch axis where the input had none.
+
+        Raises:
+            ValueError: If the shape fits neither, or there is not one sample.
+        """
+        mono = self.in_channels == 1
+        unbatched = wav.ndim == (1 if mono else 2)
+        batched = wav[None] if unbatched else wav
+        if mono and batched.ndim == 2:
+            batched = batched[:, None]  # (B, 1, T)
+        if batched.ndim != 3 or batched.shape[1] != self.in_channels or batched.shape[-1] == 0:
+            raise ValueError(
+                f"{type(self).__name__} expects (batch, {self.in_channels}, time) with at least "
+                f"one sample, received {tuple(wav.shape)}."
+            )
+        n_samples = batched.shape[-1]
+        if n_samples < self.min_samples:
+            out = self.estimate(functional.pad(batched, (0, self.min_samples - n_samples)))
+            out = self._cut(out, n_samples)
+        else:
+            out = self.estimate(batched)
+        if unbatched:
+            out = JointOutput(*(None if field is None else field[0] for field in out))
+        return out
+
+    def _cut(self, out: JointOutput, n_samples: int) -> JointOutput:
+        """Remove what padding a short input added."""
+        logits, activity = out.pitch_logits, out.activity_logits
+        if self.pitch_grid is not None:
+            n_frames = self.pitch_grid.n_frames(n_samples)
+            logits = None if logits is None else logits[:, :n_frames]
+            activity = None if activity is None else activity[:, :n_frames]
+        return JointOutput(out.sources[..., :n_samples], logits, activity, out.magnitudes)
+
+    def forward(self, wav: torch.Tensor) -> torch.Tensor:
+        """Separate only: see :meth:`forward_joint`; returns its ``sources``."""
+        return self.forward_joint(wav).sources
+
+    def forward_wav(self, wav: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Separate in evaluation mode (the hook of ``asteroid.separate``)."""
+        return separate_in_eval_mode(self, wav)
+
+    @torch.no_grad()
+    def decode_pitch(
+        self, pitch_logits: torch.Tensor, decoder: str = "argmax"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits to F0.
+
+        Args:
+            pitch_logits: ``(..., frames, n_bins)``.
+            decoder: Name in ``DECODERS``.
+
+        Returns:
+            ``f0_hz`` (always positive), ``confidence`` in [0, 1] and ``voiced`` (bool, confidence
+            above the model's threshold), each ``(..., frames)``.
+        """
+        if self.pitch_grid is None:
+            raise ValueError(f"This {type(self).__name__} has no pitch output.")
+        f0 = DECODERS[decoder](torch.sigmoid(pitch_logits.float()), self.pitch_grid)
+        return f0.hz, f0.confidence, f0.confidence > self.voicing_threshold
+
+    def get_model_args(self) -> dict[str, Any]:
+        """Arguments of the constructor call that made this model, plain Python values."""
+        return dict(self._model_args)
+
+    def serialize(self) -> dict[str, Any]:
+        """Asteroid's model dictionary in types that ``torch.load(weights_only=True)`` reads."""
+        from .. import __version__
+
+        conf = super().serialize()
+        conf["infos"]["software_versions"]["asteroid_joint_version"] = __version__
+        if self.pitch_grid is not None:
+            conf["infos"]["pitch_grid"] = self.pitch_grid.to_dict()
+        conf["infos"]["sources"] = list(self.sources)
+        return plain_types(conf)
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Load weights and switch to evaluation mode.
+
+        Stock ``BaseModel.from_pretrained`` never calls ``.eval()``; this is the one step of it that
+        a model can hook into. (A trainer that resumes loads through the parent module and is not
+        affected.)
+        """
+        result = super().load_state_dict(*args, **kwargs)
+        self.eval()
+        return result
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_conf_or_path: Any, *args: Any, **kwargs: Any
+    ) -> "JointModel":
+        """Build a model from a file, URL or hub id that Asteroid knows, or a dictionary.
+
+        Files are read as data (``weights_only=True``); the model comes back in ``.eval()``.
+
+        Raises:
+            CheckpointError: One sentence on why the file cannot be used.
+        """
+        conf = pretrained_model_conf_or_path
+        if isinstance(conf, str | os.PathLike):
+            conf = read_model_file(os.fspath(conf))
+        if not isinstance(conf, dict):
+            raise CheckpointError("A model file must hold a dictionary.")
+        conf = {**conf, "model_args": dict(conf.get("model_args") or {})}
+        name = conf.get("model_name")
+        if cls is not JointModel and name != cls.__name__:
+            raise CheckpointError(f"These weights belong to {name}, not to {cls.__name__}.")
+        try:
+            model = super().from_pretrained(conf, *args, **kwargs)
+        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
+            reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+            raise CheckpointError(f"The weights do not fit a {name}: {reason}") from err
+        if not isinstance(model, JointModel):
+            raise CheckpointError(f"{name} is not a joint model: use asteroid's own loader.")
+        stored = conf.get("infos", {}).get("pitch_grid")
+        if stored is not None and model.pitch_grid is not None:
+            if stored != model.pitch_grid.to_dict():
+                raise CheckpointError(
+                    f"The weights were trained on another pitch grid ({stored}) than this "
+                    f"{name} has ({model.pitch_grid.to_dict()})."
+                )
+        return model.eval()
+
+
+def read_model_file(path: str) -> dict[str, Any]:
+    """Read a model file as data, never as code.
+
+    Args:
+        path: File, or anything ``asteroid.utils.hub_utils.cached_download`` resolves.
+
+    Raises:
+        CheckpointError: If it is missing, unreadable, or holds anything but plain data.
+    """
+    import pickle
+
+    if not pathlib.Path(path).is_file():
+        if pathlib.Path(path).suffix or os.sep in path and pathlib.Path(path).parent.exists():
+            raise CheckpointError(f"There is no model file {path}.")
+        from asteroid.utils.hub_utils import cached_download
+
+        try:
+            path = cached_download(path)
+        except Exception as err:  # a network stack raises what it likes
+            raise CheckpointError(f"{path} is neither a file nor a model to be fetched.") from err
+    try:
+        conf = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:
+        raise CheckpointError(
+            f"{path} is not a plain model file: it is corrupt or holds code, and was not run."
+        ) from err
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
+        raise CheckpointError(f"{path} cannot be read as a model file (corrupt or cut off).") from err
+    if not isinstance(conf, dict) or not {"model_name", "state_dict", "model_args"} <= conf.keys():
+        raise CheckpointError(
+            f"{path} is not an Asteroid model file: it lacks model_name, model_args or state_dict."
+        )
+    return conf
+
+
+def register_model(cls: type[Model]) -> type[Model]:
+    """Class decorator: make a joint model known to this package and to Asteroid."""
+    MODELS.register(cls.__name__)(cls)
+    register_once(cls)
+    return cls

@@ -1,0 +1,63 @@
+"""Name -> object tables: the one line by which a model, dataset, loss or decoder becomes known.
+
+Example:
+    >>> from asteroid_joint.registry import Registry
+    >>> SHAPES = Registry("shape")
+    >>> @SHAPES.register("round")
+    ... def circle(): ...
+    >>> SHAPES["round"] is circle
+    True
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(dict[str, Any]):
+    """A dictionary whose unknown keys raise one sentence that lists the known ones.
+
+    Args:
+        kind: What the table holds, in the singular; used in messages.
+        on_register: Called with each newly registered object.
+    """
+
+    def __init__(self, kind: str, on_register: Callable[[Any], None] | None = None) -> None:
+        super().__init__()
+        self.kind = kind
+        self._on_register = on_register
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that stores its argument under ``name``.
+
+        Re-registering after a module reload replaces the entry; a different object from another
+        module under a taken name raises ``ValueError``.
+        """
+
+        def decorator(obj: T) -> T:
+            known = self.get(name)
+            if known is not None and _origin(known) != _origin(obj):
+                raise ValueError(
+                    f"The {self.kind} name {name!r} is taken by {_origin(known)}: "
+                    "register under another name."
+                )
+            self[name] = obj
+            if self._on_register is not None:
+                self._on_register(obj)
+            return obj
+
+        return decorator
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(f"Unknown {self.kind} {name!r}: choose one of {', '.join(sorted(self))}.")
+
+
+def _origin(obj: Any) -> str:
+    return f"{obj.__module__}.{obj.__qualname__}"
+
+
+DATASETS = Registry("dataset")
+DECODERS = Registry("pitch decoder")
+LOSSES = Registry("loss term")
+MODELS = Registry("model")
