@@ -1,14 +1,16 @@
 """The residual U-Net that DJCM, its controls and their small variants share.
 
 Maps are ``(B, D, N, F)``: feature, frame, frequency. The paper pools frequency only and keeps
-every bin up to the first block; on a CPU that is bound by memory traffic. Three options move the
-work to where resolution is needed and are off in the paper's configuration:
+every bin up to the first block; on a CPU that is bound by memory traffic. Four options move the
+work to where resolution is needed; they are off in the paper's configuration:
 
 ``fold``        neighbouring bins become channels before the first block (nothing is lost, maps
                 shrink by the factor);
 ``pools``       ``(time, frequency)`` per level, so deep levels may drop frames as well;
 ``hid_chan``    a bidirectional LSTM over whole frames at the bottom, which sees all of frequency
-                and all of the segment at the cost of one dense layer.
+                and all of the segment at the cost of one dense layer;
+``path_chan``   a dual-path block before it: recurrence over time per position, then over
+                positions, weights shared.
 
 References:
     H. Wei et al., "DJCM: A Deep Joint Cascade Model for Singing Voice Separation and Vocal Pitch
@@ -20,6 +22,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn import functional
+
+from .dual_path import DualPath
 
 BN_MOMENTUM = 0.01
 Pool = tuple[int, int]  # (time, frequency)
@@ -126,6 +130,7 @@ class UNetDecoder(nn.Module):
         act: Activation.
         bottom_freqs: Frequency positions at the bottom; needed with ``hid_chan`` only.
         hid_chan: Width of the frame LSTM at the bottom, 0 for none.
+        path_chan: Width of the dual-path block before it, 0 for none.
     """
 
     def __init__(
@@ -136,10 +141,12 @@ class UNetDecoder(nn.Module):
         act: str = "prelu",
         bottom_freqs: int = 0,
         hid_chan: int = 0,
+        path_chan: int = 0,
     ) -> None:
         super().__init__()
         bottom = channels[-1]
         self.latent = ResidualConvBlock(bottom, bottom, act)
+        self.paths = DualPath(bottom, path_chan) if path_chan else nn.Identity()
         self.frames = FrameLSTM(bottom * bottom_freqs, hid_chan) if hid_chan else nn.Identity()
         self.ups = nn.ModuleList()
         self.blocks = nn.ModuleList()
@@ -159,7 +166,7 @@ class UNetDecoder(nn.Module):
 
     def forward(self, x: torch.Tensor, skips: Sequence[torch.Tensor]) -> torch.Tensor:
         """``(B, D, N', F')`` and the encoder's skips to ``(B, out_chan, N, F)``."""
-        x = self.frames(self.latent(x))
+        x = self.frames(self.paths(self.latent(x)))
         for up, block, skip in zip(self.ups, self.blocks, reversed(list(skips)), strict=True):
             x = block(torch.cat([up(x), skip], 1))
         return self.out(self.after(x))
@@ -208,6 +215,7 @@ class ResidualUNet(nn.Module):
         fold: Bins folded into channels.
         hid_chan: Width of the frame LSTM at the bottom, 0 for none.
         act: ``"prelu"`` or ``"relu"``.
+        path_chan: Width of the dual-path block at the bottom, 0 for none.
 
     Shapes: ``(B, in_chan, N, F)`` to ``(B, out_chan, N, F)``.
 
@@ -225,6 +233,7 @@ class ResidualUNet(nn.Module):
         fold: int = 1,
         hid_chan: int = 0,
         act: str = "prelu",
+        path_chan: int = 0,
     ) -> None:
         super().__init__()
         pools = [(1, 2)] * len(channels) if pools is None else [(int(t), int(f)) for t, f in pools]
@@ -239,7 +248,7 @@ class ResidualUNet(nn.Module):
         self.fold = FrequencyFold(fold, time_factor)
         self.encoder = UNetEncoder(in_chan * fold, channels, pools, act)
         self.decoder = UNetDecoder(
-            channels, pools, out_chan * fold, act, n_freqs // freq_factor, hid_chan
+            channels, pools, out_chan * fold, act, n_freqs // freq_factor, hid_chan, path_chan
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

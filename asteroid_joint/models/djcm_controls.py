@@ -50,7 +50,13 @@ class _TwoHeads(JointModel):
 
         def decoder(n_maps: int) -> UNetDecoder:
             return UNetDecoder(
-                channels, pools, n_maps * fold, self._encoder_args[-1], bottom, hid_chan
+                channels,
+                pools,
+                n_maps * fold,
+                self._encoder_args[-1],
+                bottom,
+                hid_chan,
+                separator.get("path_chan", 0),
             )
 
         self.vocal_decoder, self.pitch_decoder = decoder(N_MAPS), decoder(1)
