@@ -20,6 +20,7 @@ from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS
 
 Model = TypeVar("Model", bound="JointModel")
+MODEL_KEYS = {"model_name", "state_dict", "model_args"}  # of an Asteroid model file
 
 
 class JointOutput(NamedTuple):
@@ -71,7 +72,7 @@ class JointModel(BaseModel):
 
         @functools.wraps(original)
         def __init__(self: "JointModel", *args: Any, **kwargs: Any) -> None:
-            if type(self) is cls:
+            if "_model_args" not in self.__dict__:  # the outermost constructor comes first
                 bound = signature.bind(self, *args, **kwargs)
                 bound.apply_defaults()
                 arguments = dict(list(bound.arguments.items())[1:])
@@ -217,22 +218,26 @@ class JointModel(BaseModel):
             CheckpointError: One sentence on why the file cannot be used.
         """
         conf = pretrained_model_conf_or_path
-        if isinstance(conf, str | os.PathLike):
+        if isinstance(conf, str | os.PathLike):  # a Path, too, which Asteroid takes for a dict
             conf = read_model_file(os.fspath(conf))
-        if not isinstance(conf, dict):
-            raise CheckpointError("A model file must hold a dictionary.")
-        conf = {**conf, "model_args": dict(conf.get("model_args") or {})}
-        name = conf.get("model_name")
-        if cls is not JointModel and name != cls.__name__:
+        if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
+            raise CheckpointError(f"A model dictionary needs the keys {sorted(MODEL_KEYS)}.")
+        name = conf["model_name"]
+        if name not in MODELS:  # never Asteroid's table: it holds functions, too
+            raise CheckpointError(
+                f"There is no joint model called {name!r} (known: {', '.join(sorted(MODELS))}); "
+                "if it is your own, import the module that registers it first."
+            )
+        model_class = MODELS[name]
+        if not issubclass(model_class, cls):
             raise CheckpointError(f"These weights belong to {name}, not to {cls.__name__}.")
         try:
-            model = super().from_pretrained(conf, *args, **kwargs)
+            model = model_class(*args, **{**conf["model_args"], **kwargs})
+            model.load_state_dict(conf["state_dict"])
         except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
-            reason = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-            raise CheckpointError(f"The weights do not fit a {name}: {reason}") from err
-        if not isinstance(model, JointModel):
-            raise CheckpointError(f"{name} is not a joint model: use asteroid's own loader.")
-        stored = conf.get("infos", {}).get("pitch_grid")
+            reason = " ".join(str(err).split())[:200] or type(err).__name__
+            raise CheckpointError(f"The weights do not fit {name}: {reason}") from err
+        stored = (conf.get("infos") or {}).get("pitch_grid")
         if stored is not None and model.pitch_grid is not None:
             if stored != model.pitch_grid.to_dict():
                 raise CheckpointError(
@@ -270,9 +275,9 @@ def read_model_file(path: str) -> dict[str, Any]:
         ) from err
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
         raise CheckpointError(f"{path} cannot be read as a model file (corrupt or cut off).") from err
-    if not isinstance(conf, dict) or not {"model_name", "state_dict", "model_args"} <= conf.keys():
+    if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
         raise CheckpointError(
-            f"{path} is not an Asteroid model file: it lacks model_name, model_args or state_dict."
+            f"{path} is not an Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
         )
     return conf
 

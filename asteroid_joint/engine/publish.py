@@ -1,0 +1,138 @@
+"""Make a trained model shippable: matrices in half precision, a model card beside it.
+
+``python -m asteroid_joint.engine.publish exp/x djcm_mir1k`` writes
+``asteroid_joint/weights/djcm_mir1k.pth`` and ``.md``; from then on
+``load_model("djcm_mir1k")``, ``djcm("mir1k")`` in torch.hub and the command line find it.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import DataError, UserError
+from ..models.base import JointModel, read_model_file
+from ..models.store import WEIGHTS
+from .train import save_file, write_text
+
+CARD = """# {name}
+
+{model} (`{preset}` preset, {parameters:,} parameters) that separates the singing voice from a
+mixture and estimates its pitch, {sample_rate} Hz mono. File: {size:.1f} MB, matrices in half
+precision; the figures below are those of this file.
+
+## Data and licence
+
+Trained on {dataset}, `{split}` split, train side only; weights were selected on the validation
+side by `{monitor}`, the voicing threshold ({threshold:.2f}) was chosen there, too.
+{licence}
+
+## Training
+
+`recipes/mir1k/DJCM/train.py` with the configuration that is stored in the file under
+`infos.training_config`: seed {seed}, {epochs} epochs of {draws} drawn examples of {segment} s
+({audio_hours:.0f} hours of drawn audio), batch {batch}, {precision}, {hours}
+Hardware: {hardware}. Commit: {commit}.
+
+## Figures
+
+Side `{side}` of the `{split}` split, {n_clips} clips, mean and standard deviation over clips.
+
+{table}
+
+Not measured: other languages, professional singers, duets, anything but pop over a backing track.
+"""
+
+
+def publish(exp_dir: Path, name: str, weights_dir: Path = WEIGHTS) -> Path:
+    """Write the shippable file and, where the run has been evaluated, its card.
+
+    Args:
+        exp_dir: Folder of a finished run.
+        name: ``<hub entry>_<name>``, e.g. ``djcm_mir1k``.
+        weights_dir: Where to.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        DataError: If the run is not finished.
+    """
+    if not (exp_dir / "best_model.pth").is_file():
+        raise DataError(f"{exp_dir} holds no best_model.pth: train first.")
+    conf = read_model_file(str(exp_dir / "best_model.pth"))
+    conf["state_dict"] = {
+        key: value.half() if value.ndim > 1 and value.is_floating_point() else value
+        for key, value in conf["state_dict"].items()
+    }
+    weights_dir.mkdir(parents=True, exist_ok=True)
+    path = weights_dir / f"{name}.pth"
+    save_file(conf, path)
+    metrics = exp_dir / "final_metrics.json"
+    if metrics.is_file():
+        write_text(path.with_suffix(".md"), model_card(path, exp_dir, json.loads(metrics.read_text())))
+    return path
+
+
+def model_card(path: Path, exp_dir: Path, final: dict[str, Any]) -> str:
+    """Text of the card from what training and evaluation left."""
+    model = JointModel.from_pretrained(path)
+    conf = read_model_file(str(path))
+    run = conf["infos"]["training_config"]
+    facts_file = exp_dir / "run_facts.json"
+    facts = json.loads(facts_file.read_text()) if facts_file.is_file() else {}
+    training, data = run["training"], run["data"]
+    metrics = final["metrics"]
+    rows = "\n".join(
+        f"| `{k}` | {v['mean']:.4f} | {v['std']:.4f} |" for k, v in metrics.items()
+    )
+    licences = "; ".join(
+        f"{x['title']}: {x['license']} ({x['title_link']})" for x in conf.get("licenses", [])
+    )
+    hours = facts.get("hours")
+    return CARD.format(
+        name=path.stem,
+        model=type(model).__name__,
+        preset=run["model"]["preset"],
+        parameters=sum(p.numel() for p in model.parameters()),
+        sample_rate=model.sample_rate,
+        size=path.stat().st_size / 1e6,
+        dataset=conf.get("dataset", data["dataset"]),
+        split=data["split"],
+        monitor=training["monitor"],
+        threshold=float(model.voicing_threshold),
+        licence=f"Licence of the data: {licences}. The weights are for research use accordingly.",
+        seed=training["seed"],
+        epochs=training["epochs"],
+        draws=training["draws_per_epoch"],
+        segment=data["segment_sec"],
+        audio_hours=training["epochs"] * training["draws_per_epoch"] * data["segment_sec"] / 3600,
+        batch=training["batch_size"],
+        precision=training["precision"],
+        hours=f"{hours:.1f} hours." if hours else "duration not recorded.",
+        hardware=facts.get("hardware", "not recorded"),
+        commit=facts.get("commit", "not recorded"),
+        side=final.get("side", "test"),
+        n_clips=max(int(v["n"]) for v in metrics.values()),
+        table="| metric | mean | standard deviation |\n|---|---|---|\n" + rows,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("exp_dir", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--weights_dir", type=Path, default=WEIGHTS)
+    args = parser.parse_args(argv)
+    try:
+        print(publish(args.exp_dir, args.name, args.weights_dir))
+    except UserError as err:
+        sys.exit(f"publish: {err}")
+
+
+if __name__ == "__main__":
+    main()
