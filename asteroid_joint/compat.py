@@ -42,7 +42,8 @@ def plain_types(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value
     if isinstance(value, Mapping):
-        return type(value)((plain_types(k), plain_types(v)) for k, v in value.items())
+        items = [(plain_types(k), plain_types(v)) for k, v in value.items()]
+        return type(value)(items)  # type: ignore[call-arg]
     if isinstance(value, tuple | list):
         return type(value)(plain_types(v) for v in value) if type(value) in (tuple, list) else [
             plain_types(v) for v in value

@@ -1,8 +1,12 @@
-"""Errors whose message is one sentence for the user; the command line prints it and no traceback."""
+"""Errors whose message is one sentence for the user, printed without a traceback."""
 
 
 class UserError(Exception):
     """Something a user can mend: the message says what to do."""
+
+
+class ConfigError(UserError, ValueError):
+    """A name or option that does not exist."""
 
 
 class AudioError(UserError):

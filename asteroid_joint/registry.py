@@ -9,8 +9,11 @@ Example:
     True
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from .errors import ConfigError
 
 T = TypeVar("T")
 
@@ -50,11 +53,31 @@ class Registry(dict[str, Any]):
         return decorator
 
     def __missing__(self, name: str) -> Any:
-        raise ValueError(f"Unknown {self.kind} {name!r}: choose one of {', '.join(sorted(self))}.")
+        raise ConfigError(f"Unknown {self.kind} {name!r}: choose one of {', '.join(sorted(self))}.")
 
 
 def _origin(obj: Any) -> str:
     return f"{obj.__module__}.{obj.__qualname__}"
+
+
+def import_plugins(modules: str) -> None:
+    """Import modules that register what the package lacks.
+
+    Args:
+        modules: Names, separated by commas.
+
+    Raises:
+        ConfigError: If one of them is not found.
+    """
+    for name in filter(None, (name.strip() for name in modules.split(","))):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as err:
+            if err.name != name:
+                raise  # it is there, but something it needs is not
+            raise ConfigError(
+                f"There is no plugin module {name}: put its folder on PYTHONPATH."
+            ) from err
 
 
 DATASETS = Registry("dataset")

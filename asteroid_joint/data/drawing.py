@@ -64,7 +64,8 @@ class DrawnExamples(Dataset[JointExample]):
         speed = 1.0
         if self.speed_semitones and rng.random() < 0.5:
             speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones) / 12)
-        n_read = int(np.ceil(self.n_samples * speed)) + 8
+        # enough for a faster voice; never less than the accompaniment beside a slower one
+        n_read = int(np.ceil(self.n_samples * max(speed, 1.0))) + 8
         start = self._start(rng, index, n_read)
         mixture, sources = self.dataset.read(index, start, n_read)
         if sources is None:
@@ -118,8 +119,9 @@ class DrawnExamples(Dataset[JointExample]):
         if speed != 1.0:
             voice = change_speed(voice, speed, self.dataset.sample_rate)
         if rest_of != index:
-            other = self.dataset.read(rest_of, self._start(rng, rest_of, self.n_samples),
-                                      self.n_samples)[1]
+            other = self.dataset.read(
+                rest_of, self._start(rng, rest_of, self.n_samples), self.n_samples
+            )[1]
             rest = rest if other is None else other[1:]
         voice, rest = _fit(voice, self.n_samples), _fit(rest, self.n_samples)
         gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
@@ -165,6 +167,9 @@ class WholeClips(Dataset[JointExample]):
 
     def __len__(self) -> int:
         return len(self._indices)
+
+    def __iter__(self) -> Iterator[JointExample]:
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> JointExample:
         return self.dataset.example(int(self._indices[index]), self.grid)

@@ -37,7 +37,7 @@ class MIR1K(JointDataset):
         side: ``"train"``, ``"valid"`` or ``"test"``.
         split: ``"disjoint"``: no singer and no song on two sides (14 / 2 / 3 singers, 782 / 90 /
             128 clips). ``"djcm_official"``: the 800 / 200 clips of the DJCM authors, in which most
-            songs are on both sides; its ``"valid"`` is a tenth of the training songs.
+            songs are on both sides; its ``"valid"`` is the training clips of every tenth song.
         mixing: ``"sum"``: halved channels that add up to the mixture (0 dB on average).
             ``"djcm_official"``: mixture = mean of the channels, target = the voice at full scale,
             hence a mixture SDR of about 3 dB.

@@ -4,15 +4,16 @@ Two levels, as Asteroid's recipes: ``group: {key: value}``; every key becomes ``
 """
 
 import argparse
-import importlib
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import DataError
+from ..registry import import_plugins
 
 Config = dict[str, dict[str, Any]]
+OPEN_GROUPS = ("model_args", "data_args", "loss", "loss_args")  # keys are somebody else's names
 
 
 def read_config(path: Path) -> Config:
@@ -33,8 +34,8 @@ def read_config(path: Path) -> Config:
 def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
     """Replace values of ``base``; an unknown group or key is an error, not a new option.
 
-    The groups ``model_args`` (arguments of the model's constructor) and ``loss`` / ``loss_args``
-    (terms by name) may gain keys.
+    The groups ``model_args`` and ``data_args`` (arguments of the model's and the dataset's
+    constructor) and ``loss`` / ``loss_args`` (terms by name) may gain keys.
 
     Raises:
         DataError: If ``changes`` names what ``base`` does not have.
@@ -44,7 +45,7 @@ def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
         if group not in merged:
             raise DataError(f"{name}: there is no group {group!r} (known: {', '.join(merged)}).")
         unknown = [k for k in values if k not in merged[group]]
-        if unknown and group not in ("model_args", "loss", "loss_args"):
+        if unknown and group not in OPEN_GROUPS:
             raise DataError(f"{name}: group {group!r} has no key {', '.join(unknown)}.")
         merged[group].update(values)
     return merged
@@ -70,8 +71,9 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
     for name in filter(None, chosen.overlay.split(",")):
         path = Path(name) if Path(name).suffix else recipe_dir / "local" / f"{name}.yml"
         conf = overlay(conf, read_config(path), path.name)
-    scalar = {g: {k: v for k, v in vs.items() if not isinstance(v, dict | list)} for g, vs in
-              conf.items()}
+    scalar = {
+        g: {k: v for k, v in vs.items() if not isinstance(v, dict | list)} for g, vs in conf.items()
+    }
     parser = argparse.ArgumentParser(parents=[first])
     parser.add_argument("--exp_dir", default="exp/tmp", help="where everything is written")
     parser = prepare_parser_from_dict(scalar, parser=parser)
@@ -80,6 +82,5 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
     main_args.update(args.get("main_args", {}))
     merged = {g: {**values, **args.get(g, {})} for g, values in conf.items()}
     merged["main_args"] = {"exp_dir": main_args.get("exp_dir", "exp/tmp")}
-    for module in filter(None, str(merged.get("data", {}).get("plugins") or "").split(",")):
-        importlib.import_module(module)
+    import_plugins(str(merged.get("data", {}).get("plugins") or ""))
     return merged

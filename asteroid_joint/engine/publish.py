@@ -73,22 +73,20 @@ def publish(exp_dir: Path, name: str, weights_dir: Path = WEIGHTS) -> Path:
     save_file(conf, path)
     metrics = exp_dir / "final_metrics.json"
     if metrics.is_file():
-        write_text(path.with_suffix(".md"), model_card(path, exp_dir, json.loads(metrics.read_text())))
+        card = model_card(path, json.loads(metrics.read_text()))
+        write_text(path.with_suffix(".md"), card)
     return path
 
 
-def model_card(path: Path, exp_dir: Path, final: dict[str, Any]) -> str:
+def model_card(path: Path, final: dict[str, Any]) -> str:
     """Text of the card from what training and evaluation left."""
     model = JointModel.from_pretrained(path)
     conf = read_model_file(str(path))
     run = conf["infos"]["training_config"]
-    facts_file = exp_dir / "run_facts.json"
-    facts = json.loads(facts_file.read_text()) if facts_file.is_file() else {}
+    facts = conf["infos"].get("training_facts", {})
     training, data = run["training"], run["data"]
     metrics = final["metrics"]
-    rows = "\n".join(
-        f"| `{k}` | {v['mean']:.4f} | {v['std']:.4f} |" for k, v in metrics.items()
-    )
+    rows = "\n".join(f"| `{k}` | {v['mean']:.4f} | {v['std']:.4f} |" for k, v in metrics.items())
     licences = "; ".join(
         f"{x['title']}: {x['license']} ({x['title_link']})" for x in conf.get("licenses", [])
     )

@@ -1,17 +1,128 @@
-"""Entry points of the recipes' ``train.py`` and ``eval.py``: one sentence for a user's error."""
+"""Entry points of the recipes' ``train.py``, ``eval.py`` and ``local/prepare.py``.
 
+A user's error is one sentence and exit code 1.
+"""
+
+import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import UserError
-from .config import parse_recipe_args
+from ..errors import DataError, UserError
+from ..registry import import_plugins
+from .config import Config, parse_recipe_args, read_config
+
+COMPARED = "nsdr,rpa,oa"  # separation, pitch, pitch and voicing
 
 
 def train_main(script: str, argv: list[str] | None = None) -> None:
     """Train with the configuration beside ``script``; see :func:`.train.train`."""
-    from .train import train
 
+    def run() -> str:
+        from .train import train
+
+        return str(train(parse_recipe_args(recipe_dir(script), argv)))
+
+    _report(script, run)
+
+
+def prepare_main(script: str, argv: list[str] | None = None) -> None:
+    """Check the data that the configuration names; see :func:`..data.check.check_dataset`."""
+
+    def run() -> str:
+        from ..data.check import check_dataset
+        from .train import build_dataset
+
+        conf = parse_recipe_args(recipe_dir(script), argv)
+        sides = {side: build_dataset(conf, side) for side in ("train", "valid", "test")}
+        return check_dataset(sides, disjoint=conf["data"].get("split", "disjoint") == "disjoint")
+
+    _report(script, run)
+
+
+def eval_main(script: str, argv: list[str] | None = None) -> None:
+    """Evaluate an experiment, or compare two evaluations; see :func:`.evaluate.evaluate`."""
+    args = _eval_parser().parse_args(argv)
+
+    def run() -> str:
+        if args.compare:
+            return _compare(args.compare, args.metrics.split(","), args.seed)
+        from .evaluate import EvalOptions, evaluate
+
+        conf = experiment_config(args.exp_dir, recipe_dir(script))
+        if args.data_dir:
+            conf["data"]["data_dir"] = args.data_dir
+        return evaluate(
+            conf,
+            EvalOptions(
+                exp_dir=args.exp_dir,
+                side=args.side,
+                model=args.model,
+                control=args.control,
+                crepe_model=args.crepe_model,
+                threshold=args.threshold,
+                museval=args.museval,
+                n_clips=args.n_clips,
+                device=args.device,
+            ),
+        )
+
+    _report(script, run)
+
+
+def recipe_dir(script: str) -> Path:
+    """Folder of the recipe that a script of it, or of its ``local/``, belongs to."""
+    folder = Path(script).resolve().parent
+    return folder if (folder / "local" / "conf.yml").is_file() else folder.parent
+
+
+def experiment_config(exp_dir: Path, recipe: Path) -> Config:
+    """The configuration an experiment was trained with; the recipe's own where there is none."""
+    path = exp_dir / "conf.yml"
+    conf = read_config(path if path.is_file() else recipe / "local" / "conf.yml")
+    import_plugins(str(conf.get("data", {}).get("plugins") or ""))
+    return conf
+
+
+def _eval_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Evaluate an experiment on whole clips.")
+    add = parser.add_argument
+    add("--exp_dir", type=Path, default=Path("exp/tmp"), help="experiment; results go there too")
+    add("--data_dir", default="", help="dataset, if not where it was in training")
+    add("--side", default="test", choices=("train", "valid", "test"), help="of the split")
+    add("--model", default="", help="model file in place of the experiment's best_model.pth")
+    add("--museval", action="store_true", help="also BSS Eval v4: about a second per clip")
+    add(
+        "--control",
+        default="",
+        choices=("", "mixture", "torchcrepe_mixture", "torchcrepe_separated", "torchcrepe_clean"),
+        help="evaluate this in place of the model",
+    )
+    add("--crepe_model", default="tiny", choices=("tiny", "full"))
+    add("--threshold", type=float, help="voicing threshold in place of the one chosen on valid")
+    add("--n_clips", type=int, default=0, help="use so many clips, evenly spread; 0 = all")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add("--compare", nargs=2, metavar="CSV", help="two all_metrics.csv: bootstrap over songs")
+    add("--metrics", default=COMPARED, help="to compare, with commas")
+    add("--seed", type=int, default=0, help="of the bootstrap")
+    return parser
+
+
+def _compare(paths: list[str], metrics: list[str], seed: int) -> str:
+    """Markdown table of the differences of two evaluations."""
+    from ..metrics.report import comparison_table, read_rows
+    from ..metrics.significance import compare_rows
+
+    first, second = paths
+    differences = compare_rows(read_rows(first), read_rows(second), metrics, seed)
+    if not differences:
+        raise DataError(f"Neither file has one of the metrics {', '.join(metrics)}.")
+    return f"first: {first}\nsecond: {second}\n\n{comparison_table(differences)}"
+
+
+def _report(script: str, run: Callable[[], str]) -> None:
+    """Print what ``run`` returns, or its error in one sentence."""
     try:
-        print(train(parse_recipe_args(Path(script).resolve().parent, argv)))
+        print(run())
     except UserError as err:
-        sys.exit(f"train.py: {err}")
+        sys.exit(f"{Path(script).name}: {err}")

@@ -52,6 +52,15 @@ class JointSystem(System):
         """Asteroid's ``hp_metric``, where there is a logger."""
         log_hp_metric(self)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> Any:
+        """Keep what a weighting strategy has learnt, so that a resumed run weighs alike."""
+        checkpoint["weighting_state"] = dict(vars(self.loss_func.weighting))
+        return super().on_save_checkpoint(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Counterpart of :meth:`on_save_checkpoint`."""
+        vars(self.loss_func.weighting).update(checkpoint.get("weighting_state", {}))
+
     def val_dataloader(self) -> Any:
         """Validation loader, or none."""
         return loader_or_empty(self.val_loader)

@@ -1,13 +1,16 @@
 """The training path that all recipes share: configuration in, ``best_model.pth`` out.
 
 What it leaves in the experiment folder is what Asteroid's recipes leave: ``conf.yml``,
-``checkpoints/``, ``best_k_models.json``, ``best_model.pth``; and logs for TensorBoard and as CSV.
+``checkpoints/``, ``best_k_models.json``, ``best_model.pth``; and ``run_facts.json``, logs for
+TensorBoard and as CSV (``csv_log/version_<start>/``, a folder for each start).
 Started again with the same folder it goes on from the last checkpoint.
 """
 
+import inspect
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,12 @@ from torch.utils.data import DataLoader
 from ..compat import plain_types
 from ..data.batch import Collate
 from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, seed_workers
+from ..errors import DataError
 from ..losses import build_loss
 from ..models.base import JointModel
 from ..registry import DATASETS, MODELS
 from .config import Config
+from .facts import describe_run
 from .system import JointSystem
 from .voicing import choose_voicing_threshold
 
@@ -37,32 +42,58 @@ def build_model(conf: Config) -> JointModel:
 
 
 def build_dataset(conf: Config, side: str) -> Any:
-    """Dataset of a configuration, one side of its split."""
+    """Dataset of a configuration, one side of its split.
+
+    It gets ``side``, those keys of the group ``data`` that its constructor has arguments for, and
+    all of ``data_args``.
+    """
     data = conf["data"]
-    cls = DATASETS[data["dataset"]]
-    keys = ("data_dir", "split", "mixing")
-    return cls(side=side, **{k: data[k] for k in keys if data.get(k) is not None})
+    dataset = DATASETS[data["dataset"]]
+    accepted = inspect.signature(dataset).parameters
+    options = {k: v for k, v in data.items() if k in accepted and v is not None}
+    return dataset(**{**options, **conf.get("data_args", {}), "side": side})
 
 
-def build_loaders(conf: Config, model: JointModel) -> tuple[DataLoader, DataLoader | None]:
-    """Training and validation loaders."""
+def build_loaders(
+    conf: Config, model: JointModel, rank: int = 0, world_size: int = 1
+) -> tuple[DataLoader, DataLoader | None]:
+    """Training and validation loaders of one process.
+
+    Args:
+        conf: Configuration.
+        model: Gives sample rate, sources and the frames of the labels.
+        rank: Number of this process.
+        world_size: Number of processes; training draws are shared out among them.
+
+    Raises:
+        DataError: If the data are not at the model's sample rate.
+    """
     data, training = conf["data"], conf["training"]
     grid = model.pitch_grid
     if grid is None:
         raise ValueError("Joint training needs a model with a pitch grid (frames of the labels).")
     train_set = build_dataset(conf, "train")
+    if tuple(train_set.sources) != tuple(model.sources):
+        raise DataError(
+            f"{data['dataset']} gives {', '.join(train_set.sources)} and the model separates "
+            f"{', '.join(model.sources)}: they must be the same stems in the same order."
+        )
+    if train_set.sample_rate != model.sample_rate:
+        raise DataError(
+            f"{data['dataset']} is at {train_set.sample_rate} Hz and the model works at "
+            f"{model.sample_rate} Hz: give the model another sample_rate."
+        )
     n_samples = int(data["segment_sec"] * model.sample_rate)
     keys = ("remix", "gain_db", "level_db", "speed_semitones", "silence")
     draws = DrawnExamples(
         train_set, grid, n_samples, seed=training["seed"], **{k: data[k] for k in keys}
     )
-    rank, world = int(os.environ.get("LOCAL_RANK", 0)), _world_size(training)
     collate = Collate(len(model.sources), grid.hop_length)
     workers = training["num_workers"]
     train_loader = DataLoader(
         draws,
         batch_size=training["batch_size"],
-        sampler=DrawSampler(training["draws_per_epoch"], rank, world),
+        sampler=DrawSampler(training["draws_per_epoch"], rank, world_size),
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -112,18 +143,25 @@ def train(conf: Config) -> Path:
         Path of ``best_model.pth``.
     """
     import pytorch_lightning as pl
-    from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 
     training = conf["training"]
     exp_dir = Path(conf["main_args"]["exp_dir"])
     exp_dir.mkdir(parents=True, exist_ok=True)
-    write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
     if training["threads"]:
         torch.set_num_threads(training["threads"])
     pl.seed_everything(training["seed"], workers=True, verbose=False)
 
+    # first the trainer: it knows the number of this process, whoever launched it
+    trainer = _trainer(conf, exp_dir)
+    if trainer.is_global_zero:
+        write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
     model = build_model(conf)
-    train_loader, val_loader = build_loaders(conf, model)
+    train_loader, val_loader = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
+    if not len(train_loader):
+        raise DataError(
+            f"draws_per_epoch {training['draws_per_epoch']} gives no batch of "
+            f"{training['batch_size']} in each of {trainer.world_size} processes: raise it."
+        )
     steps = len(train_loader) * training["epochs"]
     optimizer, scheduler = build_optimizer(conf, model, steps)
     loss = build_loss(conf["loss"], conf["loss_args"], training["weighting"])
@@ -132,18 +170,42 @@ def train(conf: Config) -> Path:
     system = JointSystem(
         model, optimizer, loss, train_loader, val_loader, scheduler, config=plain_types(conf)
     )
-    checkpoints = ModelCheckpoint(
-        exp_dir / "checkpoints",
-        filename="{epoch:03d}-{" + training["monitor"] + ":.3f}",
-        monitor=training["monitor"],
-        mode=training["monitor_mode"],
-        save_top_k=training["save_top_k"],
-        save_last=True,
-    )
-    callbacks: list[Any] = [checkpoints]
+    # now: the checkout may have moved on when the run is over
+    facts = describe_run(training["seed"], trainer.strategy.root_device)
+    last = exp_dir / "checkpoints" / "last.ckpt"
+    trainer.fit(system, ckpt_path=str(last) if last.is_file() else None, weights_only=False)
+    return _finish(conf, system, trainer, exp_dir, facts)
+
+
+def _trainer(conf: Config, exp_dir: Path) -> Any:
+    """Lightning's trainer with the callbacks and logs of a recipe."""
+    import pytorch_lightning as pl
+    from pytorch_lightning import callbacks as cb
+
+    training = conf["training"]
+    callbacks: list[Any] = [
+        cb.ModelCheckpoint(
+            exp_dir / "checkpoints",
+            filename="{epoch:03d}-{" + training["monitor"] + ":.3f}",
+            monitor=training["monitor"],
+            mode=training["monitor_mode"],
+            save_top_k=training["save_top_k"],
+            save_last=True,
+            enable_version_counter=False,  # last.ckpt is the one that a restart looks for
+        ),
+        cb.Timer(verbose=False),  # hours, over all restarts
+        # a log file needs no line per step
+        cb.TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else training["log_every"]),
+    ]
     if training["ema"]:
-        callbacks.append(EMAWeightAveraging(decay=training["ema"]))
-    trainer = pl.Trainer(
+        callbacks.append(cb.EMAWeightAveraging(decay=training["ema"]))
+    if training["patience"]:
+        callbacks.append(
+            cb.EarlyStopping(
+                training["monitor"], mode=training["monitor_mode"], patience=training["patience"]
+            )
+        )
+    return pl.Trainer(
         max_epochs=training["epochs"],
         accelerator=training["accelerator"],
         devices=training["devices"],
@@ -151,27 +213,26 @@ def train(conf: Config) -> Path:
         precision=training["precision"],
         gradient_clip_val=training["gradient_clip"],
         callbacks=callbacks,
-        logger=_loggers(exp_dir),
+        logger=_loggers(exp_dir, training["log_every"]),
         default_root_dir=exp_dir,
         use_distributed_sampler=False,
         log_every_n_steps=training["log_every"],
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-    last = exp_dir / "checkpoints" / "last.ckpt"
-    trainer.fit(system, ckpt_path=str(last) if last.is_file() else None, weights_only=False)
-    return _finish(conf, system, checkpoints, trainer, exp_dir)
 
 
-def _finish(conf: Config, system: Any, checkpoints: Any, trainer: Any, exp_dir: Path) -> Path:
+def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[str, Any]) -> Path:
     """Best checkpoint -> voicing threshold on validation -> ``best_model.pth``."""
     best = exp_dir / "best_model.pth"
     trainer.strategy.barrier()
     if trainer.global_rank:
         return best
+    checkpoints = trainer.checkpoint_callback
+    timer = next(c for c in trainer.callbacks if hasattr(c, "time_elapsed"))
     scores = {Path(k).name: float(v) for k, v in checkpoints.best_k_models.items()}
     write_text(exp_dir / "best_k_models.json", json.dumps(scores, indent=1))
-    path = checkpoints.best_model_path or str(exp_dir / "checkpoints" / "last.ckpt")
+    path = exp_dir / "checkpoints" / Path(checkpoints.best_model_path or "last.ckpt").name
     # our own checkpoint: written by this recipe, read as data
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model = system.cpu().model
@@ -182,15 +243,25 @@ def _finish(conf: Config, system: Any, checkpoints: Any, trainer: Any, exp_dir: 
     if model.pitch_grid is not None:
         choose_voicing_threshold(model, dataset)
     saved = {**model.serialize(), **dataset.infos}
-    saved["infos"]["training_config"] = plain_types(conf)
+    facts = {
+        **facts,
+        "best": path.stem,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "processes": trainer.world_size,
+        "hours": round(timer.time_elapsed() / 3600, 3),
+    }
+    saved["infos"].update(training_config=plain_types(conf), run_facts=facts)
+    write_text(exp_dir / "run_facts.json", json.dumps(facts, indent=1))
     save_file(saved, best)
     return best
 
 
-def _loggers(exp_dir: Path) -> list[Any]:
+def _loggers(exp_dir: Path, every: int) -> list[Any]:
     from pytorch_lightning.loggers import CSVLogger
 
-    loggers: list[Any] = [CSVLogger(exp_dir, name="csv_log", version="")]
+    # a version for each start: the logger deletes what it finds in its own folder
+    loggers: list[Any] = [CSVLogger(exp_dir, name="csv_log", flush_logs_every_n_steps=every)]
     try:
         from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -198,16 +269,6 @@ def _loggers(exp_dir: Path) -> list[Any]:
     except ModuleNotFoundError:
         logger.warning("No TensorBoard log: pip install tensorboard.")
     return loggers
-
-
-def _world_size(training: dict[str, Any]) -> int:
-    if "WORLD_SIZE" in os.environ:
-        return int(os.environ["WORLD_SIZE"])
-    devices = training["devices"]
-    if devices == "auto":
-        cuda = training["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        return torch.cuda.device_count() if cuda else 1
-    return int(devices)
 
 
 def write_text(path: Path, text: str) -> None:

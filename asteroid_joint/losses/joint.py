@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..data.batch import Batch
+from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
 from .weighting import WEIGHTINGS, Weighting
@@ -82,7 +83,7 @@ def build_loss(
         weighting: Name in ``WEIGHTINGS``.
 
     Raises:
-        ValueError: If a term, a weighting or an option is unknown.
+        ConfigError: If a term, a weighting or an option is unknown.
     """
     used = {name: weight for name, weight in weights.items() if weight}
     left = dict(options or {})
@@ -93,7 +94,7 @@ def build_loss(
         terms[name] = LOSSES[name](**arguments)
     unknown = [k for k in left if not any(k.startswith(f"{name}_") for name in weights)]
     if unknown:
-        raise ValueError(f"Loss options {unknown} belong to none of the terms {sorted(weights)}.")
+        raise ConfigError(f"Loss options {unknown} belong to none of the terms {sorted(weights)}.")
     if weighting not in WEIGHTINGS:
-        raise ValueError(f"Unknown weighting {weighting!r}: choose one of {sorted(WEIGHTINGS)}.")
+        raise ConfigError(f"Unknown weighting {weighting!r}: choose one of {sorted(WEIGHTINGS)}.")
     return JointLoss(terms, used, WEIGHTINGS[weighting]())

@@ -32,7 +32,9 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     scale = np.dot(estimate, reference) / max(np.dot(reference, reference), 1e-12)
     target = scale * reference
     noise = estimate - target
-    return 10 * float(np.log10(max(np.dot(target, target), 1e-12) / max(np.dot(noise, noise), 1e-12)))
+    return 10 * float(
+        np.log10(max(np.dot(target, target), 1e-12) / max(np.dot(noise, noise), 1e-12))
+    )
 
 
 def silent_rms_db(

@@ -15,7 +15,7 @@ from asteroid.models import BaseModel
 from torch.nn import functional
 
 from ..compat import plain_types, register_once, separate_in_eval_mode
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS
 
@@ -52,6 +52,7 @@ class JointModel(BaseModel):
         sources: Stem names in output order.
         presets: Name to constructor arguments; ``"paper"`` is the published configuration.
         min_samples: Shorter inputs are zero-padded to this and cut afterwards.
+        mixture_scale: Sum of the sources over the mixture; 1 where they add up.
 
     The voicing threshold is a buffer, hence stored with the weights.
     """
@@ -59,6 +60,7 @@ class JointModel(BaseModel):
     sources: ClassVar[tuple[str, ...]] = ("vocals", "accompaniment")
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     min_samples: int = 1
+    mixture_scale: float = 1.0
     voicing_threshold: torch.Tensor
     _model_args: dict[str, Any]
 
@@ -99,10 +101,10 @@ class JointModel(BaseModel):
             **overrides: Constructor arguments that replace the preset's.
 
         Raises:
-            ValueError: If there is no such preset.
+            ConfigError: If there is no such preset.
         """
         if name not in cls.presets:
-            raise ValueError(
+            raise ConfigError(
                 f"{cls.__name__} has no preset {name!r}: choose one of {', '.join(cls.presets)}."
             )
         return cls(**{**cls.presets[name], **overrides})
@@ -141,7 +143,7 @@ class JointModel(BaseModel):
         else:
             out = self.estimate(batched)
         if unbatched:
-            out = JointOutput(*(None if field is None else field[0] for field in out))
+            out = JointOutput._make(None if field is None else field[0] for field in out)
         return out
 
     def _cut(self, out: JointOutput, n_samples: int) -> JointOutput:
@@ -274,10 +276,12 @@ def read_model_file(path: str) -> dict[str, Any]:
             f"{path} is not a plain model file: it is corrupt or holds code, and was not run."
         ) from err
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
-        raise CheckpointError(f"{path} cannot be read as a model file (corrupt or cut off).") from err
+        raise CheckpointError(
+            f"{path} cannot be read as a model file (corrupt or cut off)."
+        ) from err
     if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
         raise CheckpointError(
-            f"{path} is not an Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
+            f"{path} is no Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
         )
     return conf
 

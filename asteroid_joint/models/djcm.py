@@ -64,8 +64,10 @@ class PolarFrontEnd(nn.Module):
         """``(B, T)`` to :class:`Polar`. The last sample is left out, so 40960 give 128 frames."""
         spec = self.stft(wav[..., :-1])  # (B, N, F)
         mag = magnitude(spec)
-        level = mag.mean((1, 2), keepdim=True) + 1e-4 if self.level_norm else torch.ones_like(
-            mag[:, :1, :1]
+        level = (
+            mag.mean((1, 2), keepdim=True) + 1e-4
+            if self.level_norm
+            else torch.ones_like(mag[:, :1, :1])
         )
         return Polar(mag, spec.real / mag, spec.imag / mag, level)
 

@@ -217,7 +217,7 @@ class MMoE(_TwoHeads):
     def _encode_all(self, x: torch.Tensor) -> list[tuple[torch.Tensor, Sequence[torch.Tensor]]]:
         folded = self.fold(x)
         encoded = [expert(folded) for expert in self.experts]  # K times (bottom, skips)
-        per_task = []
+        per_task: list[tuple[torch.Tensor, Sequence[torch.Tensor]]] = []
         for gate in self.gates:
             weights = gate(x)  # (B, N, K)
             bottom = mix_experts([e[0] for e in encoded], weights)

@@ -6,8 +6,10 @@ the command line look here first.
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ..errors import CheckpointError
+from ..registry import MODELS
 from .base import JointModel
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
@@ -33,12 +35,41 @@ def load_model(name_or_path: str | os.PathLike = DEFAULT_MODEL) -> JointModel:
         >>> load_model("djcm_mir1k").sources
         ('vocals', 'accompaniment')
     """
-    shipped = WEIGHTS / f"{os.fspath(name_or_path)}.pth"
-    if os.path.basename(name_or_path) == os.fspath(name_or_path) and shipped.is_file():
-        return JointModel.from_pretrained(shipped)
-    if "/" not in str(name_or_path) and not Path(name_or_path).exists():
+    return JointModel.from_pretrained(_resolve(os.fspath(name_or_path)))
+
+
+def hub_model(
+    entry: str, model_name: str, name_url_or_file: str | None = None, **kwargs: Any
+) -> JointModel:
+    """What an entry point of ``hubconf.py`` does, with the signature of Asteroid's.
+
+    Args:
+        entry: Name of the entry point, e.g. ``"djcm"``.
+        model_name: Registered name of the class.
+        name_url_or_file: Name of shipped weights without the entry's (``"mir1k"``), a file, or
+            anything Asteroid can download; ``None`` for a fresh model.
+        **kwargs: Constructor arguments; for a fresh model also ``preset``.
+
+    Raises:
+        CheckpointError: One sentence on why the weights cannot be used.
+    """
+    model_class = MODELS[model_name]
+    if name_url_or_file is not None:
+        name = os.fspath(name_url_or_file)
+        shipped = f"{entry}_{name}"
+        path = _resolve(shipped if shipped in available_weights() else name)
+        return model_class.from_pretrained(path, **kwargs)
+    preset = kwargs.pop("preset", None)
+    return model_class(**kwargs) if preset is None else model_class.from_preset(preset, **kwargs)
+
+
+def _resolve(name: str) -> str:
+    """Path of shipped weights; anything else as it is, for the loader to find."""
+    if name in available_weights():
+        return str(WEIGHTS / f"{name}.pth")
+    if "/" not in name and not Path(name).exists():
         raise CheckpointError(
-            f"There is no model {str(name_or_path)!r}: give a file, or one of "
+            f"There is no model {name!r}: give a file, or one of "
             f"{', '.join(available_weights()) or '(none shipped)'}."
         )
-    return JointModel.from_pretrained(name_or_path)
+    return name

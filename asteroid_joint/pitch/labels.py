@@ -10,9 +10,7 @@ import torch
 from .grid import PitchGrid
 
 
-def resample_f0(
-    f0_hz: np.ndarray, label_times: np.ndarray, frame_times: np.ndarray
-) -> np.ndarray:
+def resample_f0(f0_hz: np.ndarray, label_times: np.ndarray, frame_times: np.ndarray) -> np.ndarray:
     """Read an F0 curve at other times, never interpolating across an unvoiced frame.
 
     Between two voiced labels the frequency is interpolated on a logarithmic axis; elsewhere the
@@ -31,7 +29,9 @@ def resample_f0(
         ValueError: If the first two arguments differ in length or are empty.
     """
     if len(f0_hz) != len(label_times) or len(f0_hz) == 0:
-        raise ValueError(f"Expected as many times as labels, got {len(label_times)} / {len(f0_hz)}.")
+        raise ValueError(
+            f"Expected as many times as labels, received {len(label_times)} and {len(f0_hz)}."
+        )
     right = np.searchsorted(label_times, frame_times).clip(1, max(len(f0_hz) - 1, 1))
     right = np.minimum(right, len(f0_hz) - 1)
     left = np.maximum(right - 1, 0)

@@ -1,4 +1,4 @@
-"""Train a joint model on MIR-1K: ``python train.py --exp_dir exp/x --data_dir ... [--key value]``."""
+"""Train on MIR-1K: ``python train.py --exp_dir exp/x --data_dir ... [--key value]``."""
 
 from asteroid_joint.engine.recipe import train_main
 

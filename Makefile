@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SONG ?=
+
+.PHONY: help demo test lint benchmark clean
+
+help:
+	@echo "make demo       environment, then a real recording through the shipped weights -> demo_out/"
+	@echo "                (your own: make demo SONG=song.mp3)"
+	@echo "make test       environment with everything, then all tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make benchmark  speed ratios, one thread, same run"
+	@echo "PYTHON=python3.12 chooses the interpreter, VENV=dir the environment's folder"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) || \
+	  { echo "No virtual environment can be made: install python3-venv or virtualenv."; exit 1; }
+
+# stamps: installed again when the dependencies change, and only then
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[demo]"
+	@touch $@
+
+$(VENV)/.all: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[all]"
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/python -W ignore docs/demo.py $(if $(SONG),"$(SONG)")
+
+test: $(VENV)/.all
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(VENV)/.all
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/forward.py
+	$(BIN)/python -W ignore benchmarks/separate_speed.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo_out

@@ -1,0 +1,6 @@
+"""Audio files: decoding any format as a stream, writing stems as they come."""
+
+from .reading import AudioReader, open_audio
+from .writing import StemWriter, to_pcm24
+
+__all__ = ["AudioReader", "StemWriter", "open_audio", "to_pcm24"]

@@ -1,0 +1,128 @@
+"""From a model's band and channels to the recording's: what makes a 16 kHz mono estimate a stem.
+
+Let ``V`` be the estimate, ``X`` what the model heard of a channel (the downmix, or the channel
+itself) and ``Y`` the channel, all as spectrograms. Below the model's Nyquist frequency
+
+    stem = a V + m (Y - a X),      m = |V|^2 / (|V|^2 + |X - V|^2),
+
+``a`` being the channel's share in the downmix (regression of Y on X over a frame): what a channel
+has in common with the downmix is the model's own waveform, phase included, and only what deviates
+is masked. For a channel that equals the downmix this is ``V`` exactly; a silent channel stays
+silent. Above the band the stem is ``m' Y``, ``m'`` being the same Wiener gain over the top octave
+of the band in the same frame.
+
+Chosen by measurement on the song that stempeg carries (44.1 kHz stereo, estimates at 16 kHz mono
+from an ideal ratio mask and a blurred one): SDR of the vocals below 7 kHz 8.10 / 5.51 dB, against
+8.02 / 5.45 for the complex ratio mask V / X, 7.59 / 5.40 for its magnitude and 6.83 / 4.78 without
+the deviations; above 7.5 kHz 1.67 / 1.54 dB, against 0.93 / 0.20 for the mean ratio |V| / |X|.
+"""
+
+import math
+
+import torch
+
+FRAME_SEC = 0.046  # length of a frame: the nearest power of two, 2048 samples at 44.1 kHz
+BAND_END = (0.85, 0.91)  # of the model's Nyquist: where its estimate fades out (resamplers' slope)
+TRUST = 1e-4  # of the deviating power: a downmix 40 dB below its channels says nothing about them
+FLOOR = 1e-10  # power
+FRAMES_AT_ONCE = 64  # so that intermediates stay in the cache
+
+
+class FullBand:
+    """Streams mixture and estimate in, full-band stems out. Perfect reconstruction where V = X = Y.
+
+    Args:
+        n_src: Stems to make.
+        n_channels: Channels of the recording.
+        n_heard: Channels of the estimate: ``n_channels``, or 1 for an estimate of the downmix.
+        sample_rate: Of the recording (and of the estimate, already resampled), Hz.
+        band_hz: Where the resampling that the estimate went through ends: half the lower of the
+            two rates; ``None`` where there was none.
+    """
+
+    def __init__(
+        self, n_src: int, n_channels: int, n_heard: int, sample_rate: int, band_hz: float | None
+    ) -> None:
+        self.hop = 2 ** max(5, round(math.log2(FRAME_SEC * sample_rate / 2)))
+        self.n_fft = 2 * self.hop
+        self.n_channels, self.n_heard = n_channels, n_heard
+        self._window = torch.hann_window(self.n_fft).sqrt()  # squares add up to 1 at half overlap
+        freqs = torch.arange(self.hop + 1) * sample_rate / self.n_fft  # (F,)
+        edge = sample_rate if band_hz is None else band_hz  # beyond the spectrum for None
+        low, high = BAND_END[0] * edge, BAND_END[1] * edge
+        fade = ((freqs - low) / (high - low)).clamp(0, 1)
+        self._in_band = 0.5 + 0.5 * torch.cos(torch.pi * fade)  # (F,)
+        self._n_low = int((self._in_band > 0).sum())
+        self._top = (freqs[: self._n_low] >= edge / 2) & (freqs[: self._n_low] < low)
+        # the first hop of output precedes the signal
+        self._mixture = torch.zeros(n_channels, self.hop)
+        self._estimate = torch.zeros(n_src, n_heard, self.hop)
+        self._tail: torch.Tensor | None = None
+
+    def push(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
+        """Add ``(C, T)`` and ``(S, n_heard, T)``; returns ``(S, C, T')``, a frame late."""
+        self._mixture = torch.cat([self._mixture, mixture], -1)
+        self._estimate = torch.cat([self._estimate, estimate], -1)
+        out = [self._estimate.new_zeros(len(self._estimate), self.n_channels, 0)]
+        n_frames = self._mixture.shape[-1] // self.hop - 1
+        for first in range(0, max(n_frames, 0), FRAMES_AT_ONCE):
+            n = min(FRAMES_AT_ONCE, n_frames - first)
+            span = slice(first * self.hop, (first + n + 1) * self.hop)
+            out.append(self._frames(self._mixture[:, span], self._estimate[..., span]))
+        if n_frames > 0:
+            self._mixture = self._mixture[:, n_frames * self.hop :].clone()
+            self._estimate = self._estimate[..., n_frames * self.hop :].clone()
+        return torch.cat(out, -1)
+
+    def finish(self) -> torch.Tensor:
+        """The rest of the stems."""
+        rest = self._mixture.shape[-1] - (self.hop if self._tail is None else 0)
+        pad = 3 * self.hop - self._mixture.shape[-1]
+        out = self.push(
+            torch.zeros(self.n_channels, pad), torch.zeros(*self._estimate.shape[:2], pad)
+        )
+        return out[..., :rest]
+
+    def _frames(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
+        """Whole frames in, as many hops out; the very first hop is before the signal."""
+        spec = self._stems(self._spectrum(mixture), self._spectrum(estimate))  # (S, C, N, F)
+        frames = torch.fft.irfft(spec, self.n_fft) * self._window  # (S, C, N, 2 hop)
+        late = frames[..., self.hop :]
+        tail = torch.zeros_like(late[..., 0, :]) if self._tail is None else self._tail
+        previous = torch.cat([tail[..., None, :], late[..., :-1, :]], -2)
+        out = (frames[..., : self.hop] + previous).flatten(-2)
+        if self._tail is None:
+            out = out[..., self.hop :]
+        self._tail = late[..., -1, :].clone()
+        return out
+
+    def _spectrum(self, wav: torch.Tensor) -> torch.Tensor:
+        """``(..., T)`` to ``(..., N, F)``."""
+        return torch.fft.rfft(wav.unfold(-1, self.n_fft, self.hop) * self._window)
+
+    def _stems(self, y: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """The formula at the top: ``(C, N, F)`` and ``(S, n_heard, N, F)`` to ``(S, C, N, F)``."""
+        k = self._n_low
+        y_low, v = y[..., :k], v[..., :k]
+        x = y_low if self.n_heard == self.n_channels else y_low.mean(0, keepdim=True)
+        power_v, power_rest = _power(v), _power(x - v)  # (S, H, N, k) each
+        doubt = TRUST * _power(y_low - x).mean(0) + FLOOR  # (N, k)
+        gain = power_v / (power_v + power_rest + doubt)
+        if self.n_heard == self.n_channels:
+            low = v
+        else:
+            in_common = (y_low.real * x.real + y_low.imag * x.imag).sum(-1, keepdim=True)
+            share = in_common / (_power(x).sum(-1, keepdim=True) + FLOOR)  # (C, N, 1)
+            share = share.clamp(0, self.n_channels)
+            low = share * v + gain * (y_low - share * x)  # (S, C, N, k)
+        top_v = power_v[..., self._top].sum(-1, keepdim=True)
+        top_rest = (power_rest + doubt)[..., self._top].sum(-1, keepdim=True)
+        above = top_v / (top_v + top_rest + FLOOR)  # (S, H, N, 1)
+        out = above * y  # (S, C, N, F)
+        fade = self._in_band[:k]
+        out[..., :k] = fade * low + (1 - fade) * out[..., :k]
+        return out
+
+
+def _power(spec: torch.Tensor) -> torch.Tensor:
+    return spec.real.square() + spec.imag.square()

@@ -1,0 +1,169 @@
+"""Long signals in windows: cutting, cross-fading the results, joining frames. All as streams.
+
+Two neighbouring windows overlap by ``4 q`` samples. The outermost ``q`` of each are thrown away
+(a model sees little context there), the middle ``2 q`` are cross-faded with weights that add up to
+one; frames change over in the middle. Every window starts at a multiple of the pitch hop, so frame
+``n`` of a window is frame ``start / hop + n`` of the signal.
+
+A signal of up to one window is one window: the result is the model's own, sample for sample.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+SHORTEST = 0.4  # of a window: the last one gets at least this much context
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Sizes in samples, all of them multiples of ``multiple``.
+
+    Attributes:
+        length: A window.
+        quarter: A quarter of the overlap.
+        multiple: What window starts are multiples of, the hop of the pitch frames.
+        shortest: The last window reaches back to be at least this long.
+    """
+
+    length: int
+    quarter: int
+    multiple: int
+    shortest: int
+
+    @classmethod
+    def in_seconds(
+        cls, window_sec: float, overlap_sec: float, sample_rate: int, multiple: int = 1
+    ) -> "WindowPlan":
+        """Plan with about the given sizes.
+
+        Raises:
+            ValueError: If a window is not at least twice the overlap.
+        """
+        if window_sec < 2 * overlap_sec or overlap_sec < 0:
+            raise ValueError(
+                f"A window ({window_sec} s) must be at least twice the overlap ({overlap_sec} s)."
+            )
+        quarter = -(-int(overlap_sec * sample_rate) // (4 * multiple)) * multiple
+        length = -(-int(window_sec * sample_rate) // multiple) * multiple
+        length = max(length, 8 * quarter, multiple)
+        return cls(length, quarter, multiple, max(4 * quarter, int(SHORTEST * length)))
+
+    @property
+    def step(self) -> int:
+        """Distance of two windows."""
+        return self.length - 4 * self.quarter
+
+
+class Window(NamedTuple):
+    """A cut: ``samples (C, T)`` from ``start`` on; ``last`` if the signal ends with it."""
+
+    start: int
+    samples: np.ndarray
+    last: bool
+
+
+class WindowCutter:
+    """Cuts a stream ``(C, T)`` into windows; holds one window's worth of samples."""
+
+    def __init__(self, plan: WindowPlan, n_channels: int) -> None:
+        self.plan = plan
+        self._held = np.zeros((n_channels, 0), np.float32)
+        self._held_from = 0  # position of the first held sample
+        self._next = 0  # start of the next window
+
+    def push(self, samples: np.ndarray) -> Iterator[Window]:
+        """Add ``(C, T)``; yields the windows that are complete and not the last one."""
+        plan = self.plan
+        self._held = np.concatenate([self._held, samples], 1)
+        # one multiple to spare, so that the last window never starts where this one does
+        while self._held_from + self._held.shape[1] >= self._next + plan.length + plan.multiple:
+            at = self._next - self._held_from
+            yield Window(self._next, self._held[:, at : at + plan.length].copy(), False)
+            self._next += plan.step
+            # the signal may end here, and the last window then reaches back
+            keep = (self._next + 4 * plan.quarter - plan.shortest) // plan.multiple * plan.multiple
+            keep = max(self._held_from, keep)
+            self._held = self._held[:, keep - self._held_from :].copy()
+            self._held_from = keep
+
+    def finish(self) -> Window:
+        """The last window, from ``shortest`` samples to a window and a multiple long."""
+        end = self._held_from + self._held.shape[1]
+        start = max(self._held_from, min(self._next, end - self.plan.shortest))
+        start = start // self.plan.multiple * self.plan.multiple
+        return Window(start, self._held[:, start - self._held_from :], True)
+
+
+class CrossFader:
+    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream."""
+
+    def __init__(self, plan: WindowPlan) -> None:
+        self.plan = plan
+        ramp = (torch.arange(2 * plan.quarter) + 0.5) / max(2 * plan.quarter, 1)
+        self._rise = torch.sin(0.5 * torch.pi * ramp).square()  # rise + its mirror image = 1
+        self._tail: torch.Tensor | None = None
+        self._position = 0  # of the next sample to give out
+
+    def push(self, start: int, samples: torch.Tensor, last: bool) -> torch.Tensor:
+        """Add a window that starts at ``start``; returns what is final, ``(..., T)``."""
+        first = self._position - start
+        end = samples.shape[-1] - (0 if last else 3 * self.plan.quarter)
+        out = samples[..., first:end].clone()
+        if self._tail is not None:
+            n = self._tail.shape[-1]
+            out[..., :n] = self._tail * (1 - self._rise) + out[..., :n] * self._rise
+        self._tail = None if last else samples[..., end : end + 2 * self.plan.quarter].clone()
+        self._position = start + end
+        return out
+
+
+class FrameJoiner:
+    """Joins frames ``(N, ...)`` of consecutive windows, each from the window it is central in."""
+
+    def __init__(self, plan: WindowPlan) -> None:
+        self.plan = plan
+        self._next = 0  # frame
+
+    def push(self, start: int, n_samples: int, frames: torch.Tensor, last: bool) -> torch.Tensor:
+        """Add the frames of a window of ``n_samples``; returns those that are final."""
+        offset = start // self.plan.multiple
+        end = frames.shape[0]
+        if not last:
+            end = (n_samples - 2 * self.plan.quarter) // self.plan.multiple
+        out = frames[self._next - offset : end]
+        self._next = offset + end
+        return out
+
+
+class SampleQueue:
+    """First in, first out, for samples ``(C, T)``."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._empty = np.zeros((n_channels, 0), np.float32)
+        self._blocks: list[np.ndarray] = []
+        self._n_samples = 0
+
+    def __len__(self) -> int:
+        return self._n_samples
+
+    def push(self, samples: np.ndarray) -> None:
+        """Add ``(C, T)``."""
+        self._blocks.append(samples)
+        self._n_samples += samples.shape[1]
+
+    def pad(self, n_samples: int) -> None:
+        """Add silence until there are ``n_samples``."""
+        self.push(np.zeros((len(self._empty), max(0, n_samples - len(self))), np.float32))
+
+    def take(self, n_samples: int) -> np.ndarray:
+        """Remove the oldest ``n_samples``, ``(C, n_samples)``."""
+        if n_samples == 0:
+            return self._empty
+        held = np.concatenate(self._blocks, 1)
+        self._blocks = [held[:, n_samples:].copy()]
+        self._n_samples -= n_samples
+        return held[:, :n_samples]

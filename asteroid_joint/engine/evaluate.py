@@ -1,0 +1,266 @@
+"""The evaluation path that all recipes share: an experiment in, per-clip metrics and a table out.
+
+Whole clips of one side go through a system; ``all_metrics.csv`` has a row per clip,
+``final_metrics.json`` mean and standard deviation over clips with the facts of the run,
+``results_row.md`` a line for a README, ``pictures/`` five clips spread over the side.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..compat import plain_types
+from ..data.batch import JointExample
+from ..data.drawing import WholeClips
+from ..errors import DataError
+from ..metrics.detection import auc
+from ..metrics.melody import melody_metrics
+from ..metrics.museval_bss import museval_metrics
+from ..metrics.report import Row, rows_to_csv, summarise, table_head, table_row
+from ..metrics.separation import sdr, si_sdr, silent_rms_db
+from ..models.base import JointModel
+from ..models.store import load_model
+from ..pitch import PitchGrid
+from .config import Config
+from .estimators import CONTROLS, Estimate, Estimator, ModelEstimator
+from .facts import describe_run
+from .pictures import draw_clip
+from .train import build_dataset, write_text
+from .voicing import best_threshold
+
+N_PICTURES = 5
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """What to evaluate and how.
+
+    Args:
+        exp_dir: Experiment folder; results are written here or below.
+        side: Of the split. Selection is done on ``"valid"``, results come from ``"test"``.
+        model: Model file or name; the experiment's ``best_model.pth`` by default.
+        control: Name in ``CONTROLS`` to evaluate in place of the model.
+        crepe_model: ``"tiny"`` or ``"full"``.
+        threshold: Voicing threshold over the chosen one.
+        museval: Also compute BSS Eval v4, which takes about a second per clip.
+        n_clips: Use this many clips, spread over the side; 0 is all.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    """
+
+    exp_dir: Path
+    side: str = "test"
+    model: str = ""
+    control: str = ""
+    crepe_model: str = "tiny"
+    threshold: float | None = None
+    museval: bool = False
+    n_clips: int = 0
+    device: str = "auto"
+
+    @property
+    def system(self) -> str:
+        """Name of what is evaluated, for tables and folders."""
+        crepe = f"_{self.crepe_model}" if self.control.startswith("torchcrepe") else ""
+        return f"{self.control}{crepe}" if self.control else "model"
+
+    @property
+    def out_dir(self) -> Path:
+        """The experiment folder for the model on test, a folder in it for everything else."""
+        if not self.control and self.side == "test":
+            return self.exp_dir
+        return self.exp_dir / f"eval_{self.system}_{self.side}"
+
+
+def evaluate(conf: Config, options: EvalOptions) -> str:
+    """Evaluate one system on one side and write its results.
+
+    Args:
+        conf: Configuration of the experiment: where the data are and how they are split.
+        options: What to evaluate.
+
+    Returns:
+        The Markdown table of one row that is also written.
+
+    Raises:
+        DataError: If the side has no clips, or the model is of another sample rate.
+        CheckpointError: If there is no model to load.
+    """
+    started = time.monotonic()
+    device = pick_device(options.device)
+    dataset = build_dataset(conf, options.side)
+    estimator, model = build_estimator(conf, options, dataset, device)
+    threshold = options.threshold if options.threshold is not None else estimator.threshold
+    if threshold is None:
+        threshold = threshold_from_valid(estimator, build_dataset(conf, "valid"), options.n_clips)
+    clips = WholeClips(dataset, estimator.grid, options.n_clips or None)
+    drawn = set(np.linspace(0, len(clips) - 1, min(N_PICTURES, len(clips))).round().astype(int))
+    rows: list[Row] = []
+    for index in tqdm(
+        range(len(clips)), desc=f"{options.system}, {options.side}", unit="clip", disable=None
+    ):
+        example = clips[index]
+        estimate = estimator(example)
+        rows.append(clip_row(example, estimate, threshold, estimator.grid, options.museval))
+        if index in drawn:
+            picture = options.out_dir / "pictures" / f"{example.name}.png"
+            draw_clip(picture, example, estimate, estimator.grid, threshold)
+    facts = {
+        **run_facts(conf, options, rows, model, device),
+        "voicing_threshold": threshold,
+        "evaluation_sec": round(time.monotonic() - started, 1),
+    }
+    return write_results(options, rows, facts)
+
+
+def build_estimator(
+    conf: Config, options: EvalOptions, dataset: Any, device: torch.device
+) -> tuple[Estimator, JointModel | None]:
+    """The system to evaluate, and the model in it if there is one."""
+    loaded: list[JointModel] = []
+
+    def model_estimator() -> ModelEstimator:
+        default = options.exp_dir / "best_model.pth"
+        model = load_model(options.model or default)
+        if model.sample_rate != dataset.sample_rate or model.pitch_grid is None:
+            raise DataError(
+                f"The model works at {model.sample_rate} Hz and the data are at "
+                f"{dataset.sample_rate} Hz: evaluate it on data of its own rate."
+            )
+        loaded.append(model)
+        return ModelEstimator(model, device)
+
+    if not options.control:
+        return model_estimator(), loaded[0]
+    estimator = CONTROLS[options.control](
+        grid=label_grid(dataset),
+        dataset=dataset,
+        crepe_model=options.crepe_model,
+        device=device,
+        model=model_estimator,
+    )
+    return estimator, loaded[0] if loaded else None
+
+
+def label_grid(dataset: Any) -> PitchGrid:
+    """Frames of 20 ms, for systems that bring no grid of their own."""
+    return PitchGrid(dataset.sample_rate // 50, dataset.sample_rate)
+
+
+def threshold_from_valid(estimator: Estimator, dataset: Any, n_clips: int) -> float | None:
+    """Voicing threshold for a control, chosen as ours is: best mean overall accuracy on valid."""
+    curves = []
+    for example in tqdm(
+        WholeClips(dataset, estimator.grid, n_clips or None),
+        desc="threshold, valid",
+        unit="clip",
+        disable=None,
+    ):
+        estimate = estimator(example)
+        if example.f0_hz is None or estimate.f0_hz is None or estimate.confidence is None:
+            continue
+        curves.append((example.f0_hz, estimate.f0_hz, estimate.confidence))
+    return best_threshold(curves)
+
+
+def clip_row(
+    example: JointExample,
+    estimate: Estimate,
+    threshold: float | None,
+    grid: PitchGrid,
+    museval: bool = False,
+) -> Row:
+    """All metrics that a clip's labels and a system's outputs allow.
+
+    Args:
+        example: Whole clip.
+        estimate: What the system says of it.
+        threshold: Voicing threshold.
+        grid: Frames of the pitch curves.
+        museval: See :class:`EvalOptions`.
+    """
+    row: Row = {
+        "name": example.name,
+        "song": example.song,
+        "duration_sec": example.mixture.shape[-1] / grid.sample_rate,
+    }
+    if example.sources is not None and estimate.sources is not None:
+        true, estimated = example.sources[0], estimate.sources[0]  # (C, T) each
+        row["silent_rms_db"] = silent_rms_db(true, estimated, grid.sample_rate)
+        if np.any(true):  # ratios to nothing mean nothing
+            row["sdr"] = sdr(true, estimated)
+            row["nsdr"] = row["sdr"] - sdr(true, example.mixture)
+            row["si_sdr"] = si_sdr(true, estimated)
+        if museval:
+            row.update(museval_metrics(example.sources, estimate.sources, grid.sample_rate))
+    if example.f0_hz is not None and estimate.f0_hz is not None and threshold is not None:
+        assert estimate.confidence is not None
+        args = (example.f0_hz, estimate.f0_hz)
+        row.update(melody_metrics(*args, estimate.confidence > threshold))
+        row["rpa_t0"] = melody_metrics(*args, np.ones(len(estimate.f0_hz), bool))["rpa"]
+    if example.activity is not None and estimate.activity is not None:
+        row["auc"] = auc(example.activity, estimate.activity)
+    return row
+
+
+def run_facts(
+    conf: Config,
+    options: EvalOptions,
+    rows: list[Row],
+    model: JointModel | None,
+    device: torch.device,
+) -> dict[str, Any]:
+    """What has to stand beside the numbers."""
+    data = conf["data"]
+    facts: dict[str, Any] = {
+        "system": options.system,
+        "dataset": data["dataset"],
+        "split": data.get("split"),
+        "mixing": data.get("mixing"),
+        "side": options.side,
+        "n_clips": len(rows),
+        "n_songs": len({row["song"] for row in rows}),
+        "audio_sec": round(sum(row["duration_sec"] for row in rows), 1),
+        **describe_run(conf["training"]["seed"], device),
+    }
+    if model is not None:
+        facts["model_name"] = type(model).__name__
+        facts["n_parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        facts["model_file"] = Path(options.model or "best_model.pth").name
+        run = options.exp_dir / "run_facts.json"
+        if not options.model and run.is_file():
+            facts["run"] = json.loads(run.read_text())
+    return facts
+
+
+def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) -> str:
+    """Write the three files; returns the Markdown table."""
+    out_dir = options.out_dir
+    out_dir.mkdir(parents=True, exist_ok=True)
+    summary = summarise(rows)
+    summary.pop("duration_sec", None)
+    weighted = [(r["nsdr"], r["duration_sec"]) for r in rows if "nsdr" in r]
+    if weighted:  # published GNSDR is the plain mean of NSDR; this is what its name says
+        values, seconds = np.array(weighted).T
+        facts = {**facts, "nsdr_weighted_by_duration": float(np.average(values, weights=seconds))}
+    name = facts.get("model_name", options.system) if not options.control else options.system
+    shown = {**facts, "split": f"{facts['split']}, {facts['side']}"}
+    shown.update({k: v for k, v in facts.get("run", {}).items() if k in ("seed", "commit")})
+    row = table_row(f"{name} ({options.exp_dir.name})", summary, shown)
+    write_text(out_dir / "all_metrics.csv", rows_to_csv(rows))
+    report = plain_types({"metrics": summary, **facts})
+    write_text(out_dir / "final_metrics.json", json.dumps(report, indent=1))
+    write_text(out_dir / "results_row.md", row + "\n")
+    return f"{table_head()}\n{row}"
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,135 @@
+"""From per-clip rows to files and tables."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError
+from .significance import Difference
+
+Row = dict[str, Any]
+Summary = dict[str, dict[str, float]]
+
+
+class Column(NamedTuple):
+    """A metric in a table: its name in files, its heading, its scale and digits in the table."""
+
+    metric: str
+    heading: str
+    scale: float = 1.0
+    digits: int = 2
+
+
+# frame-wise scores are fractions in files, as mir_eval gives them, and percent in tables
+COLUMNS = (
+    Column("sdr", "SDR dB"),
+    Column("nsdr", "NSDR dB"),
+    Column("si_sdr", "SI-SDR dB"),
+    Column("rpa", "RPA %", 100, 1),
+    Column("rca", "RCA %", 100, 1),
+    Column("oa", "OA %", 100, 1),
+    Column("rpa_t0", "RPA % (threshold 0)", 100, 1),
+    Column("vr", "VR %", 100, 1),
+    Column("vfa", "VFA %", 100, 1),
+    Column("silent_rms_db", "silence dB", 1, 1),
+)
+FACTS = ("split", "seed", "hardware", "commit")
+
+
+def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
+    """Mean and standard deviation over clips of every numeric column.
+
+    Args:
+        rows: One per clip; NaN and missing values are left out, and ``n`` says how many are not.
+
+    Returns:
+        Metric to ``{"mean", "std", "n"}``, plain floats.
+    """
+    summary: Summary = {}
+    for metric in dict.fromkeys(k for row in rows for k, v in row.items() if _is_number(v)):
+        values = np.array([row.get(metric, np.nan) for row in rows], float)
+        values = values[~np.isnan(values)]
+        if len(values):
+            mean, std = float(values.mean()), float(values.std())
+            summary[metric] = {"mean": mean, "std": std, "n": len(values)}
+    return summary
+
+
+def rows_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """CSV text with one line per row; columns in the order in which they first occur."""
+    out = io.StringIO()
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(out, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: float(v) if _is_number(v) else v for k, v in row.items()} for row in rows)
+    return out.getvalue()
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Read what :func:`rows_to_csv` wrote; names stay text, everything else becomes a float.
+
+    Raises:
+        DataError: If the file is missing or of another kind.
+    """
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        if not rows or not {"name", "song"} <= rows[0].keys():
+            raise DataError(f"{path} does not hold per-clip metrics: give an all_metrics.csv.")
+        text = ("name", "song", "singer")
+        return [{k: v if k in text else float(v or "nan") for k, v in r.items()} for r in rows]
+    except (OSError, ValueError, TypeError) as err:
+        if isinstance(err, DataError):
+            raise
+        raise DataError(f"Cannot read per-clip metrics from {path}: {err}") from err
+
+
+def table_head() -> str:
+    """The two header lines of the results table."""
+    headings = ["system", *(c.heading for c in COLUMNS), *FACTS]
+    return f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}"
+
+
+def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
+    """One line of the results table: mean ± standard deviation over clips.
+
+    Args:
+        name: Of the system.
+        summary: See :func:`summarise`; a metric it lacks gives an empty cell.
+        facts: Values for the last columns.
+    """
+    cells = [name]
+    for column in COLUMNS:
+        value = summary.get(column.metric)
+        if value is None:
+            cells.append("")
+        else:
+            mean, std = (column.scale * value[k] for k in ("mean", "std"))
+            cells.append(f"{mean:.{column.digits}f} ± {std:.{column.digits}f}")
+    cells += ["" if facts.get(fact) is None else str(facts[fact]) for fact in FACTS]
+    return f"| {' | '.join(cells)} |"
+
+
+def comparison_table(differences: Mapping[str, Difference]) -> str:
+    """Markdown table of :func:`~asteroid_joint.metrics.significance.compare_rows`."""
+    columns = {column.metric: column for column in COLUMNS}
+    lines = [
+        "| metric | first - second | 95 % interval | p | clips | songs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for metric, d in differences.items():
+        column = columns.get(metric, Column(metric, metric))
+        mean, low, high = (f"{column.scale * x:+.2f}" for x in d[:3])
+        lines.append(
+            f"| {column.heading} | {mean} | {low} to {high} | {d.p_value:.4f} "
+            f"| {d.n_clips} | {d.n_songs} |"
+        )
+    return "\n".join(lines)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -1,0 +1,50 @@
+"""torch.hub entry points: one per model, nothing else.
+
+Example:
+    >>> import torch
+    >>> model = torch.hub.load(".", "djcm", source="local", preset="tiny")  # or "<owner>/<repo>"
+    >>> model(torch.randn(1, 16000)).shape
+    torch.Size([1, 2, 16000])
+"""
+
+dependencies = ["torch", "numpy", "asteroid", "requests", "soundfile"]  # names to import
+
+
+def _model(entry, model_name, name_url_or_file, kwargs):
+    from asteroid_joint.models.store import hub_model  # late: torch.hub checks the above first
+
+    return hub_model(entry, model_name, name_url_or_file, **kwargs)
+
+
+def djcm(name_url_or_file=None, **kwargs):
+    """DJCM (Wei et al. 2024): vocals, accompaniment and pitch in a cascade.
+
+    Args:
+        name_url_or_file (str): "mir1k" for the shipped weights, a file, or what Asteroid can fetch.
+            Without it a fresh model is made.
+        **kwargs: For a fresh model: constructor arguments, and ``preset`` ("paper", "small").
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "djcm", "mir1k")
+        >>> vocals, accompaniment = model(wav)[0]  # wav: (1, time) at model.sample_rate
+        >>> f0_hz, confidence, voiced = model.decode_pitch(model.forward_joint(wav).pitch_logits)
+    """
+    return _model("djcm", "DJCM", name_url_or_file, kwargs)
+
+
+def shared_bottom(name_url_or_file=None, **kwargs):
+    """DJCM's first control: one encoder, a decoder per task. See ``djcm`` for the arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "shared_bottom", preset="small")
+    """
+    return _model("shared_bottom", "SharedBottom", name_url_or_file, kwargs)
+
+
+def mmoe(name_url_or_file=None, **kwargs):
+    """DJCM's second control: a mixture of encoders per task. See ``djcm`` for the arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "mmoe", preset="paper", n_experts=3)
+    """
+    return _model("mmoe", "MMoE", name_url_or_file, kwargs)

@@ -1,0 +1,36 @@
+# Sourced by run.sh: `--name value` sets a variable that run.sh has given a value before.
+# Any other `--name value` is kept in the array `conf_options`: a key of the configuration, which
+# train.py takes, and rejects where there is none of that name.
+
+conf_options=()
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    --help | -h)
+      sed -n '/^# Options/,/^$/p' "$0"
+      exit 0
+      ;;
+    --*=*)
+      set -- "${1%%=*}" "${1#*=}" "${@:2}"
+      ;;
+    --*)
+      name="${1#--}"
+      name="${name//-/_}"
+      if [[ $# -lt 2 ]]; then
+        echo "run.sh: $1 lacks a value" >&2
+        exit 2
+      fi
+      # only what run.sh offers: never a variable of the shell or the environment
+      if [[ " $run_options " == *" $name "* ]]; then
+        printf -v "$name" '%s' "$2"
+      else
+        conf_options+=("--$name" "$2")
+      fi
+      shift 2
+      ;;
+    *)
+      echo "run.sh: expected an option, received $1 (see --help)" >&2
+      exit 2
+      ;;
+  esac
+done
+unset name

@@ -1,0 +1,107 @@
+"""Synthetic data that look like the real sets, seeded; nothing is downloaded."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+ROOT = Path(__file__).resolve().parent.parent
+RATE = 16000
+# the disjoint split goes by these singers: see data/mir1k.py
+MIR1K_CLIPS = (
+    *("amy_1_01", "amy_1_02", "amy_2_01", "fdps_1_01"),  # train
+    *("bug_1_01", "bug_2_01", "jmzen_1_01"),  # valid
+    *("abjones_1_01", "abjones_1_02", "ariel_2_01", "stool_1_01"),  # test
+)
+
+
+def sing(rng: np.random.Generator, n_samples: int) -> tuple[np.ndarray, Callable]:
+    """A 'voice': harmonics over a vibrating F0 in two notes with a rest between them.
+
+    Returns:
+        ``(time,)`` float64 and a function from seconds to true F0 in Hz, 0 in the rest.
+    """
+    low_hz = rng.uniform(160, 320)
+    step, rate_hz, depth = rng.choice([3, 5, 7]), rng.uniform(4.5, 6.0), rng.uniform(0.2, 0.5)
+    end = n_samples / RATE
+
+    def f0_at(sec: np.ndarray) -> np.ndarray:
+        note = np.where(sec < 0.55 * end, 0.0, step)
+        hz = low_hz * 2 ** ((note + depth * np.sin(2 * np.pi * rate_hz * sec)) / 12)
+        resting = (sec > 0.4 * end) & (sec < 0.55 * end)
+        return np.where(resting | (sec < 0.1) | (sec > end - 0.1), 0.0, hz)
+
+    sec = np.arange(n_samples) / RATE
+    f0_hz = f0_at(sec)
+    phase = 2 * np.pi * np.cumsum(f0_hz) / RATE
+    level = np.convolve(f0_hz > 0, np.hanning(400) / np.hanning(400).sum(), "same")
+    harmonics = sum(np.sin(k * phase) / k for k in range(1, 9))
+    return 0.15 * level * (f0_hz > 0) * harmonics, f0_at
+
+
+def play(rng: np.random.Generator, n_samples: int) -> np.ndarray:
+    """An 'accompaniment': a chord of plucked tones and some noise, ``(time,)``."""
+    sec = np.arange(n_samples) / RATE
+    root_hz = rng.uniform(90, 140)
+    decay = np.exp(-3 * (sec % 0.5))
+    chord = sum(np.sin(2 * np.pi * root_hz * r * sec) for r in (1, 1.25, 1.5, 4))
+    return 0.05 * decay * chord + 0.01 * rng.standard_normal(n_samples)
+
+
+def make_mir1k(root: Path, seed: int = 0) -> Path:
+    """A folder laid out like MIR-1K, eleven clips of about two seconds."""
+    rng = np.random.default_rng(seed)
+    for folder in ("Wavfile", "PitchLabel", "vocal-nonvocalLabel"):
+        (root / folder).mkdir(parents=True)
+    for name in MIR1K_CLIPS:
+        n_samples = int(rng.integers(30000, 36000))
+        voice, f0_at = sing(rng, n_samples)
+        wav = np.stack([play(rng, n_samples), voice], 1)  # left accompaniment, right voice
+        sf.write(root / "Wavfile" / f"{name}.wav", wav, RATE, subtype="PCM_16")
+        f0_hz = f0_at(0.02 * np.arange(1, n_samples // 320))
+        semitone = np.where(f0_hz > 0, 69 + 12 * np.log2(np.maximum(f0_hz, 1.0) / 440), 0.0)
+        np.savetxt(root / "PitchLabel" / f"{name}.pv", semitone, fmt="%.5f")
+        np.savetxt(root / "vocal-nonvocalLabel" / f"{name}.vocal", f0_hz > 0, fmt="%d")
+    return root
+
+
+@pytest.fixture(scope="session")
+def mir1k_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """See :func:`make_mir1k`; to be read only."""
+    return make_mir1k(tmp_path_factory.mktemp("data") / "MIR-1K")
+
+
+@pytest.fixture
+def run() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command with one thread; ``env`` adds variables, ``cwd`` is where."""
+
+    def call(*command: object, **options: object) -> subprocess.CompletedProcess:
+        env = {**child_env(), **options.pop("env", {})}  # type: ignore[dict-item]
+        return subprocess.run(
+            [str(part) for part in command],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            **options,  # type: ignore[call-overload]
+        )
+
+    return call
+
+
+def child_env() -> dict[str, str]:
+    """Environment of a process that a test starts."""
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": python_path,
+        "PYTHONWARNINGS": "ignore",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }

@@ -1,0 +1,174 @@
+"""The command ``asteroid-joint``, called as a function and, where that matters, as a process."""
+
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from conftest import child_env
+
+from asteroid_joint import DJCM
+from asteroid_joint.cli import main
+
+FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """A model file: DJCM ``tiny`` with random weights."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
+    torch.manual_seed(0)
+    torch.save(DJCM.from_preset("tiny").serialize(), path)
+    return path
+
+
+@pytest.fixture
+def song(tmp_path) -> Path:
+    """A second of stereo noise."""
+    path = tmp_path / "song.wav"
+    sf.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (22050, 2)), 22050)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_separate_writes_the_documented_files(song, weights, tmp_path, capsys):
+    out = tmp_path / "new" / "out"
+    assert main(["separate", str(song), "-o", str(out), "--model", str(weights)]) == 0
+    assert names(out) == ["song"] and names(out / "song") == FILES
+    said = capsys.readouterr()
+    assert said.out.strip() == str(out / "song") and said.err == ""
+
+
+@pytest.mark.parametrize("decoder", ["argmax", "viterbi"])
+def test_options(song, weights, tmp_path, decoder):
+    options = ["--decoder", decoder, "--batch", "3", "--device", "cpu"]
+    call = ["separate", str(song), "-o", str(tmp_path / "out"), "--model", str(weights), *options]
+    assert main(call) == 0
+    assert len((tmp_path / "out" / "song" / "f0.csv").read_text().splitlines()) == 51
+
+
+def test_several_inputs_one_of_them_bad(song, weights, tmp_path, capsys):
+    other = song.with_name("other.flac")
+    sf.write(other, np.zeros(800), 8000)
+    inputs = [str(song), str(tmp_path / "none.wav"), str(other)]
+    out = tmp_path / "out"
+    assert main(["separate", *inputs, "-o", str(out), "--model", str(weights)]) == 1
+    assert names(out) == ["other", "song"]
+    assert names(out / "other") == names(out / "song") == FILES
+    assert capsys.readouterr().err == f"asteroid-joint: There is no file {inputs[1]}.\n"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        [],
+        ["separate"],
+        ["separate", "song.wav"],
+        ["separate", "song.wav", "-o", "out", "--batch", "0"],
+        ["separate", "song.wav", "-o", "out", "--batch", "many"],
+        ["separate", "song.wav", "-o", "out", "--decoder", "guess"],
+        ["separate", "song.wav", "-o", "out", "--device", "tpu"],
+        ["separat", "song.wav", "-o", "out"],
+    ],
+)
+def test_usage(call, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(call)
+    assert end.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_where_there_is_none(song, weights, tmp_path, capsys):
+    call = ["separate", str(song), "-o", str(tmp_path), "--model", str(weights)]
+    assert main([*call, "--device", "cuda"]) == 2
+    assert "--device cpu" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_is_one_sentence_unless_debugged(
+    song, weights, tmp_path, capsys, monkeypatch
+):
+    def fail(*_):
+        raise RuntimeError("something\nbroke")
+
+    monkeypatch.setattr(DJCM, "estimate", fail)
+    call = ["separate", str(song), "-o", str(tmp_path / "out"), "--model", str(weights)]
+    assert main(call) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "RuntimeError: something" in err
+    with pytest.raises(RuntimeError):
+        main([*call, "--debug"])
+    assert names(tmp_path / "out") == []
+
+
+def test_info_lists_models(capsys):
+    assert main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert "DJCM" in said and "tiny" in said and "viterbi" in said
+
+
+def test_infer_is_asteroids_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr("asteroid_joint.compat.infer", seen.append)
+    assert main(["infer", "model.pth", "--files", "a.wav", "-w", "2"]) == 0
+    assert seen == [["model.pth", "--files", "a.wav", "-w", "2"]]
+
+
+def test_separate_imports_nothing_heavy(song, weights, tmp_path, run):
+    code = """
+import sys
+from asteroid_joint.cli import main
+code = main(sys.argv[1:])
+print([m for m in ("pytorch_lightning", "museval", "matplotlib", "librosa") if m in sys.modules])
+sys.exit(code)
+"""
+    call = "separate", song, "-o", tmp_path / "out", "--model", weights
+    done = run(sys.executable, "-c", code, *call)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle(song, weights, tmp_path, number):
+    """What is finished stays, of the one in work nothing does."""
+    long = tmp_path / "long.wav"
+    with sf.SoundFile(long, "w", 44100, 2) as file:
+        for _ in range(900):  # far more than can be done before the signal comes
+            file.write(np.random.default_rng(0).uniform(-0.5, 0.5, (44100, 2)))
+    out = tmp_path / "out"
+    call = [sys.executable, "-m", "asteroid_joint.cli", "separate", song, long, "-o", out]
+    process = subprocess.Popen(
+        [*map(str, call), "--model", str(weights)],
+        env=child_env(),
+        stderr=subprocess.PIPE,
+        text=True,
+        # a job in the background ignores SIGINT; the test must not inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        end = time.monotonic() + 100
+        while not any(out.glob(".long.part-*/files/*.wav")) and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(number)
+        err = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        long.unlink()
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert names(out) == ["song"] and names(out / "song") == FILES
+
+
+def test_the_command_is_this_function():
+    (entry,) = entry_points(group="console_scripts", name="asteroid-joint")
+    assert entry.load() is main

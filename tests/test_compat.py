@@ -1,0 +1,215 @@
+"""One probe per function of ``compat.py``: is asteroid's defect still there?
+
+A probe that fails means that upstream has mended it: the function can go.
+"""
+
+import contextlib
+import inspect
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import asteroid.models as zoo
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from asteroid.dsp.overlap_add import LambdaOverlapAdd
+from asteroid.engine import System
+from asteroid.models import BaseModel
+
+from asteroid_joint import DJCM, compat
+
+
+@contextlib.contextmanager
+def still_broken(function: str, error: type[Exception], message: str = ""):
+    """Fail with a clear sentence where upstream no longer raises ``error``."""
+    try:
+        yield
+    except error as err:
+        assert message in str(err), f"asteroid now fails otherwise: {err}. See compat.{function}."
+    else:
+        pytest.fail(f"asteroid has mended this: compat.{function} can go.")
+
+
+class StockModel(BaseModel):
+    """A separator as Asteroid's users write them, with a BatchNorm."""
+
+    def __init__(self, sample_rate=8000.0):
+        super().__init__(sample_rate=sample_rate)
+        self.norm = torch.nn.BatchNorm1d(2)
+
+    def forward(self, wav):
+        return self.norm(torch.cat([wav, 0.5 * wav], 1))
+
+    def get_model_args(self):
+        return {"sample_rate": self.sample_rate}
+
+
+def test_every_function_has_a_probe():
+    functions = {
+        name
+        for name, value in vars(compat).items()
+        if inspect.isfunction(value) and value.__module__ == compat.__name__
+        if not name.startswith("_")
+    }
+    probes = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert functions - probes == set()
+    assert all("Reason:" in getattr(compat, name).__doc__ for name in functions)
+
+
+def test_register_once(monkeypatch):
+    class Twice(StockModel):
+        pass
+
+    monkeypatch.setattr(zoo, "Twice", None, raising=False)
+    monkeypatch.delattr(zoo, "Twice")
+    assert compat.register_once(Twice) is compat.register_once(Twice) is zoo.get("twice")
+    with still_broken("register_once", ValueError, "already exists"):
+        zoo.register_model(Twice)
+    other = type("ConvTasNet", (StockModel,), {})
+    with pytest.raises(ValueError, match="Asteroid has another model called ConvTasNet"):
+        compat.register_once(other)
+    assert zoo.get("ConvTasNet") is not other
+
+
+@pytest.mark.parametrize("extra", [None, np.float64(1.0), np.int64(1)])
+def test_plain_types(tmp_path, extra):
+    content = StockModel().serialize()
+    if extra is not None:  # what a recipe adds: metrics, dataset facts
+        content = {"metrics": extra}
+    path = str(tmp_path / "model.pth")
+    torch.save(content, path)
+    with still_broken("plain_types", Exception, "Weights only load failed"):
+        torch.load(path) if extra is not None else StockModel.from_pretrained(path)
+    torch.save(compat.plain_types(content), path)
+    if extra is None:
+        assert isinstance(StockModel.from_pretrained(path), StockModel)
+    else:
+        assert torch.load(path) == {"metrics": 1}
+
+
+def test_plain_types_of_each_kind(tmp_path):
+    tensor = torch.ones(2)
+    value = {"a": (np.float32(0.5), [np.bool_(True), None]), "b": np.arange(2), "p": tmp_path}
+    plain = compat.plain_types({**value, "t": tensor, "v": torch.__version__})
+    assert plain["a"] == (0.5, [True, None]) and type(plain["a"][0]) is float
+    assert plain["b"] == [0, 1] and plain["p"] == str(tmp_path)
+    assert plain["t"] is tensor and type(plain["v"]) is str
+    with pytest.raises(TypeError, match="plain values only, received set"):
+        compat.plain_types({"s": {1}})
+
+
+def test_separate_in_eval_mode():
+    model = StockModel()
+    again = StockModel.from_pretrained(model.serialize())
+    wav = 1 + torch.randn(1, 1, 400)
+    before = again.norm.running_mean.clone()
+    again.separate(wav)
+    if not again.training or torch.equal(again.norm.running_mean, before):
+        pytest.fail("asteroid separates in .eval() now: compat.separate_in_eval_mode can go.")
+    model.train()
+    estimate = compat.separate_in_eval_mode(model, wav)
+    assert model.training and not model.norm.running_mean.any()
+    torch.testing.assert_close(estimate, model.eval()(wav))
+
+
+def test_flat_hparams():
+    config = {"data": {"sources": ["vocals", "drums"], "seed": 1}, "none": None}
+    with still_broken("flat_hparams", ValueError):
+        System.config_to_hparams(config)
+    assert compat.flat_hparams(config) == {
+        "data_sources": "['vocals', 'drums']",
+        "data_seed": 1,
+        "none": "None",
+    }
+
+
+def test_log_hp_metric():
+    logged = []
+    logger = SimpleNamespace(log_metrics=lambda metrics, step: logged.append((metrics, step)))
+    trainer = SimpleNamespace(callback_metrics={"val_loss": 2.0}, logger=None, global_step=7)
+    system = SimpleNamespace(trainer=trainer, default_monitor="val_loss")
+    with still_broken("log_hp_metric", AttributeError, "log_metrics"):
+        System.on_validation_epoch_end(system)
+    compat.log_hp_metric(system)  # Trainer(logger=False)
+    trainer.logger = logger
+    compat.log_hp_metric(system)
+    assert logged == [({"hp_metric": 2.0}, 7)]
+
+
+def test_loader_or_empty():
+    import pytorch_lightning as pl
+
+    class Guarded(System):
+        def val_dataloader(self):
+            return compat.loader_or_empty(super().val_dataloader())
+
+    def fit(system_class):
+        model = torch.nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        data = [(torch.ones(1, 2), torch.ones(1, 1))]
+        loader = torch.utils.data.DataLoader(data, batch_size=None)
+        system = system_class(model, optimizer, torch.nn.functional.mse_loss, loader)
+        trainer = pl.Trainer(
+            max_steps=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(system)
+        return trainer.global_step
+
+    with still_broken("loader_or_empty", TypeError, "dataloader"):
+        fit(System)
+    assert fit(Guarded) == 1
+    loader = object()
+    assert compat.loader_or_empty(loader) is loader
+
+
+def test_infer(tmp_path):
+    torch.manual_seed(0)
+    torch.save(DJCM.from_preset("tiny").serialize(), tmp_path / "model.pth")
+    sf.write(tmp_path / "song.wav", 0.1 * np.random.default_rng(0).standard_normal(9000), 16000)
+    options = ["model.pth", "--files", "song.wav", "-d", "cpu", "-f", "-w", "4096"]
+    code = f"from asteroid.scripts.asteroid_cli import infer; infer({options!r})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    if result.returncode == 0:
+        pytest.fail("asteroid-infer finds plugins and its window now: compat.infer can go.")
+    assert "BaseModel.__init__() got an unexpected keyword argument" in result.stderr
+    with still_broken("infer", ValueError, "hanning"):
+        LambdaOverlapAdd(DJCM.from_preset("tiny"), 2, window_size=4096, window="hanning")
+    compat.infer([str(tmp_path / o) if "." in o else o for o in options])
+    assert sorted(path.name for path in tmp_path.glob("*est*")) == [
+        "song_est1.wav",
+        "song_est2.wav",
+    ]
+
+
+def test_overlap_add_still_exchanges_stems_by_default():
+    """Why ``infer`` asks for ``--ola-no-reorder``: stems here have a fixed order."""
+    torch.manual_seed(0)
+    calls = []
+
+    class FixedStems(torch.nn.Module):
+        """Chunk by chunk another stem is the loud one."""
+
+        def forward(self, wav):
+            calls.append(wav)
+            loud = float(len(calls) % 2)
+            return torch.stack([(1 - loud) * wav + 1e-3, loud * wav + 1e-3], 1)
+
+    wav = torch.randn(1, 1, 16000)
+    levels = {}
+    for reorder in (True, False):
+        calls.clear()
+        chunked = LambdaOverlapAdd(FixedStems(), 2, 1000, window="hann", reorder_chunks=reorder)
+        levels[reorder] = chunked(wav)[0].square().mean(-1)
+    balance = {reorder: float(level.min() / level.max()) for reorder, level in levels.items()}
+    assert balance[False] > 0.8
+    if balance[True] > 0.5:
+        pytest.fail("asteroid keeps the order of stems now: compat.infer need not switch it off.")

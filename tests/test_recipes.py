@@ -1,0 +1,263 @@
+"""One contract for all recipes: stages 1 to 3 of run.sh on synthetic data, and what they leave."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+import torch
+import yaml
+from asteroid.models import BaseModel
+from conftest import ROOT
+
+import asteroid_joint  # noqa: F401  # asteroid's loader is to know the models
+from asteroid_joint.data.check import check_dataset
+from asteroid_joint.data.mir1k import MIR1K
+from asteroid_joint.engine.config import parse_recipe_args
+from asteroid_joint.engine.recipe import eval_main, prepare_main
+from asteroid_joint.engine.train import build_model, build_optimizer
+from asteroid_joint.errors import DataError
+from asteroid_joint.losses import build_loss
+from asteroid_joint.metrics.report import COLUMNS, read_rows, table_head
+
+RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/*/run.sh"))
+NAMES = [str(path.relative_to(ROOT / "recipes")) for path in RECIPES]
+OVERLAYS = [
+    (recipe, path.stem)
+    for recipe in RECIPES
+    for path in sorted((recipe / "local").glob("*.yml"))
+    if path.stem != "conf"
+]
+LEFT_BEHIND = (
+    *("conf.yml", "best_k_models.json", "best_model.pth", "run_facts.json", "run_uuid.txt"),
+    *("all_metrics.csv", "final_metrics.json", "results_row.md"),
+    *("prepare.log", "train.log", "eval.log", "csv_log/version_0/metrics.csv"),
+)
+
+
+@pytest.fixture(scope="session")
+def data_dirs(mir1k_dir):
+    """Synthetic data of each dataset, by the folder of its recipes."""
+    return {"mir1k": mir1k_dir}
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory) -> Path:
+    """A copy of the recipes, so that experiments stay out of the checkout."""
+    copy = tmp_path_factory.mktemp("recipes") / "recipes"
+    unwanted = shutil.ignore_patterns("exp", "logs", "data", "__pycache__")
+    return Path(shutil.copytree(ROOT / "recipes", copy, ignore=unwanted))
+
+
+@pytest.fixture(scope="session")
+def finished() -> dict[str, Path]:
+    """Experiments of recipes that were run, by name."""
+    return {}
+
+
+@pytest.fixture
+def djcm(mir1k_dir, tmp_path, workplace, finished, data_dirs, run) -> Path:
+    """A copy of a finished experiment of the DJCM recipe, to evaluate."""
+    if "mir1k/DJCM" not in finished:
+        test_stages_leave_what_asteroid_recipes_leave(
+            "mir1k/DJCM", data_dirs, workplace, finished, run
+        )
+    return Path(shutil.copytree(finished["mir1k/DJCM"], tmp_path / "exp"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, finished, run):
+    recipe = workplace / name
+    data_dir = data_dirs[name.split("/")[0]]
+    options = ["--stage", 1, "--tag", "t", "--overlay", "debug", "--python_path", sys.executable]
+    # from another folder, with a path relative to it, and a key of the configuration
+    options += ["--data_dir", data_dir.name, "--seed", 3]
+    done = run("bash", recipe / "run.sh", *options, cwd=data_dir.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (exp_dir,) = (recipe / "exp").glob("train_*_t")
+    for path in LEFT_BEHIND:
+        assert (exp_dir / path).is_file(), path
+    assert len(list((exp_dir / "pictures").glob("*.png"))) >= 3
+    assert "on two sides" in (exp_dir / "prepare.log").read_text()
+    assert yaml.safe_load((exp_dir / "conf.yml").read_text())["training"]["seed"] == 3
+    torch.load(exp_dir / "best_model.pth", weights_only=True)
+    model = BaseModel.from_pretrained(str(exp_dir / "best_model.pth"))
+    assert not model.training and model.separate(torch.randn(1, 1, 8000)).shape[-1] == 8000
+    check_results(exp_dir)
+    finished[name] = exp_dir
+
+
+def check_results(exp_dir: Path) -> None:
+    """The three files of an evaluation agree."""
+    final = json.loads((exp_dir / "final_metrics.json").read_text())
+    rows = read_rows(exp_dir / "all_metrics.csv")
+    assert final["n_clips"] == len(rows) == 4 and final["n_songs"] == 3
+    for metric in ("sdr", "nsdr", "si_sdr", "rpa", "rca", "oa", "vr", "vfa", "rpa_t0"):
+        values = [row[metric] for row in rows]
+        assert final["metrics"][metric]["mean"] == pytest.approx(sum(values) / len(values))
+        assert final["metrics"][metric]["std"] >= 0 and final["metrics"][metric]["n"] == 4
+    for fact in ("dataset", "split", "side", "seed", "hardware", "commit", "n_parameters"):
+        assert fact in final
+    assert final["seed"] == 3 and final["side"] == "test" and final["run"]["steps"] == 4
+    row = (exp_dir / "results_row.md").read_text()
+    assert row.count("|") == table_head().splitlines()[0].count("|")
+    assert f"{final['metrics']['nsdr']['mean']:.2f} ±" in row
+
+
+@pytest.mark.parametrize(("recipe", "name"), OVERLAYS, ids=lambda x: getattr(x, "name", x))
+def test_every_overlay_builds(recipe, name):
+    conf = parse_recipe_args(recipe, ["--overlay", name, "--preset", "tiny"])
+    model = build_model(conf)
+    build_optimizer(conf, model, 10)
+    build_loss(conf["loss"], conf["loss_args"], conf["training"]["weighting"])
+
+
+def test_full_is_the_published_configuration():
+    conf = parse_recipe_args(ROOT / "recipes/mir1k/DJCM", ["--overlay", "full,official"])
+    assert build_loss(conf["loss"], conf["loss_args"]).weights == {"waveform": 1.0, "pitch": 1.0}
+    assert conf["loss_args"]["pitch_alpha"] == 10 and conf["loss_args"]["pitch_blur_cents"] == 0
+    training, data = conf["training"], conf["data"]
+    assert (training["batch_size"], training["epochs"], training["patience"]) == (16, 250, 10)
+    steps_per_epoch = training["draws_per_epoch"] // training["batch_size"]
+    assert steps_per_epoch == 181 and conf["optim"]["decay_steps"] == 5 * steps_per_epoch
+    assert not any(data[k] for k in ("remix", "gain_db", "level_db", "speed_semitones", "silence"))
+    assert conf["model"]["preset"] == "paper" and conf["model_args"] == {"mixture_scale": 2.0}
+
+
+@pytest.mark.parametrize("control", ["detached", "shared_bottom", "mmoe"])
+def test_controls_are_overlays(control):
+    conf = parse_recipe_args(ROOT / "recipes/mir1k/DJCM", ["--overlay", f"{control},debug"])
+    model = build_model(conf)
+    assert type(model).__name__ == {"shared_bottom": "SharedBottom", "mmoe": "MMoE"}.get(
+        control, "DJCM"
+    )
+    if control == "detached":
+        assert model.detach_cascade
+
+
+# In place of Python: shows what it was called with; the data check fails with code 3.
+STUB = """#!/bin/bash
+if [[ $1 == -c ]]; then echo 12345678; exit; fi
+echo "called: $*"
+[[ $1 != local/prepare.py ]] || exit 3
+"""
+
+
+def test_run_sh_passes_options_on_and_stops_where_a_stage_fails(workplace, tmp_path, run):
+    script, stub = workplace / "mir1k/DJCM/run.sh", tmp_path / "python stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    options = ["--python_path", stub, "--data_dir", "/a b", "--overlay=full,official"]
+    done = run("bash", script, *options, "--stage", 2, "--lr", "1e-4", "--tag", "stub")
+    assert done.returncode == 0, done.stderr
+    train, evaluation = (x for x in done.stdout.splitlines() if x.startswith("called:"))
+    exp_dir = "--exp_dir exp/train_djcm_stub"
+    assert train.endswith(f"train.py {exp_dir} --data_dir /a b --overlay full,official --lr 1e-4")
+    assert evaluation.endswith(f"eval.py {exp_dir} --data_dir /a b")
+    done = run("bash", script, *options, "--stage", 1)  # no tag: a new experiment
+    assert done.returncode == 3 and done.stdout.count("called:") == 1
+    assert "called:" in (script.parent / "exp/train_djcm_12345678/prepare.log").read_text()
+    for name in ("train_djcm_stub", "train_djcm_12345678"):
+        shutil.rmtree(script.parent / "exp" / name)
+
+
+def test_run_sh_says_what_is_wrong_in_one_sentence(workplace, run):
+    script = workplace / "mir1k/DJCM/run.sh"
+    done = run("bash", script, "--data_dir", "/nowhere")
+    assert done.returncode == 1 and "MIR-1K.zip" in done.stderr
+    for wrong in ("--stage", "test"):
+        done = run("bash", script, wrong)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+    done = run("bash", script, "--help")
+    assert done.returncode == 0 and "--name value" in done.stdout and "stop_stage" in done.stdout
+
+
+def test_an_unknown_key_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        prepare_main(str(ROOT / "recipes/mir1k/DJCM/local/prepare.py"), ["--no_such_key", "1"])
+    assert "no_such_key" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="Cannot read the configuration .*nothing.yml"):
+        prepare_main(str(ROOT / "recipes/mir1k/DJCM/local/prepare.py"), ["--overlay", "nothing"])
+
+
+def test_a_leak_is_found(mir1k_dir, tmp_path):
+    leaky = Path(shutil.copytree(mir1k_dir, tmp_path / "leaky"))
+    sides = {side: MIR1K(str(leaky), side) for side in ("train", "test")}
+    assert "no singer" in check_dataset(sides)
+    clip = sides["train"].clips[0]
+    sides["test"].clips[0] = sides["test"].clips[0]._replace(singer=clip.singer)
+    with pytest.raises(DataError, match="1 singers are in both train and test"):
+        check_dataset(sides)
+    assert "note: 1 singers" in check_dataset(sides, disjoint=False)
+
+
+@pytest.mark.parametrize("fault", ["rate", "label", "empty"])
+def test_data_that_are_not_as_documented_are_refused(fault, mir1k_dir, tmp_path):
+    broken = Path(shutil.copytree(mir1k_dir, tmp_path / "broken"))
+    if fault == "rate":
+        wav, _ = sf.read(broken / "Wavfile/bug_1_01.wav")
+        sf.write(broken / "Wavfile/bug_1_01.wav", wav, 8000)
+    elif fault == "label":
+        (broken / "PitchLabel/amy_1_01.pv").unlink()
+    else:
+        shutil.rmtree(broken / "Wavfile")
+    message = {"rate": "not a 16 kHz stereo", "label": "label file", "empty": "No clips in"}
+    script = str(ROOT / "recipes/mir1k/DJCM/local/prepare.py")
+    with pytest.raises(SystemExit, match=f"prepare.py: .*{message[fault]}"):
+        prepare_main(script, ["--data_dir", str(broken)])
+
+
+def evaluate(exp_dir: Path, *options: object) -> None:
+    argv = ["--exp_dir", exp_dir, "--device", "cpu", *options]
+    eval_main(str(ROOT / "recipes/mir1k/DJCM/eval.py"), [str(part) for part in argv])
+
+
+def test_controls_stand_in_the_same_table(djcm, mir1k_dir, capsys):
+    evaluate(djcm, "--control", "mixture", "--museval")
+    mixture = json.loads((djcm / "eval_mixture_test/final_metrics.json").read_text())
+    assert mixture["metrics"]["nsdr"]["mean"] == 0.0 and "rpa" not in mixture["metrics"]
+    assert mixture["metrics"]["museval_sdr"]["n"] == 4
+    assert table_head() in capsys.readouterr().out
+    evaluate(djcm, "--control", "torchcrepe_clean")
+    evaluate(djcm, "--control", "torchcrepe_separated", "--threshold", 0.5)
+    clean, separated = (
+        json.loads((djcm / f"eval_torchcrepe_{x}_tiny_test/final_metrics.json").read_text())
+        for x in ("clean", "separated")
+    )
+    assert clean["metrics"]["rpa_t0"]["mean"] > 0.8 and "sdr" not in clean["metrics"]
+    assert 0 < clean["voicing_threshold"] < 1 and separated["voicing_threshold"] == 0.5
+    ours = json.loads((djcm / "final_metrics.json").read_text())  # untouched by the controls
+    same = separated["metrics"]["nsdr"]["mean"]
+    assert ours["system"] == "model" and same == pytest.approx(ours["metrics"]["nsdr"]["mean"])
+
+
+def test_selection_side_does_not_touch_the_final_results(djcm):
+    before = (djcm / "final_metrics.json").read_text()
+    evaluate(djcm, "--side", "valid", "--n_clips", 2)
+    assert (djcm / "final_metrics.json").read_text() == before
+    valid = json.loads((djcm / "eval_model_valid/final_metrics.json").read_text())
+    assert valid["side"] == "valid" and valid["n_clips"] == 2
+
+
+def test_two_evaluations_are_compared(djcm, capsys, tmp_path):
+    evaluate(djcm, "--control", "mixture")
+    capsys.readouterr()
+    pair = [djcm / "all_metrics.csv", djcm / "eval_mixture_test" / "all_metrics.csv"]
+    evaluate(djcm, "--compare", *pair, "--metrics", "nsdr,oa")
+    out = capsys.readouterr().out
+    headings = {column.metric: column.heading for column in COLUMNS}
+    assert f"| {headings['nsdr']} |" in out and headings["oa"] not in out
+    assert re.search(r"\| 4 \| 3 \|", out)
+    with pytest.raises(SystemExit, match="eval.py: Cannot read"):
+        evaluate(djcm, "--compare", pair[0], tmp_path / "no.csv")
+
+
+def test_errors_of_evaluation_are_one_sentence(djcm, tmp_path):
+    (djcm / "best_model.pth").write_bytes(b"not a model")
+    with pytest.raises(SystemExit, match="eval.py: .*best_model.pth"):
+        evaluate(djcm)
+    with pytest.raises(SystemExit, match="eval.py: No clips in"):
+        evaluate(djcm, "--data_dir", tmp_path)

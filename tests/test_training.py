@@ -1,0 +1,182 @@
+"""Training: killed and resumed, in two processes, and what a strategy remembers."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, child_env
+
+from asteroid_joint.data.drawing import DrawSampler
+from asteroid_joint.engine.config import parse_recipe_args
+from asteroid_joint.engine.train import train
+from asteroid_joint.errors import DataError
+
+RECIPE = ROOT / "recipes" / "mir1k" / "DJCM"
+DRAWS = 12  # per epoch, three batches of four
+STUCK_AT = DRAWS + 6  # a draw in the second batch of the second epoch
+
+# A plugin that notes every draw of its process, and can make one of them last for ever.
+SPY = """
+import os, pathlib, time
+from asteroid_joint.data.drawing import DrawnExamples
+
+draw_example = DrawnExamples.__getitem__
+notes = pathlib.Path(os.environ["SPY_DIR"])
+
+def __getitem__(self, draw):
+    with open(notes / f"rank{os.environ.get('LOCAL_RANK', 0)}.txt", "a") as file:
+        file.write(f"{draw}\\n")
+    if draw == int(os.environ.get("SPY_STUCK_AT", -1)):
+        (notes / "stuck").touch()
+        time.sleep(600)
+    return draw_example(self, draw)
+
+DrawnExamples.__getitem__ = __getitem__
+"""
+
+
+@pytest.fixture(autouse=True)
+def same_number_of_threads():
+    """Training sets torch's number of threads; the tests after it are not to notice."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def spy(tmp_path):
+    """Folder of the plugin and the environment that shows it to a process."""
+    (tmp_path / "draw_spy.py").write_text(SPY)
+    env = child_env()
+    env.update(PYTHONPATH=f"{tmp_path}:{env['PYTHONPATH']}", SPY_DIR=str(tmp_path))
+    return tmp_path, env
+
+
+def arguments(data_dir: Path, exp_dir: Path, *more: object) -> list[str]:
+    """Options of a run of three short epochs in fp32 with averaged weights."""
+    options = ["--overlay", "debug", "--data_dir", data_dir, "--exp_dir", exp_dir]
+    options += ["--draws_per_epoch", DRAWS, "--epochs", 3, "--warmup_steps", 2, "--ema", 0.9]
+    return [str(option) for option in [*options, *more]]
+
+
+def drawn(folder: Path, rank: int = 0) -> list[int]:
+    return [int(line) for line in (folder / f"rank{rank}.txt").read_text().split()]
+
+
+def test_killed_and_started_again_it_ends_where_it_would_have(mir1k_dir, tmp_path, spy):
+    folder, env = spy
+    exp_dir = tmp_path / "killed"
+    command = [sys.executable, str(RECIPE / "train.py")]
+    command += arguments(mir1k_dir, exp_dir, "--plugins", "draw_spy")
+    log = open(tmp_path / "log.txt", "w")
+    env["SPY_STUCK_AT"] = str(STUCK_AT)
+    process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    deadline = time.monotonic() + 600
+    while not (folder / "stuck").exists() and process.poll() is None:
+        assert time.monotonic() < deadline, "training did not reach its second epoch"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)  # in the middle of the second epoch
+    process.wait()
+    assert (exp_dir / "checkpoints" / "last.ckpt").is_file(), (tmp_path / "log.txt").read_text()
+    assert not (exp_dir / "best_model.pth").exists()
+    before = drawn(folder)
+    assert before[:DRAWS] == list(range(DRAWS)) and before[-1] == STUCK_AT
+
+    del env["SPY_STUCK_AT"]
+    subprocess.run(command, env=env, check=True, stdout=log, stderr=log)
+    log.close()
+    after = drawn(folder)[len(before) :]
+    assert after == list(range(DRAWS, 3 * DRAWS))  # the second epoch anew, then the third
+
+    whole = tmp_path / "whole"
+    train(parse_recipe_args(RECIPE, arguments(mir1k_dir, whole)))
+    weights = [
+        torch.load(path / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
+        for path in (exp_dir, whole)
+    ]
+    assert weights[0]["global_step"] == weights[1]["global_step"] == 9
+    for kind in ("current_model_state", "state_dict"):  # as trained, and averaged
+        for name, value in weights[1][kind].items():
+            torch.testing.assert_close(weights[0][kind][name], value, rtol=1e-6, atol=1e-7)
+    best = [torch.load(p / "best_model.pth", weights_only=True) for p in (exp_dir, whole)]
+    for name, value in best[1]["state_dict"].items():
+        torch.testing.assert_close(best[0]["state_dict"][name], value, rtol=1e-6, atol=1e-7)
+    scores = [json.loads((p / "best_k_models.json").read_text()) for p in (exp_dir, whole)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4) and len(scores[0]) == 3
+    assert epochs_logged(exp_dir) == epochs_logged(whole) == {0, 1, 2}  # no log was lost
+
+    # a run that is over is not trained further, and its model stays
+    train(parse_recipe_args(RECIPE, arguments(mir1k_dir, whole)))
+    again = torch.load(whole / "best_model.pth", weights_only=True)["state_dict"]
+    assert all(torch.equal(again[k], v) for k, v in best[1]["state_dict"].items())
+    assert json.loads((whole / "run_facts.json").read_text())["steps"] == 9
+
+
+def epochs_logged(exp_dir: Path) -> set[int]:
+    """Epochs with a validation score in any of the CSV logs."""
+    epochs = set()
+    for path in (exp_dir / "csv_log").glob("version_*/metrics.csv"):
+        with open(path, newline="") as file:
+            epochs |= {int(r["epoch"]) for r in csv.DictReader(file) if r.get("val_score")}
+    return epochs
+
+
+def test_two_processes_share_the_draws(mir1k_dir, tmp_path, spy):
+    folder, env = spy
+    exp_dir = tmp_path / "ddp"
+    options = ["--devices", 2, "--accelerator", "cpu", "--strategy", "ddp", "--epochs", 1]
+    command = [sys.executable, str(RECIPE / "train.py")]
+    command += arguments(mir1k_dir, exp_dir, *options, "--plugins", "draw_spy")
+    command += ["--draws_per_epoch", "16"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    first, second = drawn(folder, 0), drawn(folder, 1)
+    assert not set(first) & set(second)
+    assert sorted(first + second) == list(DrawSampler(16)) == list(range(16))
+    facts = json.loads((exp_dir / "run_facts.json").read_text())
+    assert facts["processes"] == 2 and facts["steps"] == 2
+    assert (exp_dir / "best_model.pth").is_file()
+
+
+def test_draws_of_all_ranks_together_are_those_of_one_process():
+    for world_size in (1, 2, 3):
+        samplers = [DrawSampler(12, rank, world_size) for rank in range(world_size)]
+        for epoch in (0, 5):
+            for sampler in samplers:
+                sampler.set_epoch(epoch)
+            together = sorted(draw for sampler in samplers for draw in sampler)
+            assert together == list(range(12 * epoch, 12 * epoch + 12))
+
+
+def test_dynamic_weights_go_on_after_a_restart(mir1k_dir, tmp_path):
+    args = arguments(mir1k_dir, tmp_path / "exp", "--weighting", "dwa", "--epochs")
+    train(parse_recipe_args(RECIPE, [*args, "1"]))
+    path = tmp_path / "exp" / "checkpoints" / "last.ckpt"
+    state = torch.load(path, weights_only=True)["weighting_state"]
+    assert state["_calls"] == 3 and set(state["_sums"]) == {"sdr", "pitch"}
+    train(parse_recipe_args(RECIPE, [*args, "2"]))
+    assert torch.load(path, weights_only=True)["weighting_state"]["_calls"] == 6
+
+
+def test_configuration_is_stored_and_plain(mir1k_dir, tmp_path):
+    exp_dir = tmp_path / "exp"
+    more = ["--epochs", 1, "--patience", 2, "--num_workers", 1]
+    train(parse_recipe_args(RECIPE, arguments(mir1k_dir, exp_dir, *more)))
+    conf = yaml.safe_load((exp_dir / "conf.yml").read_text())
+    assert conf["training"]["epochs"] == 1 and conf["model"]["preset"] == "tiny"
+    infos = torch.load(exp_dir / "best_model.pth", weights_only=True)["infos"]
+    assert infos["training_config"] == conf
+    assert infos["run_facts"]["seed"] == 0 and infos["run_facts"]["hardware"]
+
+
+def test_too_few_draws_for_a_batch_are_refused(mir1k_dir, tmp_path):
+    args = arguments(mir1k_dir, tmp_path / "exp", "--draws_per_epoch", 3)
+    with pytest.raises(DataError, match="no batch"):
+        train(parse_recipe_args(RECIPE, args))
