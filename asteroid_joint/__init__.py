@@ -41,6 +41,6 @@ __all__ = [
     "load_model",
 ]
 
-for _model in MODELS.values():  # again, for a process that cleared Asteroid.s table
+for _model in MODELS.values():  # again, for a process that cleared Asteroid's table
     register_once(_model)
 del _model

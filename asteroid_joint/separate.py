@@ -127,7 +127,7 @@ def separate_file(
     with open_audio(path) as reader:
         files = [f"{source}.wav" for source in model.sources]
         _check_destination(
-            folder, files + [F0_FILE] * (model.pitch_grid is not None), overwrite, path
+            folder, files + [F0_FILE] * model.has_pitch, overwrite, path
         )
         make_folder(out_dir)
         hidden = _hidden_folder(out_dir, folder.name)

@@ -100,10 +100,7 @@ class WindowRunner:
             out = model.forward_joint(wav.to(model.voicing_threshold.device))
         finally:
             model.train(was_training)
-        sources = out.sources.float().cpu()
-        if sources.ndim == 3:
-            sources = sources[:, :, None]  # (B, S, C, T)
-        sources = sources / model.mixture_scale
+        sources = out.stems().float().cpu() / model.mixture_scale  # (B, S, C, T)
         sources[silent] = 0
         if out.pitch_logits is None:
             logits = torch.zeros(len(windows), 0, 0)
@@ -134,7 +131,7 @@ class PitchTrack:
         if logits.shape[0]:
             self._logits = torch.cat([self._logits.reshape(-1, logits.shape[1]), logits])
         end = self._first + len(self._logits) - (0 if last else CONTEXT_FRAMES)
-        if self.model.pitch_grid is None or end <= self._next:
+        if not self.model.has_pitch or end <= self._next:
             return np.zeros((0, 4))
         rows = slice(self._next - self._first, end - self._first)
         f0 = self.model.decode_pitch(

@@ -9,7 +9,7 @@ class Halves(JointModel):
     """The voice is half of the input, the pitch bin the level at the centre of its frame."""
 
     def __init__(self, sample_rate: int = 16000, in_channels: int = 1, hop_length: int = 320):
-        super().__init__(sample_rate, in_channels, PitchGrid(hop_length, sample_rate))
+        super().__init__(sample_rate, PitchGrid(hop_length, sample_rate), in_channels)
         self.windows: list[tuple[int, ...]] = []
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:

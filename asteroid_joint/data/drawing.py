@@ -76,8 +76,8 @@ class DrawnExamples(Dataset[JointExample]):
             mixture = sources.sum(0) * self.dataset.mixture_gain  # (C, T)
         level = 10 ** (-rng.uniform(0, self.level_db) / 20)
         mixture = (mixture * level).astype(np.float32)
-        hop = self.grid.times(self.grid.n_frames(self.n_samples))
-        times = start / self.dataset.sample_rate + hop * speed
+        frame_times = self.grid.times(self.grid.n_frames(self.n_samples))
+        times = start / self.dataset.sample_rate + frame_times * speed
         f0_hz = self.dataset.f0_at(index, times)
         activity = self.dataset.activity_at(index, times)
         if sources is not None:
@@ -192,6 +192,6 @@ def _fit(wav: np.ndarray, n_samples: int) -> np.ndarray:
     return np.pad(wav, [(0, 0)] * (wav.ndim - 1) + [(0, missing)])
 
 
-def seed_workers(worker_id: int) -> None:
+def one_thread_per_worker(worker_id: int) -> None:
     """One thread per worker: draws are small."""
     torch.set_num_threads(1)

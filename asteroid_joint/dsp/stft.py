@@ -36,11 +36,12 @@ class STFT(nn.Module):
             pad_mode="reflect",
             return_complex=True,
         )  # (B, F, N)
-        return spec.transpose(1, 2).reshape(*wav.shape[:-1], spec.shape[2], spec.shape[1])
+        # reshape before transpose: the other way round export looks for a view for minutes
+        return spec.reshape(*wav.shape[:-1], *spec.shape[1:]).transpose(-1, -2)
 
     def inverse(self, spec: torch.Tensor, length: int) -> torch.Tensor:
         """Complex ``(..., N, F)`` to ``(..., length)``: overlap-add over the squared window sum."""
-        flat = spec.reshape(-1, *spec.shape[-2:]).transpose(1, 2)  # (B, F, N)
+        flat = spec.transpose(-1, -2).reshape(-1, spec.shape[-1], spec.shape[-2])  # (B, F, N)
         wav = torch.istft(
             flat, self.n_fft, self.hop_length, window=self.window, center=True, length=length
         )

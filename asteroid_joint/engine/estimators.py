@@ -58,7 +58,6 @@ class ModelEstimator:
     """
 
     def __init__(self, model: JointModel, device: torch.device) -> None:
-        assert model.pitch_grid is not None
         self.model = model.to(device).eval()
         self.device = device
         self.grid = model.pitch_grid
@@ -67,10 +66,9 @@ class ModelEstimator:
     @torch.inference_mode()
     def __call__(self, example: JointExample) -> Estimate:
         """See :class:`Estimator`."""
-        n_channels, n_samples = example.mixture.shape
         wav = torch.from_numpy(example.mixture)[None].to(self.device)  # (1, C, T)
         out = self.model.forward_joint(wav)
-        sources = out.sources[0].float().cpu().numpy().reshape(-1, n_channels, n_samples)
+        sources = out.stems()[0].float().cpu().numpy()  # (S, C, T)
         f0_hz = confidence = activity = None
         if out.pitch_logits is not None:
             f0_hz, confidence, _ = (

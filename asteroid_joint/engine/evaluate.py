@@ -18,7 +18,6 @@ from tqdm import tqdm
 from ..compat import plain_types
 from ..data.batch import JointExample
 from ..data.drawing import WholeClips
-from ..errors import DataError
 from ..metrics.detection import auc
 from ..metrics.melody import melody_metrics
 from ..metrics.museval_bss import museval_metrics
@@ -31,7 +30,7 @@ from .config import Config
 from .estimators import CONTROLS, Estimate, Estimator, ModelEstimator
 from .facts import describe_run
 from .pictures import draw_clip
-from .train import build_dataset, write_text
+from .train import build_dataset, check_fit, write_text
 from .voicing import best_threshold
 
 N_PICTURES = 5
@@ -48,7 +47,7 @@ class EvalOptions:
         control: Name in ``CONTROLS`` to evaluate in place of the model.
         crepe_model: ``"tiny"`` or ``"full"``.
         threshold: Voicing threshold over the chosen one.
-        museval: Also compute BSS Eval v4, which takes about a second per clip.
+        museval: Also compute BSS Eval v4, which takes some seconds per clip.
         n_clips: Use this many clips, spread over the side; 0 is all.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     """
@@ -127,11 +126,7 @@ def build_estimator(
     def model_estimator() -> ModelEstimator:
         default = options.exp_dir / "best_model.pth"
         model = load_model(options.model or default)
-        if model.sample_rate != dataset.sample_rate or model.pitch_grid is None:
-            raise DataError(
-                f"The model works at {model.sample_rate} Hz and the data are at "
-                f"{dataset.sample_rate} Hz: evaluate it on data of its own rate."
-            )
+        check_fit(model, dataset)
         loaded.append(model)
         return ModelEstimator(model, device)
 
@@ -161,8 +156,10 @@ def threshold_from_valid(estimator: Estimator, dataset: Any, n_clips: int) -> fl
         unit="clip",
         disable=None,
     ):
+        if example.f0_hz is None:
+            continue
         estimate = estimator(example)
-        if example.f0_hz is None or estimate.f0_hz is None or estimate.confidence is None:
+        if estimate.f0_hz is None or estimate.confidence is None:
             continue
         curves.append((example.f0_hz, estimate.f0_hz, estimate.confidence))
     return best_threshold(curves)

@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..errors import DataError, UserError
 from ..models.base import JointModel, read_model_file
 from ..models.store import WEIGHTS
@@ -83,7 +81,7 @@ def model_card(path: Path, final: dict[str, Any]) -> str:
     model = JointModel.from_pretrained(path)
     conf = read_model_file(str(path))
     run = conf["infos"]["training_config"]
-    facts = conf["infos"].get("training_facts", {})
+    facts = conf["infos"]["run_facts"]
     training, data = run["training"], run["data"]
     metrics = final["metrics"]
     rows = "\n".join(f"| `{k}` | {v['mean']:.4f} | {v['std']:.4f} |" for k, v in metrics.items())

@@ -91,13 +91,8 @@ def _eval_parser() -> argparse.ArgumentParser:
     add("--data_dir", default="", help="dataset, if not where it was in training")
     add("--side", default="test", choices=("train", "valid", "test"), help="of the split")
     add("--model", default="", help="model file in place of the experiment's best_model.pth")
-    add("--museval", action="store_true", help="also BSS Eval v4: about a second per clip")
-    add(
-        "--control",
-        default="",
-        choices=("", "mixture", "torchcrepe_mixture", "torchcrepe_separated", "torchcrepe_clean"),
-        help="evaluate this in place of the model",
-    )
+    add("--museval", action="store_true", help="also BSS Eval v4: some seconds per clip")
+    add("--control", default="", help="in place of the model: mixture, torchcrepe_mixture, ...")
     add("--crepe_model", default="tiny", choices=("tiny", "full"))
     add("--threshold", type=float, help="voicing threshold in place of the one chosen on valid")
     add("--n_clips", type=int, default=0, help="use so many clips, evenly spread; 0 = all")

@@ -78,7 +78,7 @@ def clip_metrics(model: Any, output: Any, batch: Batch) -> dict[str, float]:
         mixture = batch["mixture"][0].float().cpu().numpy()  # (C, T)
         voice = batch["sources"][0, 0].cpu().numpy()
         if np.any(voice):
-            estimate = output.sources[0, 0].float().cpu().numpy().reshape(voice.shape)
+            estimate = output.stems()[0, 0].float().cpu().numpy()  # (C, T)
             logs["nsdr"] = sdr(voice, estimate) - sdr(voice, mixture)
     if bool(batch["has_f0_hz"][0]) and output.pitch_logits is not None:
         f0_hz, _, voiced = model.decode_pitch(output.pitch_logits[0])

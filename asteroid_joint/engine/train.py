@@ -19,8 +19,9 @@ import yaml
 from torch.utils.data import DataLoader
 
 from ..compat import plain_types
+from ..data.base import JointDataset
 from ..data.batch import Collate
-from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, seed_workers
+from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_per_worker
 from ..errors import DataError
 from ..losses import build_loss
 from ..models.base import JointModel
@@ -54,6 +55,26 @@ def build_dataset(conf: Config, side: str) -> Any:
     return dataset(**{**options, **conf.get("data_args", {}), "side": side})
 
 
+def check_fit(model: JointModel, dataset: JointDataset) -> None:
+    """Compare what a model expects with what a dataset gives.
+
+    Raises:
+        DataError: One sentence on what differs: rate, channels, stems or gain.
+    """
+    name = type(dataset).__name__
+    for what, given, expected in (
+        ("sample rate", dataset.sample_rate, model.sample_rate),
+        ("number of channels", dataset.n_channels, model.in_channels),
+        ("stems", tuple(dataset.sources), tuple(model.sources)),
+        ("sum of stems over mixture", 1 / dataset.mixture_gain, model.mixture_scale),
+    ):
+        if given != expected:
+            raise DataError(
+                f"{name} and {type(model).__name__} do not fit: the {what} is {given} in the data "
+                f"and {expected} in the model; change one of them (model_args, data_args, mixing)."
+            )
+
+
 def build_loaders(
     conf: Config, model: JointModel, rank: int = 0, world_size: int = 1
 ) -> tuple[DataLoader, DataLoader | None]:
@@ -70,20 +91,9 @@ def build_loaders(
     """
     data, training = conf["data"], conf["training"]
     grid = model.pitch_grid
-    if grid is None:
-        raise ValueError("Joint training needs a model with a pitch grid (frames of the labels).")
     train_set = build_dataset(conf, "train")
-    if tuple(train_set.sources) != tuple(model.sources):
-        raise DataError(
-            f"{data['dataset']} gives {', '.join(train_set.sources)} and the model separates "
-            f"{', '.join(model.sources)}: they must be the same stems in the same order."
-        )
-    if train_set.sample_rate != model.sample_rate:
-        raise DataError(
-            f"{data['dataset']} is at {train_set.sample_rate} Hz and the model works at "
-            f"{model.sample_rate} Hz: give the model another sample_rate."
-        )
-    n_samples = int(data["segment_sec"] * model.sample_rate)
+    check_fit(model, train_set)
+    n_samples = round(data["segment_sec"] * model.sample_rate)
     keys = ("remix", "gain_db", "level_db", "speed_semitones", "silence")
     draws = DrawnExamples(
         train_set, grid, n_samples, seed=training["seed"], **{k: data[k] for k in keys}
@@ -97,7 +107,7 @@ def build_loaders(
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
-        worker_init_fn=seed_workers,
+        worker_init_fn=one_thread_per_worker,
         drop_last=True,
     )
     clips = WholeClips(build_dataset(conf, "valid"), grid, training["valid_clips"] or None)
@@ -240,7 +250,7 @@ def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[
         {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     )
     dataset = build_dataset(conf, "valid")
-    if model.pitch_grid is not None:
+    if model.has_pitch:
         choose_voicing_threshold(model, dataset)
     saved = {**model.serialize(), **dataset.infos}
     facts = {

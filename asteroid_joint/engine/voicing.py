@@ -42,13 +42,13 @@ def choose_voicing_threshold(model: JointModel, dataset: Any, n_clips: int | Non
     Returns:
         The threshold; the model's own where no clip has labels.
     """
-    assert model.pitch_grid is not None
     model.eval()
     curves = []
     for example in WholeClips(dataset, model.pitch_grid, n_clips):
-        logits = model.forward_joint(torch.from_numpy(example.mixture)[None]).pitch_logits
-        if example.f0_hz is None or logits is None:
+        if example.f0_hz is None:
             continue
+        logits = model.forward_joint(torch.from_numpy(example.mixture)[None]).pitch_logits
+        assert logits is not None
         hz, confidence, _ = (x.numpy() for x in model.decode_pitch(logits[0]))
         curves.append((example.f0_hz, hz, confidence))
     best = best_threshold(curves)

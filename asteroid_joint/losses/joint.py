@@ -88,7 +88,7 @@ def build_loss(
     used = {name: weight for name, weight in weights.items() if weight}
     left = dict(options or {})
     terms = {}
-    for name in used:
+    for name in sorted(used, key=len, reverse=True):  # pitch_notes_x belongs to pitch_notes
         prefix = f"{name}_"
         arguments = {k[len(prefix) :]: left.pop(k) for k in list(left) if k.startswith(prefix)}
         terms[name] = LOSSES[name](**arguments)

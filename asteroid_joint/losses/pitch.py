@@ -29,7 +29,7 @@ class PitchLoss:
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, N)`` values."""
         logits, f0_hz = output.pitch_logits, batch["f0_hz"]
-        if logits is None or model.pitch_grid is None:
+        if logits is None:
             raise ValueError("The loss has a pitch term but the model has no pitch output.")
         target = pitch_targets(f0_hz, model.pitch_grid, self.blur_cents)  # (B, N, P)
         weight = logits.new_tensor(self.alpha)

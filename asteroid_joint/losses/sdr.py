@@ -26,7 +26,7 @@ class SDRLoss:
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, S)`` values in dB."""
         target = batch["sources"].nan_to_num()  # (B, S, C, T)
-        error = (output.sources.reshape(target.shape) - target).square().mean((2, 3))
+        error = (output.stems() - target).square().mean((2, 3))
         mixture = batch["mixture"].square().mean((1, 2))[:, None] + 1e-8  # (B, 1)
         values = 10 * torch.log10((error + self.floor * mixture) / mixture)
         return Term(values, has_label(batch, "sources", values))

@@ -17,5 +17,5 @@ class WaveformLoss:
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, S)`` values."""
         target = batch["sources"].nan_to_num()  # (B, S, C, T)
-        error = (output.sources.reshape(target.shape) - target).abs().mean((2, 3))
+        error = (output.stems() - target).abs().mean((2, 3))
         return Term(error, has_label(batch, "sources", error))

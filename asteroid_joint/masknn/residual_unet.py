@@ -86,7 +86,7 @@ class UNetEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             ResidualConvBlock(i, o, act) for i, o in zip(chans[:-1], chans[1:], strict=True)
         )
-        self.pools = [tuple(pool) for pool in pools]
+        self.pools = [(int(time), int(freq)) for time, freq in pools]
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """See the class."""
@@ -151,12 +151,13 @@ class UNetDecoder(nn.Module):
         self.ups = nn.ModuleList()
         self.blocks = nn.ModuleList()
         chan = bottom
-        for out, pool in zip(reversed(channels), reversed(list(pools)), strict=True):
+        for out, (time, freq) in zip(reversed(channels), reversed(list(pools)), strict=True):
+            pool = (int(time), int(freq))
             self.ups.append(
                 nn.Sequential(
                     nn.BatchNorm2d(chan, momentum=BN_MOMENTUM),
                     nn.ReLU(),
-                    nn.ConvTranspose2d(chan, out, tuple(pool), stride=tuple(pool), bias=False),
+                    nn.ConvTranspose2d(chan, out, pool, stride=pool, bias=False),
                 )
             )
             self.blocks.append(ResidualConvBlock(2 * out, out, act))

@@ -39,14 +39,19 @@ class JointOutput(NamedTuple):
     activity_logits: torch.Tensor | None = None
     magnitudes: torch.Tensor | None = None
 
+    def stems(self) -> torch.Tensor:
+        """``sources`` with its channel axis always there: ``(batch, n_src, n_channels, time)``."""
+        return self.sources if self.sources.ndim == 4 else self.sources[:, :, None]
+
 
 class JointModel(BaseModel):
     """Base of every joint model.
 
     Args:
         sample_rate: Hz.
+        pitch_grid: Frames of all that is per frame, labels included, and bins of ``pitch_logits``.
         in_channels: 1 for mono models, 2 for stereo ones.
-        pitch_grid: Grid of ``pitch_logits``, ``None`` where the model has no pitch output.
+        has_pitch: Whether the model has a pitch output.
 
     Class attributes:
         sources: Stem names in output order.
@@ -84,12 +89,17 @@ class JointModel(BaseModel):
         cls.__init__ = __init__  # type: ignore[method-assign]
 
     def __init__(
-        self, sample_rate: int, in_channels: int = 1, pitch_grid: PitchGrid | None = None
+        self,
+        sample_rate: int,
+        pitch_grid: PitchGrid,
+        in_channels: int = 1,
+        has_pitch: bool = True,
     ) -> None:
         arguments = self._model_args
         super().__init__(sample_rate=sample_rate, in_channels=in_channels)
         self._model_args = arguments
         self.pitch_grid = pitch_grid
+        self.has_pitch = has_pitch
         self.register_buffer("voicing_threshold", torch.tensor(0.5))
 
     @classmethod
@@ -148,12 +158,16 @@ class JointModel(BaseModel):
 
     def _cut(self, out: JointOutput, n_samples: int) -> JointOutput:
         """Remove what padding a short input added."""
-        logits, activity = out.pitch_logits, out.activity_logits
-        if self.pitch_grid is not None:
-            n_frames = self.pitch_grid.n_frames(n_samples)
-            logits = None if logits is None else logits[:, :n_frames]
-            activity = None if activity is None else activity[:, :n_frames]
-        return JointOutput(out.sources[..., :n_samples], logits, activity, out.magnitudes)
+        n_frames = self.pitch_grid.n_frames(n_samples)
+        logits, activity, magnitudes = (
+            None
+            if field is None
+            else field[..., :n_frames, :]
+            if field.ndim > 2
+            else field[:, :n_frames]
+            for field in (out.pitch_logits, out.activity_logits, out.magnitudes)
+        )
+        return JointOutput(out.sources[..., :n_samples], logits, activity, magnitudes)
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
         """Separate only: see :meth:`forward_joint`; returns its ``sources``."""
@@ -177,7 +191,7 @@ class JointModel(BaseModel):
             ``f0_hz`` (always positive), ``confidence`` in [0, 1] and ``voiced`` (bool, confidence
             above the model's threshold), each ``(..., frames)``.
         """
-        if self.pitch_grid is None:
+        if not self.has_pitch:
             raise ValueError(f"This {type(self).__name__} has no pitch output.")
         f0 = DECODERS[decoder](torch.sigmoid(pitch_logits.float()), self.pitch_grid)
         return f0.hz, f0.confidence, f0.confidence > self.voicing_threshold
@@ -192,8 +206,7 @@ class JointModel(BaseModel):
 
         conf = super().serialize()
         conf["infos"]["software_versions"]["asteroid_joint_version"] = __version__
-        if self.pitch_grid is not None:
-            conf["infos"]["pitch_grid"] = self.pitch_grid.to_dict()
+        conf["infos"]["pitch_grid"] = self.pitch_grid.to_dict()
         conf["infos"]["sources"] = list(self.sources)
         return plain_types(conf)
 
@@ -240,12 +253,11 @@ class JointModel(BaseModel):
             reason = " ".join(str(err).split())[:200] or type(err).__name__
             raise CheckpointError(f"The weights do not fit {name}: {reason}") from err
         stored = (conf.get("infos") or {}).get("pitch_grid")
-        if stored is not None and model.pitch_grid is not None:
-            if stored != model.pitch_grid.to_dict():
-                raise CheckpointError(
-                    f"The weights were trained on another pitch grid ({stored}) than this "
-                    f"{name} has ({model.pitch_grid.to_dict()})."
-                )
+        if stored is not None and stored != model.pitch_grid.to_dict():
+            raise CheckpointError(
+                f"The weights were trained on another pitch grid ({stored}) than this "
+                f"{name} has ({model.pitch_grid.to_dict()})."
+            )
         return model.eval()
 
 

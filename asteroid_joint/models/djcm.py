@@ -227,7 +227,7 @@ class DJCM(JointModel):
         detach_cascade: bool = False,
     ) -> None:
         grid = PitchGrid(hop_length, sample_rate)
-        super().__init__(sample_rate, in_channels=1, pitch_grid=grid)
+        super().__init__(sample_rate, grid)
         self.min_samples = n_fft
         self.mixture_scale = mixture_scale
         self.detach_cascade = detach_cascade

@@ -35,7 +35,7 @@ class _TwoHeads(JointModel):
         mixture_scale: float,
     ) -> None:
         grid = PitchGrid(hop_length, sample_rate)
-        super().__init__(sample_rate, in_channels=1, pitch_grid=grid)
+        super().__init__(sample_rate, grid)
         self.min_samples = n_fft
         self.mixture_scale = mixture_scale
         self.front_end = PolarFrontEnd(n_fft, hop_length, n_freqs, power, level_norm)

@@ -19,7 +19,7 @@ class StrangerEnergy:
     def __call__(self, output, batch, model) -> Term:
         """``(B, S)`` values."""
         target = batch["sources"].nan_to_num()  # (B, S, C, T)
-        estimate = output.sources.reshape(target.shape)
+        estimate = output.stems()
         levels = [wav.abs().pow(self.power).mean((2, 3)) for wav in (estimate, target)]
         values = (levels[0] - levels[1]).abs()
         return Term(values, has_label(batch, "sources", values))

@@ -22,7 +22,7 @@ class StrangerNet(JointModel):
 
     def __init__(self, sample_rate: int = 8000, hop_length: int = 200, hid_chan: int = 64) -> None:
         grid = PitchGrid(hop_length, sample_rate, n_bins=60, cents_per_bin=100.0)
-        super().__init__(sample_rate, in_channels=1, pitch_grid=grid)
+        super().__init__(sample_rate, grid)
         n_filters, kernel = 64, 2 * hop_length
         self.encoder = nn.Conv1d(1, n_filters, kernel, stride=hop_length, bias=False)
         self.recurrent = nn.GRU(n_filters, hid_chan, batch_first=True, bidirectional=True)
