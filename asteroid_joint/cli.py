@@ -185,6 +185,7 @@ def _check_names(inputs: list[Path], out: Path) -> None:
 def _load(name: str, device: str) -> Any:
     import torch
 
+    from .masknn.fuse import optimize_for_inference
     from .models.store import load_model
 
     if device == "auto":
@@ -193,7 +194,10 @@ def _load(name: str, device: str) -> Any:
         raise UserError("torch finds no CUDA device here: use --device cpu.")
     with warnings.catch_warnings():  # torch comments on foreign files; the error says it better
         warnings.simplefilter("ignore")
-        return load_model(name).to(device)
+        model = load_model(name)
+    if device == "cpu":
+        return optimize_for_inference(model)
+    return model.to(device)
 
 
 def _stop(signum: int, _frame: Any) -> None:

@@ -29,7 +29,7 @@ class FourStems(JointModel):
     parts = (0.1, 0.2, 0.3, 0.4)
 
     def __init__(self) -> None:
-        super().__init__(44100, in_channels=2)
+        super().__init__(44100, PitchGrid(1024, 44100), in_channels=2, has_pitch=False)
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
         return JointOutput(torch.stack([part * wav for part in self.parts], 1))

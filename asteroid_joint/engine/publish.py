@@ -1,12 +1,15 @@
 """Make a trained model shippable: matrices in half precision, a model card beside it.
 
 ``python -m asteroid_joint.engine.publish exp/x djcm_mir1k`` writes
-``asteroid_joint/weights/djcm_mir1k.pth`` and ``.md``; from then on
-``load_model("djcm_mir1k")``, ``djcm("mir1k")`` in torch.hub and the command line find it.
+``asteroid_joint/weights/djcm_mir1k.pth``; from then on ``load_model("djcm_mir1k")``,
+``djcm("mir1k")`` in torch.hub and the command line find it. Evaluated with
+``eval.py --exp_dir exp/x --model djcm_mir1k``, a second call writes the card ``djcm_mir1k.md``
+with the figures of that very file.
 """
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,12 @@ from ..models.base import JointModel, read_model_file
 from ..models.store import WEIGHTS
 from .train import save_file, write_text
 
+logger = logging.getLogger(__name__)
+
 CARD = """# {name}
 
 {model} (`{preset}` preset, {parameters:,} parameters) that separates the singing voice from a
-mixture and estimates its pitch, {sample_rate} Hz mono. File: {size:.1f} MB, matrices in half
+mixture and estimates its pitch, {sample_rate} Hz, {channels}. File: {size:.1f} MB, matrices in half
 precision; the figures below are those of this file.
 
 ## Data and licence
@@ -30,8 +35,8 @@ side by `{monitor}`, the voicing threshold ({threshold:.2f}) was chosen there, t
 
 ## Training
 
-`recipes/mir1k/DJCM/train.py` with the configuration that is stored in the file under
-`infos.training_config`: seed {seed}, {epochs} epochs of {draws} drawn examples of {segment} s
+Recipe `{recipe}` with the configuration that is stored in the file under `infos.training_config`:
+seed {seed}, {epochs} epochs of {draws} drawn examples of {segment} s
 ({audio_hours:.0f} hours of drawn audio), batch {batch}, {precision}, {hours}
 Hardware: {hardware}. Commit: {commit}.
 
@@ -41,12 +46,12 @@ Side `{side}` of the `{split}` split, {n_clips} clips, mean and standard deviati
 
 {table}
 
-Not measured: other languages, professional singers, duets, anything but pop over a backing track.
+Not measured: anything but these data.
 """
 
 
 def publish(exp_dir: Path, name: str, weights_dir: Path = WEIGHTS) -> Path:
-    """Write the shippable file and, where the run has been evaluated, its card.
+    """Write the shippable file and, where it has been evaluated, its card.
 
     Args:
         exp_dir: Folder of a finished run.
@@ -70,9 +75,11 @@ def publish(exp_dir: Path, name: str, weights_dir: Path = WEIGHTS) -> Path:
     path = weights_dir / f"{name}.pth"
     save_file(conf, path)
     metrics = exp_dir / "final_metrics.json"
-    if metrics.is_file():
-        card = model_card(path, json.loads(metrics.read_text()))
-        write_text(path.with_suffix(".md"), card)
+    final = json.loads(metrics.read_text()) if metrics.is_file() else {}
+    if final.get("model_file") in (name, path.name):
+        write_text(path.with_suffix(".md"), model_card(path, final))
+    else:
+        logger.warning("No card yet: eval.py --exp_dir %s --model %s, then again.", exp_dir, name)
     return path
 
 
@@ -95,9 +102,11 @@ def model_card(path: Path, final: dict[str, Any]) -> str:
         preset=run["model"]["preset"],
         parameters=sum(p.numel() for p in model.parameters()),
         sample_rate=model.sample_rate,
+        channels={1: "mono", 2: "stereo"}[model.in_channels],
+        recipe=conf["infos"].get("recipe", run["data"]["dataset"]),
         size=path.stat().st_size / 1e6,
         dataset=conf.get("dataset", data["dataset"]),
-        split=data["split"],
+        split=data.get("split"),
         monitor=training["monitor"],
         threshold=float(model.voicing_threshold),
         licence=f"Licence of the data: {licences}. The weights are for research use accordingly.",

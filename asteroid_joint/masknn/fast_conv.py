@@ -1,4 +1,4 @@
-"""Convolutions for inference on a CPU: oneDNN primitives with packed weights, and tiling along time.
+"""Convolutions for inference on a CPU: packed weights, and tiling along time.
 
 Everything here works on *rows*: contiguous ``(B, N, F, D)`` tensors, which are channels-last maps.
 
@@ -32,12 +32,13 @@ def toom_cook() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
     Returns:
         ``(to_points, taps, from_points)``: ``(8, 8)`` for the input frames, ``(8, 3)`` for
-        the filter, ``(6, 8)`` for the output, so that ``from_points @ ((taps @ g) * (to_points @ d))``
-        is the correlation of ``d`` with ``g``.
+        the filter, ``(6, 8)`` for the output: the correlation of ``d`` with ``g`` is
+        ``from_points @ ((taps @ g) * (to_points @ d))``.
     """
     size = TILE + 2
     to_points, taps, from_points = (
-        torch.zeros(*shape, dtype=torch.float64) for shape in ((size, size), (size, 3), (TILE, size))
+        torch.zeros(*shape, dtype=torch.float64)
+        for shape in ((size, size), (size, 3), (TILE, size))
     )
     for row, point in enumerate(POINTS):
         others = [p for p in POINTS if p != point]
@@ -82,14 +83,16 @@ class PackedLinear:
         dtype: Of inputs, outputs and the packed weight.
     """
 
-    def __init__(
-        self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
         self.weight = weight.detach().to(dtype).contiguous()
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.packed = have_onednn()
         if self.packed:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
+
+    def __deepcopy__(self, memo: dict) -> "PackedLinear":
+        """Constants are shared: a packed weight cannot be copied."""
+        return self
 
     def __call__(self, x: torch.Tensor, plus: torch.Tensor | None = None) -> torch.Tensor:
         """``(..., in)`` to ``(..., out)``; ``plus`` ``(..., out)`` is added."""
@@ -112,14 +115,16 @@ class PackedConv:
         dtype: Of inputs, outputs and the packed weight.
     """
 
-    def __init__(
-        self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
         self.weight = weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = None if bias is None else bias.detach().to(dtype)
         self.padding = [weight.shape[2] // 2, weight.shape[3] // 2]
         self.onednn = have_onednn()
         self.packed_for: int | None = None  # frequencies
+
+    def __deepcopy__(self, memo: dict) -> "PackedConv":
+        """Constants are shared: a packed weight cannot be copied."""
+        return self
 
     def __call__(self, x: torch.Tensor, slope: float) -> torch.Tensor:
         """Rows ``(B, N, F, in)`` to new rows; negative results are multiplied with ``slope``."""
@@ -142,7 +147,7 @@ class PackedConv:
         """
         if self.onednn and self.packed_for != maps.shape[3]:
             weight = self.weight if self.packed_for is None else self.weight.to_dense()
-            self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(
+            self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
                 weight.to_mkldnn(), self.padding, [1, 1], [1, 1], 1, list(maps.shape)
             )
             self.packed_for = maps.shape[3]
@@ -169,9 +174,7 @@ class TiledConv:
         dtype: Of inputs, outputs and the packed weights.
     """
 
-    def __init__(
-        self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
         to_points, taps, from_points = toom_cook()
         self.to_points, self.from_points = to_points.to(dtype), from_points.to(dtype)
         self.out_chan, self.in_chan = weight.shape[:2]
