@@ -52,7 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     from .registry import DECODERS
     from .streaming import BATCH
 
-    parser = argparse.ArgumentParser(prog="asteroid-joint", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="asteroid-joint",
+        description="Separate songs into voice and accompaniment, with the voice's pitch.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

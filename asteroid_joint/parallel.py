@@ -8,6 +8,7 @@ so here each thread takes whole items and they meet once per batch.
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import torch
 
@@ -19,12 +20,14 @@ def spread_batches(model: JointModel, n_workers: int | None = None) -> JointMode
 
     Args:
         model: Changed in place; each worker gets a copy, so that buffers are not shared.
-        n_workers: Threads; ``None`` takes as many as PyTorch would use.
+        n_workers: Items at a time, best as many as a batch has; they share PyTorch's threads.
+            ``None`` takes as many as there are threads.
 
     Returns:
         The model.
     """
-    n_workers = torch.get_num_threads() if n_workers is None else n_workers
+    n_threads = torch.get_num_threads()
+    n_workers = min(n_threads, n_workers or n_threads)
     if n_workers > 1:
         model.estimate = _Spread(model, n_workers)  # type: ignore[method-assign]
     return model
@@ -37,9 +40,16 @@ class _Spread:
         self.models = [copy.deepcopy(model) for _ in range(n_workers)]
         n_threads = torch.get_num_threads()
         # workers live as long as the model; threads of the pool end with the process
-        self.pool = ThreadPoolExecutor(n_workers, "model", torch.set_num_threads, (1,))
-        for done in [self.pool.submit(int) for _ in range(n_workers)]:
-            done.result()
+        started = Barrier(n_workers + 1)
+
+        def start() -> None:
+            torch.set_num_threads(n_threads // n_workers)
+            started.wait()
+
+        self.pool = ThreadPoolExecutor(n_workers, "model", start)
+        for _ in self.models:
+            self.pool.submit(int)
+        started.wait()
         torch.set_num_threads(n_threads)  # a worker's setting is the default of later threads
 
     def __deepcopy__(self, memo: dict) -> "_Spread":
@@ -53,7 +63,8 @@ class _Spread:
             for model, part in zip(self.models, parts, strict=False)
         ]
         fields = zip(*(job.result() for job in jobs), strict=True)
-        return JointOutput(*(None if f[0] is None else torch.cat(f) for f in fields))
+        joined = [None if field[0] is None else torch.cat(field) for field in fields]
+        return JointOutput(*joined)  # type: ignore[arg-type]
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..pitch import midi_to_hz, resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
@@ -66,7 +66,7 @@ class MIR1K(JointDataset):
         self, data_dir: str, side: str, split: str = "disjoint", mixing: str = "sum"
     ) -> None:
         if side not in SIDES or split not in SPLITS or mixing not in MIXINGS:
-            raise ValueError(
+            raise ConfigError(
                 f"Expected side in {SIDES}, split in {SPLITS}, mixing in {tuple(MIXINGS)}, "
                 f"received {side!r}, {split!r}, {mixing!r}."
             )

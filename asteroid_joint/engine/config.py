@@ -4,15 +4,32 @@ Two levels, as Asteroid's recipes: ``group: {key: value}``; every key becomes ``
 """
 
 import argparse
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..registry import import_plugins
 
 Config = dict[str, dict[str, Any]]
+RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a key
+    "batch_size": (1, inf),
+    "draws_per_epoch": (1, inf),
+    "ema": (0, 1),
+    "epochs": (1, inf),
+    "gain_db": (0, inf),
+    "level_db": (0, inf),
+    "num_workers": (0, inf),
+    "remix": (0, 1),
+    "seed": (0, 2**32 - 1),
+    "segment_sec": (0.1, inf),
+    "silence": (0, 1),
+    "speed_semitones": (0, 24),
+    "threads": (0, inf),
+    "valid_clips": (0, inf),
+}
 OPEN_GROUPS = ("model_args", "data_args", "loss", "loss_args")  # keys are somebody else's names
 
 
@@ -70,6 +87,12 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
     conf = read_config(recipe_dir / "local" / "conf.yml")
     for name in filter(None, chosen.overlay.split(",")):
         path = Path(name) if Path(name).suffix else recipe_dir / "local" / f"{name}.yml"
+        if not path.is_file():
+            local = sorted(p.stem for p in (recipe_dir / "local").glob("*.yml"))
+            raise ConfigError(
+                f"There is no overlay {name!r}: choose one of "
+                f"{', '.join(n for n in local if n != 'conf')}, or give a file."
+            )
         conf = overlay(conf, read_config(path), path.name)
     scalar = {
         g: {k: v for k, v in vs.items() if not isinstance(v, dict | list)} for g, vs in conf.items()
@@ -82,5 +105,16 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
     main_args.update(args.get("main_args", {}))
     merged = {g: {**values, **args.get(g, {})} for g, values in conf.items()}
     merged["main_args"] = {"exp_dir": main_args.get("exp_dir", "exp/tmp")}
+    _check_ranges(merged)
     import_plugins(str(merged.get("data", {}).get("plugins") or ""))
     return merged
+
+
+def _check_ranges(conf: Config) -> None:
+    """Refuse values that would fail late, or not at all."""
+    for values in conf.values():
+        for key, (low, high) in RANGES.items():
+            value = values.get(key)
+            if value is not None and not low <= value <= high:
+                upper = "" if high == inf else f" and at most {high}"
+                raise ConfigError(f"--{key} {value}: expected at least {low}{upper}.")

@@ -70,10 +70,12 @@ class EvalOptions:
 
     @property
     def out_dir(self) -> Path:
-        """The experiment folder for the model on test, a folder in it for everything else."""
-        if not self.control and self.side == "test":
-            return self.exp_dir
-        return self.exp_dir / f"eval_{self.system}_{self.side}"
+        """The experiment folder for the model on all of test, one in it for everything else."""
+        changes = {"n": self.n_clips or None, "threshold": self.threshold}
+        suffix = "".join(f"_{k}{v}" for k, v in changes.items() if v is not None)
+        if self.control or self.side != "test":
+            return self.exp_dir / f"eval_{self.system}_{self.side}"
+        return self.exp_dir / f"eval_model_test{suffix}" if suffix else self.exp_dir
 
 
 def evaluate(conf: Config, options: EvalOptions) -> str:

@@ -22,11 +22,11 @@ from ..compat import plain_types
 from ..data.base import JointDataset
 from ..data.batch import Collate
 from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_per_worker
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..losses import build_loss
 from ..models.base import JointModel
 from ..registry import DATASETS, MODELS
-from .config import Config
+from .config import Config, read_config
 from .facts import describe_run
 from .system import JointSystem
 from .voicing import choose_voicing_threshold
@@ -138,7 +138,9 @@ def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, A
 
     schedules = {"cosine": cosine, "step": step_decay}
     if optim["schedule"] not in schedules:
-        raise ValueError(f"Unknown schedule {optim['schedule']!r}: choose one of {set(schedules)}.")
+        raise ConfigError(
+            f"Unknown schedule {optim['schedule']!r}: choose one of {list(schedules)}."
+        )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedules[optim["schedule"]])
     return optimizer, {"scheduler": scheduler, "interval": "step"}
 
@@ -153,6 +155,7 @@ def train(conf: Config) -> Path:
         Path of ``best_model.pth``.
     """
     import pytorch_lightning as pl
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
 
     training = conf["training"]
     exp_dir = Path(conf["main_args"]["exp_dir"])
@@ -163,8 +166,7 @@ def train(conf: Config) -> Path:
 
     # first the trainer: it knows the number of this process, whoever launched it
     trainer = _trainer(conf, exp_dir)
-    if trainer.is_global_zero:
-        write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
+    _check_resumable(conf, exp_dir)
     model = build_model(conf)
     train_loader, val_loader = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
     if not len(train_loader):
@@ -183,8 +185,29 @@ def train(conf: Config) -> Path:
     # now: the checkout may have moved on when the run is over
     facts = describe_run(training["seed"], trainer.strategy.root_device)
     last = exp_dir / "checkpoints" / "last.ckpt"
-    trainer.fit(system, ckpt_path=str(last) if last.is_file() else None, weights_only=False)
+    if trainer.is_global_zero:
+        write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
+    resume = str(last) if last.is_file() else None
+    try:
+        trainer.fit(system, ckpt_path=resume, weights_only=False)
+    except SIGTERMException:  # Lightning's ends the process with code 0, as if all were done
+        logger.warning("Stopped by SIGTERM: the same command goes on from the last checkpoint.")
+        raise SystemExit(143) from None
     return _finish(conf, system, trainer, exp_dir, facts)
+
+
+def _check_resumable(conf: Config, exp_dir: Path) -> None:
+    """Refuse to go on with another model or other data than the run was started with."""
+    old = exp_dir / "conf.yml"
+    if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
+        return
+    was = read_config(old)
+    for group in ("model", "model_args", "data_args"):
+        if was.get(group, {}) != plain_types(conf).get(group, {}):
+            raise DataError(
+                f"{exp_dir} was started with another {group} ({was.get(group)}): give the options "
+                "of the first start, or another experiment."
+            )
 
 
 def _trainer(conf: Config, exp_dir: Path) -> Any:

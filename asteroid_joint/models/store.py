@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..registry import MODELS
 from .base import JointModel
 
@@ -55,6 +55,8 @@ def hub_model(
     """
     model_class = MODELS[model_name]
     if name_url_or_file is not None:
+        if "preset" in kwargs:
+            raise ConfigError("preset is for a fresh model; weights bring their own.")
         name = os.fspath(name_url_or_file)
         shipped = f"{entry}_{name}"
         path = _resolve(shipped if shipped in available_weights() else name)

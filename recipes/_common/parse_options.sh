@@ -33,4 +33,10 @@ while [[ $# -gt 0 ]]; do
       ;;
   esac
 done
+for name in stage stop_stage; do  # bash would read a word as 0 and begin with everything
+  if [[ ! ${!name} =~ ^[0-3]$ ]]; then
+    echo "run.sh: --$name takes 0 to 3, received '${!name}'." >&2
+    exit 2
+  fi
+done
 unset name
