@@ -190,6 +190,7 @@ def _load(name: str, device: str) -> Any:
 
     from .masknn.fuse import optimize_for_inference
     from .models.store import load_model
+    from .parallel import spread_batches
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -199,7 +200,7 @@ def _load(name: str, device: str) -> Any:
         warnings.simplefilter("ignore")
         model = load_model(name)
     if device == "cpu":
-        return optimize_for_inference(model)
+        return spread_batches(optimize_for_inference(model))
     return model.to(device)
 
 
