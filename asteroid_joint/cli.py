@@ -127,7 +127,7 @@ def _separate(args: argparse.Namespace) -> int:
             n_failed += 1
     if inputs:
         make_folder(args.out)
-        model = _load(args.model, args.device)
+        model = _load(args.model, args.device, args.batch)
         n_failed += sum(not _separate_one(model, path, args) for path in inputs)
     return SOME_FAILED if n_failed else DONE
 
@@ -185,7 +185,7 @@ def _check_names(inputs: list[Path], out: Path) -> None:
             )
 
 
-def _load(name: str, device: str) -> Any:
+def _load(name: str, device: str, batch_size: int) -> Any:
     import torch
 
     from .masknn.fuse import optimize_for_inference
@@ -200,7 +200,11 @@ def _load(name: str, device: str) -> Any:
         warnings.simplefilter("ignore")
         model = load_model(name)
     if device == "cpu":
-        return spread_batches(optimize_for_inference(model))
+        n_threads = torch.get_num_threads()
+        spread_batches(optimized := optimize_for_inference(model), min(n_threads, batch_size))
+        if batch_size > 1:
+            torch.set_num_threads(1)  # two threads per operation would wait for one another
+        return optimized
     return model.to(device)
 
 

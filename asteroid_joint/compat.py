@@ -45,9 +45,11 @@ def plain_types(value: Any) -> Any:
         items = [(plain_types(k), plain_types(v)) for k, v in value.items()]
         return type(value)(items)  # type: ignore[call-arg]
     if isinstance(value, tuple | list):
-        return type(value)(plain_types(v) for v in value) if type(value) in (tuple, list) else [
-            plain_types(v) for v in value
-        ]
+        return (
+            type(value)(plain_types(v) for v in value)
+            if type(value) in (tuple, list)
+            else [plain_types(v) for v in value]
+        )
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, pathlib.Path):

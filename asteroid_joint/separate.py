@@ -126,9 +126,7 @@ def separate_file(
     folder = out_dir / output_name(path)
     with open_audio(path) as reader:
         files = [f"{source}.wav" for source in model.sources]
-        _check_destination(
-            folder, files + [F0_FILE] * model.has_pitch, overwrite, path
-        )
+        _check_destination(folder, files + [F0_FILE] * model.has_pitch, overwrite, path)
         make_folder(out_dir)
         hidden = _hidden_folder(out_dir, folder.name)
         try:
