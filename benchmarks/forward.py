@@ -9,36 +9,14 @@ machine then disturb it least) and wall time with more.
 
 import argparse
 import os
-import platform
 import statistics
-import subprocess
 import time
-from pathlib import Path
 
 import torch
 
 from asteroid_joint import MODELS
+from asteroid_joint.engine.facts import commit, hardware
 from asteroid_joint.masknn.fuse import optimize_for_inference
-
-
-def hardware() -> str:
-    """Processor, cores, PyTorch."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        fields = [row.partition(":") for row in info.read_text().splitlines()]
-        name = next((v.strip() for k, _, v in fields if k.strip() == "model name"), name)
-    return f"{name}, {torch.get_num_threads()} thread(s), torch {torch.__version__}"
-
-
-def commit() -> str:
-    """Of this checkout."""
-    here = Path(__file__).resolve().parent
-    try:
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def pin(n_threads: int) -> None:
@@ -78,7 +56,7 @@ def main() -> None:
                 outputs[name] = model.forward_joint(wav).sources
                 seconds[name].append(clock() - start)
 
-    print(f"{args.model} {args.preset}, {args.batch} x {args.seconds} s; {hardware()}")
+    print(f"{args.model} {args.preset}, {args.batch} x {args.seconds} s; {hardware('cpu')}")
     print(f"commit {commit()}, {args.rounds} rounds after one to warm up")
     print(f"{'':20}{'seconds':>9}{'x real time':>13}{'ratio':>8}{'(min, max)':>16}{'error':>10}")
     reference = outputs["plain float32"]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-from forward import commit, hardware
 
 from asteroid_joint.audio import open_audio
+from asteroid_joint.engine.facts import commit, hardware
 
 RATE = 44100  # Hz
 
@@ -83,7 +83,7 @@ def main() -> None:
     cores = None
     if hasattr(os, "sched_getaffinity"):
         cores = sorted(os.sched_getaffinity(0))[: args.cores]
-    print(f"asteroid-joint separate; {hardware()}, {args.cores} core(s); commit {commit()}")
+    print(f"asteroid-joint separate; {hardware('cpu')}, {args.cores} core(s); commit {commit()}")
     print(f"{'minutes':>8}{'wall s':>9}{'x real time':>13}{'CPU s':>9}{'peak MB':>9}")
     peaks = []
     with tempfile.TemporaryDirectory() as folder:

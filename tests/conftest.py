@@ -105,3 +105,16 @@ def child_env() -> dict[str, str]:
         "PYTHONWARNINGS": "ignore",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A model file: DJCM ``tiny`` with random weights."""
+    import torch
+
+    from asteroid_joint import DJCM
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
+    torch.manual_seed(0)
+    torch.save(DJCM.from_preset("tiny").serialize(), path)
+    return path

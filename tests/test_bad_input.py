@@ -26,15 +26,6 @@ FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
 RATE = 16000
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """A model file: DJCM ``tiny`` with random weights."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.manual_seed(0)
-    torch.save(DJCM.from_preset("tiny").serialize(), path)
-    return path
-
-
 @pytest.fixture
 def call(weights, tmp_path, capsys) -> Callable[..., tuple[int, str]]:
     """Separate inputs into ``tmp_path / "out"``; exit code and what was said on stderr."""

@@ -19,15 +19,6 @@ from asteroid_joint.cli import main
 FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """A model file: DJCM ``tiny`` with random weights."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.manual_seed(0)
-    torch.save(DJCM.from_preset("tiny").serialize(), path)
-    return path
-
-
 @pytest.fixture
 def song(tmp_path) -> Path:
     """A second of stereo noise."""
