@@ -1,4 +1,4 @@
-"""The command ``asteroid-joint``: ``separate``, ``infer``, ``info``.
+"""The command ``asteroid-joint``: ``separate``, ``make-corpus``, ``describe-corpus``, ``info``, ...
 
 Exit codes of ``separate``: 0 all done; 1 some inputs failed, the others are complete; 2 the call
 itself was wrong and nothing ran; 130 interrupted, finished inputs are complete.
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except KeyboardInterrupt:
-        _say("interrupted; finished inputs are complete, of the others nothing was kept.")
+        say("interrupted; finished inputs are complete, of the others nothing was kept.")
         return INTERRUPTED
     except UserError as err:
-        _say(str(err))
+        say(str(err))
         return USAGE
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from . import __version__
+    from .corpus.command import add_corpus_commands
     from .models.store import DEFAULT_MODEL
     from .registry import DECODERS
     from .streaming import BATCH
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("--debug", action="store_true", help="show tracebacks")
     separate.set_defaults(run=_separate)
 
+    add_corpus_commands(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
     info = commands.add_parser("info", help="list models, presets and shipped weights")
     info.set_defaults(run=_info)
@@ -105,7 +107,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
+    """One sentence for the user."""
     print(f"asteroid-joint: {sentence}", file=sys.stderr)
 
 
@@ -123,7 +126,7 @@ def _separate(args: argparse.Namespace) -> int:
             open_audio(path).close()
             inputs.append(path)
         except UserError as err:
-            _say(str(err))
+            say(str(err))
             n_failed += 1
     if inputs:
         make_folder(args.out)
@@ -155,17 +158,17 @@ def _separate_one(model: Any, path: Path, args: argparse.Namespace) -> bool:
         with bar:
             result = separate_file(model, path, args.out, progress=show, **options)
     except UserError as err:
-        _say(str(err))
+        say(str(err))
     except (torch.OutOfMemoryError, MemoryError):
-        _say(f"{path} needs more memory than there is: try --batch 1 or --device cpu.")
+        say(f"{path} needs more memory than there is: try --batch 1 or --device cpu.")
     except Exception as err:
         if args.debug:
             raise
         reason = (str(err).strip().splitlines() or [""])[0]
-        _say(f"{path} failed with {type(err).__name__}: {reason} (--debug shows where).")
+        say(f"{path} failed with {type(err).__name__}: {reason} (--debug shows where).")
     else:
         if result.warning:
-            _say(result.warning)
+            say(result.warning)
         print(str(result.folder).encode(errors="replace").decode())
         return True
     return False

@@ -1,7 +1,7 @@
 """What a dataset offers: clips with audio and, where there are any, labels at any time."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,12 +35,22 @@ class JointDataset(ABC):
     sample_rate: int = 16000
     n_channels: int = 1
     mixture_gain: float = 1.0
-    infos: ClassVar[dict[str, Any]] = {}
+    infos: dict[str, Any] = {}
     sources: tuple[str, ...] = ("vocals", "accompaniment")
     clips: list[Clip]
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    @property
+    def voice_weights(self) -> np.ndarray:
+        """How often a clip gives the voice of a training example, ``(clips,)``: by its length."""
+        return np.array([clip.n_samples for clip in self.clips], float)
+
+    @property
+    def rest_weights(self) -> np.ndarray:
+        """How often a clip gives the accompaniment, ``(clips,)``: by its length; 0 = never."""
+        return np.array([clip.n_samples for clip in self.clips], float)
 
     @abstractmethod
     def read(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from ..errors import DataError
 from ..pitch import PitchGrid
 from .base import JointDataset
 from .batch import JointExample
@@ -19,11 +20,13 @@ class DrawnExamples(Dataset[JointExample]):
     """Endless random examples from a :class:`JointDataset`.
 
     Args:
-        dataset: Where clips come from; each is drawn in proportion to its length.
+        dataset: Where clips come from; they are drawn by its ``voice_weights`` and, where another
+            clip accompanies, ``rest_weights``.
         grid: Frames the labels are read at.
         n_samples: Length of an example.
         seed: Of all draws.
-        remix: Probability that accompaniment comes from another clip.
+        remix: Probability that accompaniment comes from another clip. Always, where the clip's own
+            rest weight is 0.
         gain_db: The voice is changed by up to this many dB, either way, against the rest.
         level_db: The mixture is attenuated by up to this many dB.
         speed_semitones: With probability one half the voice is played faster or slower by up to
@@ -31,6 +34,9 @@ class DrawnExamples(Dataset[JointExample]):
         silence: Probability that the voice is left out.
 
     Clips without sources are cropped only: nothing in them can be moved.
+
+    Raises:
+        DataError: If no clip gives a voice, or none gives accompaniment.
     """
 
     def __init__(
@@ -54,13 +60,14 @@ class DrawnExamples(Dataset[JointExample]):
         self.level_db = level_db
         self.speed_semitones = speed_semitones
         self.silence = silence
-        lengths = np.array([clip.n_samples for clip in dataset.clips], float)
-        self._cumulative = np.cumsum(lengths / lengths.sum())
+        self._has_rest = dataset.rest_weights > 0
+        self._voices = _Lot(dataset.voice_weights, "a voice")
+        self._rests = _Lot(dataset.rest_weights, "accompaniment")
 
     def __getitem__(self, draw: int) -> JointExample:
         """Draw number ``draw``."""
         rng = np.random.default_rng((self.seed, draw))
-        index = self._clip(rng)
+        index = self._voices.draw(rng)
         speed = 1.0
         if self.speed_semitones and rng.random() < 0.5:
             speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones) / 12)
@@ -71,7 +78,8 @@ class DrawnExamples(Dataset[JointExample]):
         if sources is None:
             speed, mixture = 1.0, _fit(mixture, self.n_samples)
         else:
-            rest_of = self._clip(rng) if rng.random() < self.remix else index
+            remixed = rng.random() < self.remix or not self._has_rest[index]
+            rest_of = self._rests.draw(rng) if remixed else index
             sources = self._sources(rng, sources, start, index, rest_of, speed)
             mixture = sources.sum(0) * self.dataset.mixture_gain  # (C, T)
         level = 10 ** (-rng.uniform(0, self.level_db) / 20)
@@ -96,9 +104,6 @@ class DrawnExamples(Dataset[JointExample]):
             clip.name,
             clip.song,
         )
-
-    def _clip(self, rng: np.random.Generator) -> int:
-        return min(int(np.searchsorted(self._cumulative, rng.random())), len(self.dataset) - 1)
 
     def _start(self, rng: np.random.Generator, index: int, n_read: int) -> int:
         """Random start on a multiple of the hop, so that labels fall on frames."""
@@ -126,6 +131,21 @@ class DrawnExamples(Dataset[JointExample]):
         voice, rest = _fit(voice, self.n_samples), _fit(rest, self.n_samples)
         gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
         return np.concatenate([voice * np.float32(gain), rest])
+
+
+class _Lot:
+    """Clips to draw from, in proportion to their weights; ``what`` they are drawn for."""
+
+    def __init__(self, weights: np.ndarray, what: str) -> None:
+        self._clips = np.flatnonzero(weights > 0)
+        if not len(self._clips):
+            raise DataError(f"No clip gives {what}: blend these data with others that do.")
+        self._cumulative = np.cumsum(weights[self._clips] / weights[self._clips].sum())
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Index of a clip."""
+        place = int(np.searchsorted(self._cumulative, rng.random()))
+        return int(self._clips[min(place, len(self._clips) - 1)])
 
 
 class DrawSampler(Sampler[int]):

@@ -5,16 +5,19 @@ An estimator is a callable from a clip to an :class:`Estimate`; it has a ``grid`
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from ..data.batch import JointExample
+from ..errors import DataError
 from ..models.base import JointModel
 from ..optional import optional
 from ..pitch import PitchGrid, decode_argmax
 from ..registry import Registry
+from ..separate import separate_array
 
 CREPE_RATE = 16000  # Hz
 CREPE_FMIN = 50.0  # Hz, torchcrepe's default
@@ -77,6 +80,48 @@ class ModelEstimator:
         if out.activity_logits is not None:
             activity = out.activity_logits[0].float().sigmoid().cpu().numpy()
         return Estimate(sources, f0_hz, confidence, activity)
+
+
+class NativeEstimator:
+    """A joint model on recordings of any rate and channels, on the path of ``separate``.
+
+    The recording is resampled and mixed down for the model, goes through it in windows, and the
+    stems come back with the recording's band and channels.
+
+    Args:
+        model: Loaded, with its voicing threshold.
+        device: Where it runs.
+        sample_rate: Of the recordings, Hz.
+
+    Raises:
+        DataError: If the model's frames do not fall on samples of the recordings.
+    """
+
+    def __init__(self, model: JointModel, device: torch.device, sample_rate: int) -> None:
+        self.model = model.to(device).eval()
+        self.threshold: float | None = float(model.voicing_threshold)
+        hop = model.pitch_grid.hop * sample_rate  # samples
+        if hop.denominator != 1:
+            raise DataError(
+                f"The model's frames are {float(hop):.2f} samples apart at {sample_rate} Hz: "
+                "resample the recordings to a rate at which that is a whole number."
+            )
+        self.grid = replace(model.pitch_grid, hop_length=int(hop), sample_rate=sample_rate)
+
+    def __call__(self, example: JointExample) -> Estimate:
+        """See :class:`Estimator`."""
+        chunk = separate_array(self.model, example.mixture, self.grid.sample_rate)
+        if not len(chunk.f0):
+            return Estimate(chunk.stems)
+        # resamplers round the length, hence there may be a frame too many or too few
+        f0 = chunk.f0[: self.grid.n_frames(example.mixture.shape[-1])]
+        missing = self.grid.n_frames(example.mixture.shape[-1]) - len(f0)
+        _, f0_hz, confidence, _ = f0.T
+        return Estimate(
+            chunk.stems,
+            np.pad(f0_hz, (0, missing), mode="edge"),
+            np.pad(confidence, (0, missing)),
+        )
 
 
 class MixtureEstimator:
@@ -161,7 +206,7 @@ def crepe_on_mixture(grid: PitchGrid, crepe_model: str, device: Any, **_: Any) -
 
 @CONTROLS.register("torchcrepe_separated")
 def crepe_on_separated(
-    grid: PitchGrid, crepe_model: str, device: Any, model: Callable[[], ModelEstimator], **_: Any
+    grid: PitchGrid, crepe_model: str, device: Any, model: Callable[[], Estimator], **_: Any
 ) -> Estimator:
     """The pipeline: our model separates, torchcrepe listens to its voice."""
     separator = model()

@@ -27,7 +27,7 @@ from ..models.base import JointModel
 from ..models.store import load_model
 from ..pitch import PitchGrid
 from .config import Config
-from .estimators import CONTROLS, Estimate, Estimator, ModelEstimator
+from .estimators import CONTROLS, Estimate, Estimator, ModelEstimator, NativeEstimator
 from .facts import describe_run
 from .pictures import draw_clip
 from .train import build_dataset, check_fit, write_text
@@ -48,6 +48,8 @@ class EvalOptions:
         crepe_model: ``"tiny"`` or ``"full"``.
         threshold: Voicing threshold over the chosen one.
         museval: Also compute BSS Eval v4, which takes some seconds per clip.
+        native: Evaluate recordings with the rate and channels they have on disk, on the path of
+            ``separate``; otherwise whole clips go to the model as its dataset presents them.
         n_clips: Use this many clips, spread over the side; 0 is all.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     """
@@ -59,6 +61,7 @@ class EvalOptions:
     crepe_model: str = "tiny"
     threshold: float | None = None
     museval: bool = False
+    native: bool = False
     n_clips: int = 0
     device: str = "auto"
 
@@ -72,9 +75,10 @@ class EvalOptions:
     def out_dir(self) -> Path:
         """The experiment folder for the model on all of test, one in it for everything else."""
         changes = {"n": self.n_clips or None, "threshold": self.threshold}
-        suffix = "".join(f"_{k}{v}" for k, v in changes.items() if v is not None)
+        native = "_native" * self.native
+        suffix = "".join(f"_{k}{v}" for k, v in changes.items() if v is not None) + native
         if self.control or self.side != "test":
-            return self.exp_dir / f"eval_{self.system}_{self.side}"
+            return self.exp_dir / f"eval_{self.system}_{self.side}{native}"
         return self.exp_dir / f"eval_model_test{suffix}" if suffix else self.exp_dir
 
 
@@ -94,11 +98,12 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
     """
     started = time.monotonic()
     device = pick_device(options.device)
-    dataset = build_dataset(conf, options.side)
+    dataset = build_dataset(conf, options.side, options.native)
     estimator, model = build_estimator(conf, options, dataset, device)
     threshold = options.threshold if options.threshold is not None else estimator.threshold
     if threshold is None:
-        threshold = threshold_from_valid(estimator, build_dataset(conf, "valid"), options.n_clips)
+        valid = build_dataset(conf, "valid", options.native)
+        threshold = threshold_from_valid(estimator, valid, options.n_clips)
     clips = WholeClips(dataset, estimator.grid, options.n_clips or None)
     drawn = set(np.linspace(0, len(clips) - 1, min(N_PICTURES, len(clips))).round().astype(int))
     rows: list[Row] = []
@@ -113,6 +118,9 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
             draw_clip(picture, example, estimate, estimator.grid, threshold)
     facts = {
         **run_facts(conf, options, rows, model, device),
+        "native": options.native,
+        "sample_rate": dataset.sample_rate,
+        "n_channels": dataset.n_channels,
         "voicing_threshold": threshold,
         "evaluation_sec": round(time.monotonic() - started, 1),
     }
@@ -125,11 +133,13 @@ def build_estimator(
     """The system to evaluate, and the model in it if there is one."""
     loaded: list[JointModel] = []
 
-    def model_estimator() -> ModelEstimator:
+    def model_estimator() -> Estimator:
         default = options.exp_dir / "best_model.pth"
         model = load_model(options.model or default)
-        check_fit(model, dataset)
+        check_fit(model, dataset, options.native)
         loaded.append(model)
+        if options.native:
+            return NativeEstimator(model, device, dataset.sample_rate)
         return ModelEstimator(model, device)
 
     if not options.control:
@@ -248,7 +258,7 @@ def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) 
         values, seconds = np.array(weighted).T
         facts = {**facts, "nsdr_weighted_by_duration": float(np.average(values, weights=seconds))}
     name = facts.get("model_name", options.system) if not options.control else options.system
-    shown = {**facts, "split": f"{facts['split']}, {facts['side']}"}
+    shown = {**facts, "split": ", ".join(filter(None, (facts["split"], facts["side"])))}
     shown.update({k: v for k, v in facts.get("run", {}).items() if k in ("seed", "commit")})
     row = table_row(f"{name} ({options.exp_dir.name})", summary, shown)
     write_text(out_dir / "all_metrics.csv", rows_to_csv(rows))

@@ -62,6 +62,7 @@ def eval_main(script: str, argv: list[str] | None = None) -> None:
                 crepe_model=args.crepe_model,
                 threshold=args.threshold,
                 museval=args.museval,
+                native=args.native,
                 n_clips=args.n_clips,
                 device=args.device,
             ),
@@ -92,6 +93,7 @@ def _eval_parser() -> argparse.ArgumentParser:
     add("--side", default="test", choices=("train", "valid", "test"), help="of the split")
     add("--model", default="", help="model file in place of the experiment's best_model.pth")
     add("--museval", action="store_true", help="also BSS Eval v4: some seconds per clip")
+    add("--native", action="store_true", help="with the rate and channels on disk, as separate")
     add("--control", default="", help="in place of the model: mixture, torchcrepe_mixture, ...")
     add("--crepe_model", default="tiny", choices=("tiny", "full"))
     add("--threshold", type=float, help="voicing threshold in place of the one chosen on valid")

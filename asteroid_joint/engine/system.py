@@ -11,6 +11,8 @@ from ..data.batch import Batch
 from ..metrics.melody import melody_metrics
 from ..metrics.separation import sdr
 
+PART_METRICS = ("nsdr", "rpa", "oa")
+
 
 class JointSystem(System):
     """Asteroid's ``System`` for joint models.
@@ -18,7 +20,8 @@ class JointSystem(System):
     ``loss_func`` is a :class:`~asteroid_joint.losses.JointLoss`: its terms are logged under their
     names (``val_`` before them in validation). Validation also measures, per clip and with what
     labels the clip has, ``val_nsdr``, ``val_rpa``, ``val_oa`` and ``val_score``, the sum of NSDR in
-    dB and RPA in percent, by which the authors of DJCM select.
+    dB and RPA in percent, by which the authors of DJCM select. Clips of a blend also count for the
+    part that stands before the slash in their names: ``val_nsdr_<part>`` and so on.
     """
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> Any:
@@ -45,7 +48,11 @@ class JointSystem(System):
         """Loss terms and metrics of a batch of whole clips."""
         parts, output = self.common_step(batch, batch_nb, train=False)
         logs = {f"val_{name}": value for name, value in parts.items()}
-        logs.update({f"val_{k}": v for k, v in clip_metrics(self.model, output, batch).items()})
+        metrics = clip_metrics(self.model, output, batch)
+        logs.update({f"val_{k}": v for k, v in metrics.items()})
+        part, slash, _ = batch["name"][0].partition("/")
+        if slash:
+            logs.update({f"val_{k}_{part}": metrics[k] for k in PART_METRICS if k in metrics})
         self.log_dict(logs, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:

@@ -33,6 +33,8 @@ from .voicing import choose_voicing_threshold
 
 logger = logging.getLogger(__name__)
 
+NATIVE = {"sample_rate": None, "n_channels": None}  # arguments of a dataset: as on disk
+
 
 def build_model(conf: Config) -> JointModel:
     """Model of a configuration: preset plus ``model_args``, or weights to go on from."""
@@ -42,21 +44,42 @@ def build_model(conf: Config) -> JointModel:
     return MODELS[options["model_name"]].from_preset(options["preset"], **conf["model_args"])
 
 
-def build_dataset(conf: Config, side: str) -> Any:
+def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
     """Dataset of a configuration, one side of its split.
 
     It gets ``side``, those keys of the group ``data`` that its constructor has arguments for, and
     all of ``data_args``.
+
+    Args:
+        conf: Configuration.
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        native: Present clips with the rate and channels they have on disk.
+
+    Raises:
+        ConfigError: If ``native`` is asked of a dataset that gives clips in one way only.
     """
     data = conf["data"]
     dataset = DATASETS[data["dataset"]]
     accepted = inspect.signature(dataset).parameters
     options = {k: v for k, v in data.items() if k in accepted and v is not None}
-    return dataset(**{**options, **conf.get("data_args", {}), "side": side})
+    options.update(conf.get("data_args", {}), side=side)
+    if native:
+        if not set(NATIVE) <= set(accepted):
+            raise ConfigError(
+                f"The dataset {data['dataset']} has one rate and number of channels only: evaluate "
+                "without --native."
+            )
+        options.update(NATIVE)
+    return dataset(**options)
 
 
-def check_fit(model: JointModel, dataset: JointDataset) -> None:
+def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) -> None:
     """Compare what a model expects with what a dataset gives.
+
+    Args:
+        model: Model.
+        dataset: Dataset.
+        native: The stems alone: rate, channels and gain are seen to on the way to the model.
 
     Raises:
         DataError: One sentence on what differs: rate, channels, stems or gain.
@@ -68,7 +91,7 @@ def check_fit(model: JointModel, dataset: JointDataset) -> None:
         ("stems", tuple(dataset.sources), tuple(model.sources)),
         ("sum of stems over mixture", 1 / dataset.mixture_gain, model.mixture_scale),
     ):
-        if given != expected:
+        if given != expected and (what == "stems" or not native):
             raise DataError(
                 f"{name} and {type(model).__name__} do not fit: the {what} is {given} in the data "
                 f"and {expected} in the model; change one of them (model_args, data_args, mixing)."

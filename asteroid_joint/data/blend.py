@@ -1,0 +1,170 @@
+"""Several datasets as one: voices of one set over the accompaniment of another.
+
+Clips keep what their dataset gives: audio, labels, licences. Their names gain the name of the part
+and a slash, so that results can be told apart.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from ..registry import DATASETS
+from .base import Clip, JointDataset
+from .files import check_side
+
+OWN_KEYS = ("dataset", "name", "voice", "rest")  # of a part; all others are its dataset's
+AGREED = ("sample_rate", "n_channels", "sources", "mixture_gain")
+
+
+class Part(NamedTuple):
+    """A dataset in a blend.
+
+    Attributes:
+        name: Before the slash in the names of its clips.
+        dataset: One side of it.
+        voice: Share of the voices that are drawn from it.
+        rest: Share of the accompaniments that are drawn from it.
+    """
+
+    name: str
+    dataset: JointDataset
+    voice: float
+    rest: float
+
+
+@DATASETS.register("blend")
+class Blend(JointDataset):
+    """One side of several datasets.
+
+    Args:
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        parts: For each part ``dataset`` (registered name), ``voice`` and ``rest`` (shares of the
+            draws, 1 by default; 0 = never), ``name`` (that of the dataset by default) and the
+            arguments of the dataset.
+        data_dir: For parts that name none.
+        level_db: In training every clip is brought to this level (RMS over the whole clip, dB re
+            full scale): its mixture, or its voice where nothing else of it is used. So the voices
+            and accompaniments of all parts go together. ``None`` leaves levels alone, as they are
+            in validation and test.
+
+    Raises:
+        ConfigError: If parts are not described as above.
+        DataError: If parts differ in rate, channels, stems or gain.
+    """
+
+    def __init__(
+        self,
+        side: str,
+        parts: list[dict[str, Any]],
+        data_dir: str | None = None,
+        level_db: float | None = -20.0,
+    ) -> None:
+        check_side(side)
+        if not parts:
+            raise ConfigError("A blend needs parts: list them in data_args.")
+        self.parts = [_part(options, side, data_dir) for options in parts]
+        names = [part.name for part in self.parts]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"Parts of a blend need names of their own, received {names}.")
+        _check_agreement(self.parts)
+        first = self.parts[0].dataset
+        self.sample_rate, self.n_channels = first.sample_rate, first.n_channels
+        self.sources, self.mixture_gain = tuple(first.sources), first.mixture_gain
+        self.level_db = level_db if side == "train" else None
+        self.clips = [_clip(part.name, clip) for part in self.parts for clip in part.dataset.clips]
+        self._places = [(p, i) for p in self.parts for i in range(len(p.dataset))]
+        self._has_rest = self.rest_weights > 0
+        self._gains: dict[int, np.float32] = {}
+        infos = [part.dataset.infos for part in self.parts]
+        self.infos = {
+            "dataset": " + ".join(
+                str(i.get("dataset", n)) for i, n in zip(infos, names, strict=True)
+            ),
+            "task": "singing voice separation and pitch estimation",
+            "licenses": [licence for info in infos for licence in info.get("licenses", [])],
+        }
+
+    @property
+    def voice_weights(self) -> np.ndarray:
+        """Within a part as its dataset says, between parts by their shares."""
+        return self._weights(lambda part: (part.voice, part.dataset.voice_weights))
+
+    @property
+    def rest_weights(self) -> np.ndarray:
+        """See :attr:`voice_weights`."""
+        return self._weights(lambda part: (part.rest, part.dataset.rest_weights))
+
+    def read(
+        self, index: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :meth:`JointDataset.read`."""
+        part, inner = self._places[index]
+        mixture, sources = part.dataset.read(inner, start, n_samples)
+        if self.level_db is None:
+            return mixture, sources
+        gain = self._gain(index, self.level_db)
+        return mixture * gain, None if sources is None else sources * gain
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_at`."""
+        part, inner = self._places[index]
+        return part.dataset.f0_at(inner, times)
+
+    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.activity_at`."""
+        part, inner = self._places[index]
+        return part.dataset.activity_at(inner, times)
+
+    def _weights(self, of: Callable[[Part], tuple[float, np.ndarray]]) -> np.ndarray:
+        weights = []
+        for part in self.parts:
+            share, own = of(part)
+            weights.append(share * own / own.sum() if own.any() else np.zeros(len(own)))
+        return np.concatenate(weights)
+
+    def _gain(self, index: int, level_db: float) -> np.float32:
+        """Gain of a clip, found when it is first used: it takes reading all of it."""
+        if index not in self._gains:
+            part, inner = self._places[index]
+            mixture, sources = part.dataset.read(inner)
+            heard = mixture if sources is None or self._has_rest[index] else sources[0]
+            rms = np.sqrt(np.mean(np.square(heard, dtype=np.float64)))
+            # what is silent stays as it is
+            self._gains[index] = np.float32(10 ** (level_db / 20) / rms if rms > 1e-6 else 1.0)
+        return self._gains[index]
+
+
+def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
+    if not isinstance(options, dict) or "dataset" not in options:
+        raise ConfigError(f"A part of a blend is described by dataset, voice, ..., not {options}.")
+    registered = options["dataset"]
+    name = str(options.get("name", registered))
+    voice, rest = float(options.get("voice", 1.0)), float(options.get("rest", 1.0))
+    if "/" in name or not name or min(voice, rest) < 0:
+        raise ConfigError(
+            f"Part {name!r}: expected a name without a slash and shares of at least 0, received "
+            f"voice {voice} and rest {rest}."
+        )
+    arguments = {k: v for k, v in options.items() if k not in OWN_KEYS}
+    if data_dir is not None:
+        arguments.setdefault("data_dir", data_dir)
+    return Part(name, DATASETS[registered](**arguments, side=side), voice, rest)
+
+
+def _check_agreement(parts: list[Part]) -> None:
+    first = parts[0]
+    for other in parts[1:]:
+        for what in AGREED:
+            ours, theirs = getattr(first.dataset, what), getattr(other.dataset, what)
+            if ours != theirs:
+                raise DataError(
+                    f"Parts {first.name} and {other.name} do not fit: {what} is {ours} in the one "
+                    f"and {theirs} in the other; change the arguments of one of them."
+                )
+
+
+def _clip(part: str, clip: Clip) -> Clip:
+    singer = f"{part}/{clip.singer}" if clip.singer else ""
+    return Clip(f"{part}/{clip.name}", f"{part}/{clip.song}", singer, clip.n_samples)

@@ -1,0 +1,182 @@
+"""Audio files at any rate and label files as CSV: what datasets of plain folders have in common."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import gcd
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile as sf
+
+from ..errors import ConfigError, DataError
+
+MARGIN = 512  # samples at the lower rate on either side of a stretch: soxr's HQ filter is shorter
+
+
+class AudioFile(NamedTuple):
+    """Facts of an audio file.
+
+    Attributes:
+        path: Where it is.
+        sample_rate: Hz.
+        n_channels: Audio channels.
+        n_samples: Length in samples.
+    """
+
+    path: Path
+    sample_rate: int
+    n_channels: int
+    n_samples: int
+
+    def length_at(self, sample_rate: int) -> int:
+        """Length in samples at another rate: that of the resampled whole file."""
+        return (2 * self.n_samples * sample_rate + self.sample_rate) // (2 * self.sample_rate)
+
+
+def audio_file(path: Path) -> AudioFile:
+    """Facts of the file at ``path``.
+
+    Raises:
+        DataError: If it is missing, unreadable or empty.
+    """
+    try:
+        info = sf.info(path)
+    except (sf.LibsndfileError, OSError) as err:
+        raise DataError(f"{path} is missing or not an audio file: get the data again.") from err
+    if not info.frames:
+        raise DataError(f"{path} holds no sample: remove it or get it again.")
+    return AudioFile(path, info.samplerate, info.channels, info.frames)
+
+
+def common_format(
+    files: Sequence[AudioFile], sample_rate: int | None, n_channels: int | None
+) -> tuple[int, int]:
+    """Rate in Hz and channels to present files at; ``None`` is what they have on disk.
+
+    Raises:
+        DataError: If they have nothing in common that could be meant, or the channels asked for
+            are neither theirs nor one.
+    """
+    first = files[0]
+    for other in files:
+        if sample_rate is None and other.sample_rate != first.sample_rate:
+            raise DataError(
+                f"{first.path} is at {first.sample_rate} Hz and {other.path} at "
+                f"{other.sample_rate} Hz: give a sample_rate or bring them to one."
+            )
+        if n_channels != 1 and other.n_channels != (n_channels or first.n_channels):
+            raise DataError(
+                f"{other.path} has {other.n_channels} channels, not "
+                f"{n_channels or first.n_channels}: give n_channels 1 to mix down."
+            )
+    return sample_rate or first.sample_rate, n_channels or first.n_channels
+
+
+def read_stretch(
+    files: Sequence[AudioFile],
+    sample_rate: int,
+    n_channels: int,
+    start: int = 0,
+    n_samples: int | None = None,
+) -> np.ndarray:
+    """The same stretch of files of one rate and length, at another rate.
+
+    Only the stretch and the reach of the resampling filter are read; the result is that stretch of
+    the whole resampled files.
+
+    Args:
+        files: What is read.
+        sample_rate: Hz of the result.
+        n_channels: Of the result: those of the files, or 1 for their mean.
+        start: First sample, at ``sample_rate``.
+        n_samples: Length at ``sample_rate``; ``None`` is all.
+
+    Returns:
+        ``(n_files, n_channels, T)`` float32; shorter than ``n_samples`` where the files end.
+    """
+    first = files[0]
+    total = first.length_at(sample_rate)
+    start = min(start, total)
+    stop = total if n_samples is None else min(start + n_samples, total)
+    if first.sample_rate == sample_rate:
+        return _read(files, n_channels, start, stop)
+    import soxr
+
+    # `up` samples of the result take as long as `down` on disk: there the two grids meet
+    common = gcd(first.sample_rate, sample_rate)
+    up, down = sample_rate // common, first.sample_rate // common
+    margin = -(-MARGIN * max(up, down) // down)  # at `sample_rate`
+    block = max(start - margin, 0) // up
+    end = min(-(-(stop + margin) * down // up), first.n_samples)
+    wav = _read(files, n_channels, block * down, end)
+    flat = wav.reshape(-1, wav.shape[-1]).T  # (T, files C)
+    out = soxr.resample(np.ascontiguousarray(flat), first.sample_rate, sample_rate, quality="HQ")
+    out = out.reshape(-1, flat.shape[1]).T[:, start - block * up : stop - block * up]
+    return np.ascontiguousarray(out).reshape(*wav.shape[:2], -1)
+
+
+def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) -> np.ndarray:
+    """``(n_files, n_channels, stop - start)`` at the rate on disk."""
+    out = np.empty((len(files), n_channels, stop - start), np.float32)
+    for row, file in zip(out, files, strict=True):
+        wav, _ = sf.read(file.path, stop - start, start, dtype="float32", always_2d=True)
+        if len(wav) != stop - start:
+            raise DataError(f"{file.path} ends before its header says: get it again.")
+        if n_channels == 1:  # a product, since a mean along two samples takes 30 times as long
+            row[0] = wav @ np.full(wav.shape[1], 1 / wav.shape[1], np.float32)
+        else:
+            row[:] = wav.T
+    return out
+
+
+@lru_cache(maxsize=4096)
+def read_columns(path: Path) -> np.ndarray:
+    """The first two columns of a text file of numbers, ``(rows, 2)`` float64.
+
+    Columns are separated by commas, semicolons or blanks; a first line that is not numbers is
+    taken for a header.
+
+    Raises:
+        DataError: If anything else is in it.
+    """
+    try:
+        text = path.read_text().replace(",", " ").replace(";", " ")
+        lines = [line for line in text.splitlines() if line.strip()]
+        if lines and not _is_number(lines[0].split()[0]):
+            lines = lines[1:]
+        if not lines:
+            return np.zeros((0, 2))
+        return np.loadtxt(lines, usecols=(0, 1), ndmin=2)
+    except (OSError, ValueError, IndexError) as err:
+        raise DataError(f"{path} is not two columns of numbers: get it again.") from err
+
+
+def read_f0(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds and F0 in Hz (0 = unvoiced, NaN = unknown) of a label file.
+
+    Raises:
+        DataError: If it holds no rows, or its times do not increase.
+    """
+    times, f0_hz = read_columns(path).T
+    if not len(times) or not np.all(np.diff(times) > 0):
+        raise DataError(f"{path} needs rows of time and frequency in increasing order of time.")
+    return times, np.where(f0_hz <= 0, 0.0, f0_hz)
+
+
+def check_side(side: str) -> None:
+    """Refuse a name that is not a side of a split.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if side not in ("train", "valid", "test"):
+        raise ConfigError(f"Expected side train, valid or test, received {side!r}.")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,174 @@
+"""Any folder in the layout of MUSDB: a folder per track, a file per stem.
+
+    <data_dir>/{train,valid,test}/<track>/{mixture,vocals,drums,bass,other}.wav
+
+Beside the audio of a track there may be labels; a track without them is used without them:
+
+- ``vocals_f0.csv``: time in seconds and F0 of the lead voice in Hz (0 = unvoiced), in even steps.
+- ``vocals_activity.csv``: start and end in seconds of what is sung; no rows = nothing is.
+- ``meta.json``: ``song`` and ``singer``, by which sides are told apart.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, DataError
+from ..pitch import resample_f0
+from ..registry import DATASETS
+from .base import Clip, JointDataset
+from .files import (
+    AudioFile,
+    audio_file,
+    check_side,
+    common_format,
+    read_columns,
+    read_f0,
+    read_stretch,
+)
+
+STEMS = ("vocals", "drums", "bass", "other", "accompaniment")
+F0_FILE = "vocals_f0.csv"
+ACTIVITY_FILE = "vocals_activity.csv"
+META_FILE = "meta.json"
+
+
+@DATASETS.register("multitrack")
+class Multitrack(JointDataset):
+    """One side of a folder of multitracks.
+
+    Args:
+        data_dir: Folder that holds ``train``, ``test`` and, perhaps, ``valid``.
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        sample_rate: Hz that clips are resampled to; ``None`` is the rate on disk.
+        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+        sources: Stems in the order of the model, ``vocals`` first. ``accompaniment`` is the
+            mixture minus the vocals; the others are files.
+        valid_tracks: Folders in ``train`` that make up the validation side, where there is no
+            ``valid``.
+
+    Raises:
+        DataError: If tracks or files are missing, or differ in rate, channels or length.
+    """
+
+    infos = {
+        "dataset": "multitrack folder in the layout of MUSDB",
+        "task": "singing voice separation and pitch estimation",
+        "licenses": [
+            {
+                "title": "Multitrack folder",
+                "title_link": "",
+                "author": "see the meta.json of its tracks",
+                "author_link": "",
+                "license": "see the meta.json of its tracks",
+                "license_link": "",
+                "non_commercial": False,
+            }
+        ],
+    }
+
+    def __init__(
+        self,
+        data_dir: str,
+        side: str,
+        sample_rate: int | None = None,
+        n_channels: int | None = None,
+        sources: tuple[str, ...] = ("vocals", "accompaniment"),
+        valid_tracks: list[str] | None = None,
+    ) -> None:
+        check_side(side)
+        self.sources = tuple(sources)
+        if self.sources[:1] != ("vocals",) or not set(self.sources) <= set(STEMS):
+            raise ConfigError(
+                f"Expected sources that begin with vocals out of {STEMS}, received {self.sources}."
+            )
+        self.root = Path(data_dir).expanduser()
+        self.folders = _folders(self.root, side, valid_tracks)
+        names = ["mixture", *(name for name in self.sources if name != "accompaniment")]
+        self._files = [[audio_file(f / f"{name}.wav") for name in names] for f in self.folders]
+        everything = [file for files in self._files for file in files]
+        common_format(everything, None, n_channels)  # one rate on disk, whatever is asked for
+        self.sample_rate, self.n_channels = common_format(everything, sample_rate, n_channels)
+        self.clips = [
+            _clip(folder, files, self.sample_rate)
+            for folder, files in zip(self.folders, self._files, strict=True)
+        ]
+
+    def read(
+        self, index: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :meth:`JointDataset.read`."""
+        wavs = read_stretch(
+            self._files[index], self.sample_rate, self.n_channels, start, n_samples
+        )  # (1 + files, C, T)
+        mixture, stems = wavs[0], iter(wavs[1:])
+        accompaniment = mixture - wavs[1]  # the first stem is the vocals
+        sources = [accompaniment if s == "accompaniment" else next(stems) for s in self.sources]
+        return mixture, np.stack(sources)
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_at`."""
+        path = self.folders[index] / F0_FILE
+        if not path.is_file():
+            return None
+        label_times, f0_hz = read_f0(path)
+        return resample_f0(f0_hz, label_times, times)
+
+    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.activity_at`."""
+        path = self.folders[index] / ACTIVITY_FILE
+        if not path.is_file():
+            return None
+        starts, ends = np.sort(read_columns(path), axis=0).T
+        # so many have begun and so many are over: segments may overlap
+        begun = np.searchsorted(starts, times, "right")
+        active = begun > np.searchsorted(ends, times, "right")
+        inside = times <= self.clips[index].n_samples / self.sample_rate
+        return np.where(inside, active, np.nan).astype(np.float32)
+
+
+def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path]:
+    """Folders of the tracks of a side, sorted by name."""
+    in_train = valid_tracks is not None
+    if side == "valid" and not in_train and not (root / "valid").is_dir():
+        raise DataError(
+            f"{root} has no folder valid: name tracks in train as valid_tracks (data_args)."
+        )
+    folder = root / ("train" if side == "valid" and in_train else side)
+    tracks = sorted(path.parent for path in folder.glob("*/mixture.wav"))
+    if not tracks:
+        raise DataError(f"No tracks in {folder}: expected <track>/mixture.wav, as in MUSDB.")
+    if not in_train or side == "test":
+        return tracks
+    chosen = set(valid_tracks or [])
+    missing = chosen - {track.name for track in tracks}
+    if missing:
+        raise DataError(f"{folder} has no track {min(missing)}: correct valid_tracks.")
+    kept = [track for track in tracks if (track.name in chosen) == (side == "valid")]
+    if not kept:
+        raise DataError(f"valid_tracks leaves no track for {side}: name some of those in train.")
+    return kept
+
+
+def _clip(folder: Path, files: list[AudioFile], sample_rate: int) -> Clip:
+    mixture = files[0]
+    for file in files:
+        if file.n_samples != mixture.n_samples:
+            raise DataError(f"{file.path} and {mixture.path} differ in length: get them again.")
+    meta = _meta(folder / META_FILE)
+    song, singer = str(meta.get("song") or folder.name), str(meta.get("singer") or "")
+    return Clip(folder.name, song, singer, mixture.length_at(sample_rate))
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        meta = json.loads(path.read_text())
+    except ValueError as err:
+        raise DataError(f"{path} is not JSON: {err}.") from err
+    if not isinstance(meta, dict):
+        raise DataError(f"{path} must hold an object with keys song and singer.")
+    return meta
