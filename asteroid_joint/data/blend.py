@@ -44,7 +44,7 @@ class Blend(JointDataset):
             draws, 1 by default; 0 = never), ``name`` (that of the dataset by default) and the
             arguments of the dataset.
         data_dir: For parts that name none.
-        level_db: In training every clip is brought to this level (RMS over the whole clip, dB re
+        clip_level_db: In training every clip is brought to this level (RMS over the whole clip, dB re
             full scale): its mixture, or its voice where nothing else of it is used. So the voices
             and accompaniments of all parts go together. ``None`` leaves levels alone, as they are
             in validation and test.
@@ -59,7 +59,7 @@ class Blend(JointDataset):
         side: str,
         parts: list[dict[str, Any]],
         data_dir: str | None = None,
-        level_db: float | None = -20.0,
+        clip_level_db: float | None = -20.0,
     ) -> None:
         check_side(side)
         if not parts:
@@ -72,7 +72,7 @@ class Blend(JointDataset):
         first = self.parts[0].dataset
         self.sample_rate, self.n_channels = first.sample_rate, first.n_channels
         self.sources, self.mixture_gain = tuple(first.sources), first.mixture_gain
-        self.level_db = level_db if side == "train" else None
+        self.clip_level_db = clip_level_db if side == "train" else None
         self.clips = [_clip(part.name, clip) for part in self.parts for clip in part.dataset.clips]
         self._places = [(p, i) for p in self.parts for i in range(len(p.dataset))]
         self._has_rest = self.rest_weights > 0
@@ -102,9 +102,9 @@ class Blend(JointDataset):
         """See :meth:`JointDataset.read`."""
         part, inner = self._places[index]
         mixture, sources = part.dataset.read(inner, start, n_samples)
-        if self.level_db is None:
+        if self.clip_level_db is None:
             return mixture, sources
-        gain = self._gain(index, self.level_db)
+        gain = self._gain(index, self.clip_level_db)
         return mixture * gain, None if sources is None else sources * gain
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
@@ -124,7 +124,7 @@ class Blend(JointDataset):
             weights.append(share * own / own.sum() if own.any() else np.zeros(len(own)))
         return np.concatenate(weights)
 
-    def _gain(self, index: int, level_db: float) -> np.float32:
+    def _gain(self, index: int, clip_level_db: float) -> np.float32:
         """Gain of a clip, found when it is first used: it takes reading all of it."""
         if index not in self._gains:
             part, inner = self._places[index]
@@ -132,7 +132,7 @@ class Blend(JointDataset):
             heard = mixture if sources is None or self._has_rest[index] else sources[0]
             rms = np.sqrt(np.mean(np.square(heard, dtype=np.float64)))
             # what is silent stays as it is
-            self._gains[index] = np.float32(10 ** (level_db / 20) / rms if rms > 1e-6 else 1.0)
+            self._gains[index] = np.float32(10 ** (clip_level_db / 20) / rms if rms > 1e-6 else 1.0)
         return self._gains[index]
 
 

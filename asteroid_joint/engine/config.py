@@ -1,4 +1,4 @@
-"""Configuration of a recipe: one commented base file, small overlays, the command line.
+"""Configuration: one commented base file, a recipe's own, small overlays, the command line.
 
 Two levels, as Asteroid's recipes: ``group: {key: value}``; every key becomes ``--key``.
 """
@@ -48,11 +48,25 @@ def read_config(path: Path) -> Config:
     return conf
 
 
+def recipe_config(recipe_dir: Path) -> Config:
+    """``local/conf.yml`` of a recipe over ``_common/base.yml`` of all recipes, where that is.
+
+    Raises:
+        DataError: See :func:`read_config`.
+    """
+    conf = read_config(recipe_dir / "local" / "conf.yml")
+    base = recipe_dir.resolve().parents[1] / "_common" / "base.yml"
+    shared = read_config(base) if base.is_file() else {}
+    groups = [*shared, *(group for group in conf if group not in shared)]
+    return {group: {**shared.get(group, {}), **conf.get(group, {})} for group in groups}
+
+
 def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
     """Replace values of ``base``; an unknown group or key is an error, not a new option.
 
     The groups ``model_args`` and ``data_args`` (arguments of the model's and the dataset's
-    constructor) and ``loss`` / ``loss_args`` (terms by name) may gain keys.
+    constructor) and ``loss`` / ``loss_args`` (terms by name) may gain keys, and lose them where
+    ``changes`` has ``null``.
 
     Raises:
         DataError: If ``changes`` names what ``base`` does not have.
@@ -65,11 +79,13 @@ def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
         if unknown and group not in OPEN_GROUPS:
             raise DataError(f"{name}: group {group!r} has no key {', '.join(unknown)}.")
         merged[group].update(values)
+        if group in OPEN_GROUPS:  # nothing is a way to say: not this argument
+            merged[group] = {k: v for k, v in merged[group].items() if v is not None}
     return merged
 
 
 def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config:
-    """``conf.yml``, overlays and the command line, the later over the earlier.
+    """``base.yml``, ``conf.yml``, overlays and the command line, the later over the earlier.
 
     Args:
         recipe_dir: Folder that holds ``local/conf.yml``.
@@ -84,7 +100,7 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
     first = argparse.ArgumentParser(add_help=False)
     first.add_argument("--overlay", default="")
     chosen, rest = first.parse_known_args(argv)
-    conf = read_config(recipe_dir / "local" / "conf.yml")
+    conf = recipe_config(recipe_dir)
     for name in filter(None, chosen.overlay.split(",")):
         path = Path(name) if Path(name).suffix else recipe_dir / "local" / f"{name}.yml"
         if not path.is_file():

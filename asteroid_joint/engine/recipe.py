@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import DataError, UserError
 from ..registry import import_plugins
-from .config import Config, parse_recipe_args, read_config
+from .config import Config, parse_recipe_args, read_config, recipe_config
 
 COMPARED = "nsdr,rpa,oa"  # separation, pitch, pitch and voicing
 
@@ -80,7 +80,7 @@ def recipe_dir(script: str) -> Path:
 def experiment_config(exp_dir: Path, recipe: Path) -> Config:
     """The configuration an experiment was trained with; the recipe's own where there is none."""
     path = exp_dir / "conf.yml"
-    conf = read_config(path if path.is_file() else recipe / "local" / "conf.yml")
+    conf = read_config(path) if path.is_file() else recipe_config(recipe)
     import_plugins(str(conf.get("data", {}).get("plugins") or ""))
     return conf
 

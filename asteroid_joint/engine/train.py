@@ -25,6 +25,7 @@ from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_pe
 from ..errors import ConfigError, DataError
 from ..losses import build_loss
 from ..models.base import JointModel
+from ..models.store import load_model
 from ..registry import DATASETS, MODELS
 from .config import Config, read_config
 from .facts import describe_run
@@ -40,7 +41,7 @@ def build_model(conf: Config) -> JointModel:
     """Model of a configuration: preset plus ``model_args``, or weights to go on from."""
     options = conf["model"]
     if options.get("init_from"):
-        return JointModel.from_pretrained(options["init_from"])
+        return load_model(options["init_from"])
     return MODELS[options["model_name"]].from_preset(options["preset"], **conf["model_args"])
 
 
@@ -62,7 +63,7 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
     dataset = DATASETS[data["dataset"]]
     accepted = inspect.signature(dataset).parameters
     options = {k: v for k, v in data.items() if k in accepted and v is not None}
-    options.update(conf.get("data_args", {}), side=side)
+    options.update(_filled_in(conf.get("data_args", {}), data), side=side)
     if native:
         if not set(NATIVE) <= set(accepted):
             raise ConfigError(
@@ -71,6 +72,19 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
             )
         options.update(NATIVE)
     return dataset(**options)
+
+
+def _filled_in(value: Any, data: dict[str, Any]) -> Any:
+    """``"$key"`` anywhere in ``data_args`` is that key of ``data``, hence an option of run.sh."""
+    if isinstance(value, dict):
+        return {k: _filled_in(v, data) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled_in(v, data) for v in value]
+    if isinstance(value, str) and value.startswith("$"):
+        if value[1:] not in data:
+            raise ConfigError(f"data_args: there is no key {value[1:]!r} in data.")
+        return data[value[1:]]
+    return value
 
 
 def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) -> None:
@@ -172,7 +186,7 @@ def train(conf: Config) -> Path:
     """Train, or go on training, and write the artefacts.
 
     Args:
-        conf: See ``recipes/mir1k/DJCM/local/conf.yml``; ``main_args.exp_dir`` is written to.
+        conf: See ``recipes/_common/base.yml``; ``main_args.exp_dir`` is written to.
 
     Returns:
         Path of ``best_model.pth``.
