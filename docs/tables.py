@@ -1,8 +1,11 @@
 """Result tables are data: stored reports in, Markdown between two markers out.
 
-``python docs/tables.py add final_metrics.json 10_djcm "first column" [COMMIT]`` stores a report of
-``eval.py`` under ``recipes/mir1k/DJCM/results`` (with the commit, if the report lacks it);
-``write`` renews the tables of both READMEs from that; ``check`` fails where they differ.
+``python docs/tables.py add mir1k/DJCM final_metrics.json 10_djcm "first column" [COMMIT]`` stores a
+report of ``eval.py`` under ``recipes/mir1k/DJCM/results`` (with the commit, if the report lacks
+it); ``write`` renews all tables from what is stored; ``check`` fails where they differ.
+
+A recipe's README has the full table between ``<!-- results -->`` and ``<!-- /results -->``; the
+first README has a short one for every recipe, between ``<!-- results mir1k/DJCM -->`` and the same.
 """
 
 import json
@@ -12,53 +15,67 @@ from pathlib import Path
 from asteroid_joint.metrics.report import table_head, table_row
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "recipes/mir1k/DJCM/results"
+RECIPES = ROOT / "recipes"
 SHORT = (
+    ("sdr", "SDR dB", 1, 2),
     ("nsdr", "NSDR dB", 1, 2),
     ("rpa", "RPA %", 100, 1),
     ("rpa_t0", "RPA %, threshold 0", 100, 1),
     ("oa", "OA %", 100, 1),
 )
-PUBLISHED = (
-    "| *published, not comparable (songs on both sides, other gains, chosen on test): "
-    "DJCM `paper`, third party's run of the authors' code* | *9.23* | *93.3* | | *92.6* |"
-)
+PUBLISHED = {
+    "mir1k/DJCM": (
+        "| *published, not comparable (songs on both sides, other gains, chosen on test): "
+        "DJCM `paper`, third party's run of the authors' code* "
+        "| *12.25* | *9.23* | *93.3* | | *92.6* |"
+    )
+}
 
 
-def add(source: str, name: str, label: str, commit: str = "") -> None:
+def add(recipe: str, source: str, name: str, label: str, commit: str = "") -> None:
     """Store a report with the words for its row."""
     report = json.loads(Path(source).read_text())
     if commit:
         report["commit"] = commit
-    RESULTS.mkdir(exist_ok=True)
+    folder = RECIPES / recipe / "results"
+    folder.mkdir(exist_ok=True)
     text = json.dumps({"label": label, **report}, indent=1)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    (folder / f"{name}.json").write_text(text + "\n")
 
 
-def reports() -> list[dict]:
+def reports(recipe: str) -> list[dict]:
     """Stored reports in the order of their file names."""
-    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    return [json.loads(p.read_text()) for p in sorted((RECIPES / recipe / "results").glob("*"))]
 
 
-def full_table() -> str:
+def full_table(recipe: str) -> str:
     """All metrics, with the facts of each run."""
     rows = []
-    for report in reports():
+    for report in reports(recipe):
         run = report.get("run", {})
         facts = {**report, **{k: run[k] for k in ("seed", "commit") if run.get(k) is not None}}
-        facts["split"] = f"{report['split']}, {report['side']}"
+        facts["split"] = f"{where(report)}, {report['side']}"
         rows.append(table_row(report["label"], report["metrics"], facts))
     return "\n".join([table_head(), *rows])
 
 
-def short_table() -> str:
-    """Three metrics, for the first README."""
+def where(report: dict) -> str:
+    """Split of a report, or the form of its recordings where there is but one split."""
+    if report["split"]:
+        return report["split"]
+    form = {1: "mono", 2: "stereo"}[report["n_channels"]]
+    return f"{report['sample_rate'] / 1000:g} kHz {form}"
+
+
+def short_table(recipe: str) -> str:
+    """A few metrics of what was measured on the leak-free test side, for the first README."""
+    shown = [r for r in reports(recipe) if r["side"] == "test" and r["split"] in (None, "disjoint")]
     heads = " | ".join(head for _, head, _, _ in SHORT)
-    head = f"| MIR-1K, `disjoint` test, 128 clips, 15 songs, seed 0 | {heads} |"
-    lines = [head, "|---|" + "---|" * len(SHORT), PUBLISHED]
-    for report in reports():
-        if report["split"] != "disjoint" or report["side"] != "test":
-            continue
+    first = shown[0]
+    head = f"{recipe}: {where(first)} test, {first['n_clips']} clips, {first['n_songs']} songs"
+    lines = [f"| {head} | {heads} |", "|---|" + "---|" * len(SHORT)]
+    lines += [PUBLISHED[recipe]] if recipe in PUBLISHED else []
+    for report in shown:
         cells = []
         for metric, _, scale, digits in SHORT:
             value = report["metrics"].get(metric)
@@ -67,11 +84,24 @@ def short_table() -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str, table: str) -> str:
+def with_table(text: str, table: str, recipe: str = "") -> str:
     """``text`` with what stands between the markers replaced."""
-    before, rest = text.split("<!-- results -->\n", 1)
+    marker = f"<!-- results{f' {recipe}' if recipe else ''} -->\n"
+    before, rest = text.split(marker, 1)
     after = rest.split("<!-- /results -->", 1)[1]
-    return f"{before}<!-- results -->\n{table}\n<!-- /results -->{after}"
+    return f"{before}{marker}{table}\n<!-- /results -->{after}"
+
+
+def pages() -> dict[Path, str]:
+    """Every page with tables, as it should be."""
+    first = ROOT / "README.md"
+    fresh = {first: first.read_text()}
+    for folder in sorted(RECIPES.glob("*/*/results")):
+        recipe = str(folder.parent.relative_to(RECIPES))
+        page = folder.parent / "README.md"
+        fresh[page] = with_table(page.read_text(), full_table(recipe))
+        fresh[first] = with_table(fresh[first], short_table(recipe), recipe)
+    return fresh
 
 
 def main(argv: list[str]) -> int:
@@ -79,18 +109,14 @@ def main(argv: list[str]) -> int:
     command, *rest = argv or ["check"]
     if command == "add":
         add(*rest)
-        command = "write"
     stale = []
-    for path, table in (
-        (ROOT / "README.md", short_table()),
-        (RESULTS.parent / "README.md", full_table()),
-    ):
-        text = path.read_text()
-        new = with_table(text, table)
-        if new != text and command == "write":
-            path.write_text(new)
-        elif new != text:
+    for path, text in pages().items():
+        if text == path.read_text():
+            continue
+        if command == "check":
             stale.append(str(path.relative_to(ROOT)))
+        else:
+            path.write_text(text)
     if stale:
         print(f"tables.py: stale tables in {', '.join(stale)}: run docs/tables.py write")
     return len(stale)

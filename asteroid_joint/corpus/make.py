@@ -5,13 +5,20 @@ number of processes gives the same bytes, and a run that was stopped goes on whe
 """
 
 import errno
+import importlib.util
 import json
 import multiprocessing
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -67,8 +74,8 @@ class CorpusOptions:
             raise UserError(f"--seed {self.seed}: give 0 or more.")
         if not 0 <= self.backing <= 1:
             raise UserError(f"--backing {self.backing:g}: give a probability, 0 to 1.")
-        if self.soundfont and not Path(self.soundfont).is_file():
-            raise UserError(f"There is no soundfont {self.soundfont}.")
+        if self.soundfont:
+            _check_soundfont(Path(self.soundfont))
 
     @property
     def settings(self) -> dict:
@@ -139,14 +146,18 @@ def make_corpus(
             no space, no permission. Complete tracks are kept then.
     """
     options.check()
-    for module in ("pyworld", "pretty_midi", "midirenderer"):
+    for module in ("pyworld", "pretty_midi", "midirenderer", "scipy"):
         optional(module, "corpus")
+    if importlib.util.find_spec("pyopenjtalk") is None:  # it is used, but never imported
+        raise UserError("pyopenjtalk is not installed: pip install 'asteroid-joint[corpus]'.")
     dest = Path(dest)
     specs = plan_corpus(options)
     try:
-        _prepare(dest, options, resume)
+        _accept(dest, options, resume)
         missing = [spec for spec in specs if not (dest / spec.side / spec.name).is_dir()]
+        dest.mkdir(parents=True, exist_ok=True)
         _check_space(dest, missing)
+        _prepare(dest, options)
         done = len(specs) - len(missing)
         if progress:
             progress(done, len(specs))
@@ -156,10 +167,27 @@ def make_corpus(
                 progress(done, len(specs))
     except OSError as err:
         raise UserError(_reason(err, dest)) from err
+    except BrokenExecutor as err:
+        raise UserError(
+            "A process ended early, perhaps for lack of memory: give fewer --jobs; --resume makes "
+            "what is missing."
+        ) from err
     return dest
 
 
-def _prepare(dest: Path, options: CorpusOptions, resume: bool) -> None:
+def _check_soundfont(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"There is no soundfont {path}.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError as err:
+        raise UserError(f"Cannot read {path}: {err.strerror}.") from err
+    if start[:4] != b"RIFF" or start[8:] != b"sfbk":
+        raise UserError(f"{path} is not a soundfont: give an .sf2 file.")
+
+
+def _accept(dest: Path, options: CorpusOptions, resume: bool) -> None:
     """Accept an empty folder, or the corpus that is to be gone on with."""
     facts = dest / FACTS
     if dest.exists() and not dest.is_dir():
@@ -176,15 +204,15 @@ def _prepare(dest: Path, options: CorpusOptions, resume: bool) -> None:
             raise DataError(f"{dest} holds another corpus ({text}): give another folder.")
         if not resume:
             raise DataError(f"{dest} holds this corpus already: --resume makes what is missing.")
-    dest.mkdir(parents=True, exist_ok=True)
-    for side in SIDES:
-        (dest / side).mkdir(exist_ok=True)
-        for part in (dest / side).glob(".*.part"):  # of a run that was killed
-            shutil.rmtree(part, ignore_errors=True)
+
+
+def _prepare(dest: Path, options: CorpusOptions) -> None:
+    """Say first what is made here, so that whatever happens then can be gone on with."""
+    facts = dest / FACTS
     if not facts.is_file():
         from .. import __version__
 
-        versions = {name: metadata.version(name) for name in PACKAGES}
+        versions = {name: _version(name) for name in PACKAGES}
         content = {
             "settings": options.settings,
             "made_with": {"asteroid-joint": __version__, **versions},
@@ -192,8 +220,24 @@ def _prepare(dest: Path, options: CorpusOptions, resume: bool) -> None:
             "of Technology; instruments: the soundfont's own licence (TimGM6mb: GPL-2)",
         }
         part = facts.with_suffix(".part")
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(part, facts)
+        try:
+            part.write_text(json.dumps(content, indent=1) + "\n")
+            os.replace(part, facts)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    for side in SIDES:
+        (dest / side).mkdir(exist_ok=True)
+        for part in (dest / side).glob(".*.part"):  # of a run that was killed
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _version(package: str) -> str:
+    """``pyworld`` may have come in another package than the one that we ask for."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _check_space(dest: Path, missing: Sequence[TrackSpec]) -> None:
@@ -201,7 +245,7 @@ def _check_space(dest: Path, missing: Sequence[TrackSpec]) -> None:
     free = shutil.disk_usage(dest).free
     if needed > free:
         raise UserError(
-            f"{dest} has {free / 1e9:.1f} GB left and the corpus needs {needed / 1e9:.1f} GB more: "
+            f"{dest} has {free / 1e9:.2f} GB left and the corpus needs {needed / 1e9:.2f} GB more: "
             "make room, or give fewer --tracks or --seconds."
         )
 

@@ -98,7 +98,7 @@ def _make(spec: TrackSpec, folder: Path) -> None:
     stems = {"vocals": vocals, **_band(spec.soundfont).render(rng, song, lead.active)}
     pcm = mix(stems, lead.active, spec.voice_db, rng.uniform(-6, -1))
     for name, samples in pcm.items():
-        sf.write(folder / f"{name}.wav", samples.T, RATE, subtype="PCM_16")
+        _write_wav(folder / f"{name}.wav", samples)
     _write_labels(folder, lead, notes, song)
     facts = {
         **asdict(spec),
@@ -189,13 +189,21 @@ def _write_labels(folder: Path, lead: Sung, notes: Sequence[Note], song: Song) -
     header = ("onset_sec", "offset_sec", "midi", "syllable", "phrase")
     _write_csv(folder / "notes.csv", header, rows)
     pretty_midi = optional("pretty_midi", "corpus")
-    score = pretty_midi.PrettyMIDI(initial_tempo=song.tempo_bpm)
+    # ticks of at most 1 ms: notes start within half of one
+    score = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=song.tempo_bpm)
     line = pretty_midi.Instrument(program=52, name="vocals")
     for note in notes:
         line.notes.append(pretty_midi.Note(100, note.midi, note.onset_sec, note.offset_sec))
         score.lyrics.append(pretty_midi.Lyric(note.consonant + note.vowel, note.onset_sec))
     score.instruments.append(line)
     score.write(str(folder / "vocals.mid"))
+
+
+def _write_wav(path: Path, samples: np.ndarray) -> None:
+    """By way of memory: libsndfile does not say why it cannot write."""
+    file = io.BytesIO()
+    sf.write(file, samples.T, RATE, format="WAV", subtype="PCM_16")
+    path.write_bytes(file.getvalue())
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:

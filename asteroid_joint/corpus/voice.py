@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..optional import optional
-from .hts import ALPHA, FRAME_SEC, ORDER, VOICE_RATE, HTSVoice, Phone
+from .hts import ALPHA, FRAME_SEC, ORDER, VOICE_RATE, VOWELS, HTSVoice, Phone
 from .melody import Note, phrases_of
 from .singers import Singer
 
@@ -28,6 +28,7 @@ N_FFT = 2048
 PAD_SEC = 0.25  # of silence around a phrase, for breath and decay
 DB = np.log(10) / 20  # one decibel as natural logarithm of amplitude
 MALE_TILT_DB = -3.0  # per octave: longer vocal folds close less abruptly
+OWN_RANGE = (58, 76)  # MIDI, of the singing voice's training data, roughly
 GATE_DB = 34.0  # below the loud frames: inaudible, hence unvoiced
 POST_FILTER = 1.2  # statistical envelopes are too smooth: formants are sharpened
 VOICED_SEC, UNVOICED_SEC = (0.04, 0.075), (0.06, 0.11)  # length of consonants
@@ -128,9 +129,12 @@ def _sing_phrase(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Waveform and F0 of one phrase."""
     pyworld = optional("pyworld", "corpus")
-    # a man's voice is a woman's with lower formants, singing low for her
-    octave = 5 if singer.formant < 0.92 else 0
-    timbre = voice([phone._replace(midi=phone.midi + octave) for phone in phones])
+    # a man's voice is a woman's with lower formants, singing low for her; outside of the range
+    # that the voice was trained in some sounds burst
+    man = singer.formant < 0.92
+    low, high = OWN_RANGE
+    own = [float(np.clip(phone.midi + (5 if man else 0), low, high)) for phone in phones]
+    timbre = voice([p._replace(midi=pitch) for p, pitch in zip(phones, own, strict=True)])
     n_frames = len(timbre.cepstrum)
     sec = np.arange(n_frames) * FRAME_SEC
     midi = pitch_curve(rng, singer, notes, sec)
@@ -138,15 +142,18 @@ def _sing_phrase(
     cepstrum[:, 2:] *= POST_FILTER
     cepstrum[:, 1:6] *= 1 + 0.06 * _wander(rng, n_frames, 2.0)[:, None]  # no vowel stays the same
     log_amplitude = cepstrum @ envelope_basis(singer.formant, timbre.own_f0_hz)
-    tilt_db = _tilt(singer.tilt_db, 500.0) + (_tilt(MALE_TILT_DB, 100.0) if octave else 0.0)
-    level_db = _dynamics(rng, notes, sec)
-    log_amplitude += DB * (tilt_db + level_db[:, None])
+    log_amplitude += DB * (_tilt(singer.tilt_db, 500.0) + man * _tilt(MALE_TILT_DB, 100.0))
     spoken = [_phone_at(phones, t) for t in sec]
     phonation = np.array([phone.voiced for phone in spoken])
-    level_db = 10 * np.log10(np.exp(2 * log_amplitude).mean(1))
+    sung_hz = 440 * 2 ** ((midi - 69) / 12)
+    level_db = _loudness(np.exp(2 * log_amplitude), np.where(phonation, sung_hz, 0.0))
+    vowels = np.array([phone.name in VOWELS for phone in spoken])
+    change_db = _evened(level_db, vowels) - level_db + _dynamics(rng, notes, sec)
+    log_amplitude += DB * change_db[:, None]
+    level_db += change_db
     loud_db = np.percentile(level_db[phonation], 95)
     voiced = phonation & (level_db > loud_db - GATE_DB)
-    f0_hz = np.where(voiced, 440 * 2 ** ((midi - 69) / 12), 0.0)
+    f0_hz = np.where(voiced, sung_hz, 0.0)
     aperiodicity = _aperiodicity(singer, spoken, voiced)
     _add_breath(rng, log_amplitude, phones, level_db, loud_db)
     # loud frames at -20 dBFS: WORLD's spectra are powers of a signal at the same rate
@@ -205,6 +212,35 @@ def envelope_basis(formant: float, own_f0_hz: float) -> np.ndarray:
     omega = np.minimum(2 * np.pi * own_hz / VOICE_RATE, np.pi)
     warped = omega + 2 * np.arctan2(ALPHA * np.sin(omega), 1 - ALPHA * np.cos(omega))
     return np.cos(np.arange(ORDER)[:, None] * warped)
+
+
+def _loudness(power: np.ndarray, sung_hz: np.ndarray) -> np.ndarray:
+    """Level in dB of each frame: voiced ones sound at their harmonics only, between them nothing.
+
+    Args:
+        power: ``(frames, bins)``.
+        sung_hz: ``(frames,)``, 0 where all bins sound.
+    """
+    level = power.mean(1)
+    voiced = np.flatnonzero(sung_hz)
+    harmonics = np.arange(1, 41) * sung_hz[voiced, None]
+    bins = np.rint(harmonics * N_FFT / RATE).astype(int)
+    inside = bins <= N_FFT // 2
+    heard = np.where(inside, power[voiced[:, None], np.minimum(bins, N_FFT // 2)], 0.0)
+    level[voiced] = heard.sum(1) * sung_hz[voiced] / (RATE / 2)
+    return 10 * np.log10(level)
+
+
+def _evened(level_db: np.ndarray, vowels: np.ndarray) -> np.ndarray:
+    """Levels as a singer keeps them: no sound bursts out over the vowels, none of these drowns."""
+    from scipy.ndimage import maximum_filter1d
+
+    usual = float(np.median(level_db[vowels]))
+    over = maximum_filter1d(np.maximum(level_db - usual - 2, 0), 9)  # short bursts, too
+    under = np.where(vowels, np.maximum(usual - 3 - level_db, 0), 0)
+    smooth = np.hanning(9) / np.hanning(9).sum()  # 45 ms: no steps in the envelope
+    change = np.convolve(np.pad(0.6 * under - 0.85 * over, 4, mode="edge"), smooth, "valid")
+    return level_db + change
 
 
 def _tilt(db_per_octave: float, from_hz: float) -> np.ndarray:

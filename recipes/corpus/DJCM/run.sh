@@ -41,5 +41,8 @@ if [[ $stage -le 0 && $stop_stage -ge 0 ]]; then
     --seed "$corpus_seed" --jobs "$jobs" $resume
 fi
 conf_options+=(--mir1k_dir "$mir1k_dir")
+if [[ ",$overlay," == *,blend,* ]]; then
+  eval_options=${eval_options//--native/}  # its parts differ in rate
+fi
 
 . ../../_common/stages.sh
