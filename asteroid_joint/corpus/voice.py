@@ -188,7 +188,9 @@ def pitch_curve(
         since = sec - note.onset_sec
         scoop = singer.scoop_cents * rng.uniform(0.4, 1.2)
         if i == 0 or (not note.slurred and rng.random() < 0.15):
-            cents -= np.where(since < -0.1, i == 0, np.exp(-np.maximum(since, 0) / 0.06)) * scoop
+            # within a phrase the pitch first sinks, over 100 ms
+            below = 1.0 if i == 0 else np.clip(1 + since / 0.1, 0, 1)
+            cents -= np.where(since < 0, below, np.exp(-np.maximum(since, 0) / 0.06)) * scoop
         length = note.offset_sec - note.onset_sec
         if length > 0.35:
             delay, depth = rng.uniform(0.15, 0.35), singer.vibrato_cents * rng.uniform(0.6, 1.2)
