@@ -48,3 +48,33 @@ def mmoe(name_url_or_file=None, **kwargs):
         >>> model = torch.hub.load("<owner>/<repo>", "mmoe", preset="paper", n_experts=3)
     """
     return _model("mmoe", "MMoE", name_url_or_file, kwargs)
+
+
+def joint_xumx(name_url_or_file=None, **kwargs):
+    """X-UMX (Sawata et al. 2021, 2024) with a pitch head. See ``djcm`` for the arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "joint_xumx", preset="paper")  # 44.1 kHz
+        >>> vocals, drums, bass, other = model(wav)[0]  # wav: (1, 2, time)
+    """
+    return _model("joint_xumx", "JointXUMX", name_url_or_file, kwargs)
+
+
+def joint_xd3net(name_url_or_file=None, **kwargs):
+    """X-D3Net (Sawata et al. 2024) with a pitch head. See ``djcm`` for the arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "joint_xd3net", preset="paper")  # 44.1 kHz
+        >>> vocals, drums, bass, other = model(wav)[0]  # wav: (1, 2, time)
+    """
+    return _model("joint_xd3net", "JointXD3Net", name_url_or_file, kwargs)
+
+
+def joint_xconv_tasnet(name_url_or_file=None, **kwargs):
+    """X-Conv-TasNet (Sawata et al. 2024) with a pitch head. See ``djcm`` for the arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "joint_xconv_tasnet", preset="small")
+        >>> vocals, accompaniment = model(wav)[0]  # wav: (1, time) at 16 kHz
+    """
+    return _model("joint_xconv_tasnet", "JointXConvTasNet", name_url_or_file, kwargs)

@@ -19,7 +19,16 @@ Axis letters, used in every shape comment of this package:
 """
 
 from .compat import register_once
-from .models import DJCM, JointModel, JointOutput, MMoE, SharedBottom
+from .models import (
+    DJCM,
+    JointModel,
+    JointOutput,
+    JointXConvTasNet,
+    JointXD3Net,
+    JointXUMX,
+    MMoE,
+    SharedBottom,
+)
 from .models.store import available_weights, load_model
 from .pitch import PitchGrid
 from .registry import DATASETS, DECODERS, LOSSES, MODELS
@@ -34,6 +43,9 @@ __all__ = [
     "MODELS",
     "JointModel",
     "JointOutput",
+    "JointXConvTasNet",
+    "JointXD3Net",
+    "JointXUMX",
     "MMoE",
     "PitchGrid",
     "SharedBottom",

@@ -1,5 +1,6 @@
 """Synthetic data that look like the real sets, seeded; nothing is downloaded."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import soundfile as sf
 os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
+MULTITRACK_RATE = 44100
+STEMS = ("vocals", "drums", "bass", "other")
+TRACKS = {"train": ("one", "two", "three"), "test": ("four", "five")}
 # the disjoint split goes by these singers: see data/mir1k.py
 MIR1K_CLIPS = (
     *("amy_1_01", "amy_1_02", "amy_2_01", "fdps_1_01"),  # train
@@ -75,6 +79,78 @@ def make_mir1k(root: Path, seed: int = 0) -> Path:
 def mir1k_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """See :func:`make_mir1k`; to be read only."""
     return make_mir1k(tmp_path_factory.mktemp("data") / "MIR-1K")
+
+
+def f0_at(sec: np.ndarray, base_hz: float = 220.0) -> np.ndarray:
+    """A voice that rises an octave in two seconds and rests from 1.0 to 1.3 s."""
+    return np.where((sec >= 1.0) & (sec < 1.3), 0.0, base_hz * 2 ** (sec / 2))
+
+
+def write_track(folder: Path, seed: int, labels: bool = True, rate: int = MULTITRACK_RATE) -> None:
+    """Four stems that add up, with labels every 5 ms."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    sec = np.arange(int((2.0 + 0.1 * seed) * rate) + 7 * seed) / rate
+    f0_hz = f0_at(sec)
+    voice = 0.1 * (f0_hz > 0) * np.sin(2 * np.pi * np.cumsum(f0_hz) / rate)
+    stems = {name: 0.02 * rng.standard_normal((len(sec), 2)) for name in STEMS[1:]}
+    stems["vocals"] = voice[:, None] * (1.0, 0.5)
+    for name, wav in {**stems, "mixture": sum(stems.values())}.items():
+        sf.write(folder / f"{name}.wav", wav, rate, subtype="FLOAT")
+    if labels:
+        times = 0.005 * np.arange(int(sec[-1] / 0.005) + 1)
+        rows = np.stack([times, f0_at(times)], 1)
+        save = {"fmt": "%.4f", "delimiter": ",", "comments": ""}
+        np.savetxt(folder / "vocals_f0.csv", rows, header="time_sec,f0_hz", **save)
+        (folder / "vocals_activity.csv").write_text("start_sec,end_sec\n0,1.0\n1.3,9\n")
+        (folder / "meta.json").write_text(
+            json.dumps({"song": f"song {folder.name}", "singer": f"singer {folder.name}"})
+        )
+
+
+@pytest.fixture(scope="session")
+def tracks(tmp_path_factory) -> Path:
+    """Five tracks; "two" has no labels; to be read only."""
+    root = tmp_path_factory.mktemp("multitrack")
+    for side, names in TRACKS.items():
+        for name in names:
+            seed = "one two three four five".split().index(name)
+            write_track(root / side / name, seed, labels=name != "two")
+    return root
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory) -> Path:
+    """Two singers, mono at 22.05 kHz, a file each; one label file by either name."""
+    root = tmp_path_factory.mktemp("solo")
+    sec = np.arange(30001) / 22050
+    for singer, suffix in (("ann", ".csv"), ("bob", ".f0.csv")):
+        (root / "train" / singer).mkdir(parents=True)
+        wav = 0.3 * np.sin(2 * np.pi * np.cumsum(f0_at(sec)) / 22050)
+        sf.write(root / "train" / singer / "take.wav", wav, 22050, subtype="FLOAT")
+        times = 0.01 * np.arange(137)
+        f0_hz = np.where(f0_at(times) > 0, f0_at(times), -220.0)
+        rows = np.stack([times, f0_hz], 1)
+        np.savetxt(root / "train" / singer / f"take{suffix}", rows, fmt="%.5f", delimiter="\t")
+    return root
+
+
+@pytest.fixture(scope="session")
+def corpus_dir(tmp_path_factory) -> Path:
+    """A corpus as ``make-corpus`` makes it, two tracks on every side; to be read only."""
+    from asteroid_joint.corpus.make import CorpusOptions, make_corpus
+
+    return make_corpus(tmp_path_factory.mktemp("data") / "corpus", CorpusOptions(6, 6.0))
+
+
+def recipe_on(dataset: str, data_args: dict, data_dir: Path) -> dict:
+    """The configuration of the MIR-1K recipe with other data."""
+    from asteroid_joint.engine.config import recipe_config
+
+    conf = recipe_config(ROOT / "recipes/mir1k/DJCM")
+    conf["data"].update(dataset=dataset, data_dir=str(data_dir))
+    conf["data_args"] = data_args
+    return conf
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from asteroid_joint.engine.config import recipe_config
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "recipes").rglob("README.md"))]
+RECIPE_PAGES = [page for page in PAGES if (page.parent / "run.sh").is_file()]
 
 
 def test_tables_are_those_of_the_stored_reports():
@@ -26,14 +29,13 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
-def test_options_in_recipe_pages_exist():
-    """Every ``--option`` of the recipe's page is one of run.sh, eval.py or a key of conf.yml."""
-    recipe = ROOT / "recipes/mir1k/DJCM"
-    known = (
-        (recipe / "run.sh").read_text()
-        + (recipe / "local/conf.yml").read_text()
-        + (ROOT / "asteroid_joint/engine/recipe.py").read_text()
-        + (ROOT / "asteroid_joint/engine/config.py").read_text()
-    )
-    named = set(re.findall(r"--([a-z_]+)", (recipe / "README.md").read_text()))
-    assert {name for name in named if name not in known} == set()
+@pytest.mark.parametrize("page", RECIPE_PAGES, ids=lambda p: str(p.parent.relative_to(ROOT)))
+def test_options_in_recipe_pages_exist(page):
+    """Every ``--option`` of a recipe's page is one of a command, or a key of the configuration."""
+    recipe, package = page.parent, ROOT / "asteroid_joint"
+    sources = [recipe / "run.sh", package / "engine/config.py", package / "engine/recipe.py"]
+    sources += [package / "cli.py", package / "corpus/command.py"]
+    text = "".join(path.read_text() for path in sources)
+    keys = {key for group in recipe_config(recipe).values() for key in group}
+    named = set(re.findall(r"--([a-z][a-z0-9_]*)", page.read_text()))
+    assert {name for name in named - keys if name not in text} == set()

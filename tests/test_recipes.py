@@ -16,12 +16,19 @@ from conftest import ROOT
 import asteroid_joint  # noqa: F401  # asteroid's loader is to know the models
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.mir1k import MIR1K
-from asteroid_joint.engine.config import parse_recipe_args
+from asteroid_joint.engine.build import (
+    build_dataset,
+    build_model,
+    build_optimizer,
+    check_fit,
+)
+from asteroid_joint.engine.config import overlay, parse_recipe_args, recipe_config
 from asteroid_joint.engine.recipe import eval_main, prepare_main
-from asteroid_joint.engine.train import build_model, build_optimizer
-from asteroid_joint.errors import DataError
+from asteroid_joint.errors import ConfigError, DataError
 from asteroid_joint.losses import build_loss
 from asteroid_joint.metrics.report import COLUMNS, read_rows, table_head
+from asteroid_joint.models.base import JointModel
+from asteroid_joint.models.store import load_model
 
 RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/*/run.sh"))
 NAMES = [str(path.relative_to(ROOT / "recipes")) for path in RECIPES]
@@ -33,15 +40,15 @@ OVERLAYS = [
 ]
 LEFT_BEHIND = (
     *("conf.yml", "best_k_models.json", "best_model.pth", "run_facts.json", "run_uuid.txt"),
-    *("all_metrics.csv", "final_metrics.json", "results_row.md"),
     *("prepare.log", "train.log", "eval.log", "csv_log/version_0/metrics.csv"),
 )
+RESULTS = ("all_metrics.csv", "final_metrics.json", "results_row.md")
 
 
 @pytest.fixture(scope="session")
-def data_dirs(mir1k_dir):
-    """Synthetic data of each dataset, by the folder of its recipes."""
-    return {"mir1k": mir1k_dir}
+def data_dirs(mir1k_dir, corpus_dir):
+    """Data for each recipe, by its folder; a recipe on four stems takes the corpus, too."""
+    return {"mir1k": mir1k_dir, "corpus": corpus_dir}
 
 
 @pytest.fixture(scope="session")
@@ -80,39 +87,58 @@ def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, fi
     (exp_dir,) = (recipe / "exp").glob("train_*_t")
     for path in LEFT_BEHIND:
         assert (exp_dir / path).is_file(), path
-    assert len(list((exp_dir / "pictures").glob("*.png"))) >= 3
     assert "on two sides" in (exp_dir / "prepare.log").read_text()
-    assert yaml.safe_load((exp_dir / "conf.yml").read_text())["training"]["seed"] == 3
+    conf = yaml.safe_load((exp_dir / "conf.yml").read_text())
+    assert conf["training"]["seed"] == 3
     torch.load(exp_dir / "best_model.pth", weights_only=True)
     model = BaseModel.from_pretrained(str(exp_dir / "best_model.pth"))
-    assert not model.training and model.separate(torch.randn(1, 1, 8000)).shape[-1] == 8000
-    check_results(exp_dir)
+    assert not model.training
+    assert model.separate(torch.randn(1, model.in_channels, 8000)).shape[-1] == 8000
+    check_results(exp_dir, model, conf)
     finished[name] = exp_dir
 
 
-def check_results(exp_dir: Path) -> None:
-    """The three files of an evaluation agree."""
-    final = json.loads((exp_dir / "final_metrics.json").read_text())
-    rows = read_rows(exp_dir / "all_metrics.csv")
-    assert final["n_clips"] == len(rows) == 4 and final["n_songs"] == 3
-    for metric in ("sdr", "nsdr", "si_sdr", "rpa", "rca", "oa", "vr", "vfa", "rpa_t0"):
+def check_results(exp_dir: Path, model: JointModel, conf: dict) -> None:
+    """The three files of an evaluation agree; a native one has a folder of its own."""
+    (path,) = exp_dir.rglob("final_metrics.json")
+    results, final = path.parent, json.loads(path.read_text())
+    native = final["native"]
+    assert results == (exp_dir / "eval_model_test_native" if native else exp_dir)
+    assert all((results / name).is_file() for name in RESULTS)
+    dataset = build_dataset(conf, "test", native)
+    assert final["sample_rate"] == dataset.sample_rate and final["n_clips"] == len(dataset)
+    assert final["n_songs"] == len({clip.song for clip in dataset.clips}) >= 2
+    assert len(list((results / "pictures").glob("*.png"))) == min(len(dataset), 4)
+    rows = read_rows(results / "all_metrics.csv")
+    assert {row["name"] for row in rows} == {clip.name for clip in dataset.clips}
+    expected = {"sdr", "nsdr", "si_sdr"}
+    if model.has_pitch:
+        expected |= {"rpa", "rca", "oa", "vr", "vfa", "rpa_t0"}
+    assert expected <= set(final["metrics"])
+    for metric in expected:
         values = [row[metric] for row in rows]
         assert final["metrics"][metric]["mean"] == pytest.approx(sum(values) / len(values))
-        assert final["metrics"][metric]["std"] >= 0 and final["metrics"][metric]["n"] == 4
+        assert final["metrics"][metric]["std"] >= 0
+        assert final["metrics"][metric]["n"] == len(dataset)
     for fact in ("dataset", "split", "side", "seed", "hardware", "commit", "n_parameters"):
         assert fact in final
     assert final["seed"] == 3 and final["side"] == "test" and final["run"]["steps"] == 4
-    row = (exp_dir / "results_row.md").read_text()
+    row = (results / "results_row.md").read_text()
     assert row.count("|") == table_head().splitlines()[0].count("|")
     assert f"{final['metrics']['nsdr']['mean']:.2f} ±" in row
 
 
 @pytest.mark.parametrize(("recipe", "name"), OVERLAYS, ids=lambda x: getattr(x, "name", x))
-def test_every_overlay_builds(recipe, name):
-    conf = parse_recipe_args(recipe, ["--overlay", name, "--preset", "tiny"])
+def test_every_overlay_builds(recipe, name, data_dirs):
+    options = ["--data_dir", str(data_dirs[recipe.parent.name])]
+    if "mir1k_dir" in recipe_config(recipe)["data"]:
+        options += ["--mir1k_dir", str(data_dirs["mir1k"])]
+    conf = parse_recipe_args(recipe, ["--overlay", name, "--preset", "tiny", *options])
     model = build_model(conf)
     build_optimizer(conf, model, 10)
     build_loss(conf["loss"], conf["loss_args"], conf["training"]["weighting"])
+    for side in ("train", "valid", "test"):
+        check_fit(model, build_dataset(conf, side))
 
 
 def test_full_is_the_published_configuration():
@@ -164,6 +190,41 @@ def test_run_sh_passes_options_on_and_stops_where_a_stage_fails(workplace, tmp_p
         shutil.rmtree(script.parent / "exp" / name)
 
 
+def test_the_corpus_is_made_where_there_is_none_and_gone_on_with_where_there_is(
+    workplace, tmp_path, run
+):
+    script, stub = workplace / "corpus/DJCM/run.sh", tmp_path / "stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    data_dir = tmp_path / "data" / "made"
+    options = ["--python_path", stub, "--data_dir", data_dir, "--tag", "stub", "--corpus", "ci"]
+    for resume in ("", " --resume"):
+        done = run("bash", script, *options, "--corpus_seed", 4, "--stop_stage", 0)
+        assert done.returncode == 0, done.stderr
+        (called,) = (x for x in done.stdout.splitlines() if x.startswith("called:"))
+        wanted = f"make-corpus {data_dir} --preset ci --seed 4 --jobs 2{resume}"
+        assert called == f"called: -m asteroid_joint.cli {wanted}"
+        data_dir.mkdir(exist_ok=True)
+        (data_dir / "corpus.json").touch()
+    # evaluation takes the files as they are; a blend has no one rate on disk
+    for chosen, native in (("debug", True), ("blend,debug", False)):
+        more = ["--stage", 2, "--overlay", chosen, "--mir1k_dir", tmp_path]
+        done = run("bash", script, *options, *more)
+        train, evaluation = (x for x in done.stdout.splitlines() if x.startswith("called:"))
+        assert train.endswith(f"--overlay {chosen} --mir1k_dir {tmp_path}")
+        assert evaluation.endswith("--native") == native
+    shutil.rmtree(script.parent / "exp" / "train_djcm_stub")
+
+
+def test_a_corpus_of_other_settings_is_not_gone_on_with(workplace, corpus_dir, run):
+    before = sorted(corpus_dir.rglob("*"))
+    options = ["--data_dir", corpus_dir, "--corpus", "ci", "--python_path", sys.executable]
+    done = run("bash", workplace / "corpus/DJCM/run.sh", *options)
+    assert done.returncode == 2 and "holds another corpus (tracks 6" in done.stderr
+    assert done.stderr.count("\n") == 1 and "Stage 1" not in done.stdout
+    assert sorted(corpus_dir.rglob("*")) == before
+
+
 def test_run_sh_says_what_is_wrong_in_one_sentence(workplace, run):
     script = workplace / "mir1k/DJCM/run.sh"
     done = run("bash", script, "--data_dir", "/nowhere")
@@ -181,6 +242,38 @@ def test_an_unknown_key_is_refused(capsys):
     assert "no_such_key" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="no overlay 'nothing': choose one of .*debug"):
         prepare_main(str(ROOT / "recipes/mir1k/DJCM/local/prepare.py"), ["--overlay", "nothing"])
+
+
+def test_nothing_takes_an_argument_away():
+    base = {"data": {"split": "a", "gain_db": 1}, "data_args": {"rate": 1, "channels": 2}}
+    changes = {"data": {"split": None}, "data_args": {"rate": None, "parts": [None]}}
+    merged = overlay(base, changes)
+    assert merged["data_args"] == {"channels": 2, "parts": [None]}
+    assert merged["data"] == {"split": None, "gain_db": 1}  # its keys are options: they stay
+    assert base["data_args"] == {"rate": 1, "channels": 2}
+    blend = parse_recipe_args(ROOT / "recipes/corpus/DJCM", ["--overlay", "blend"])
+    assert set(blend["data_args"]) == {"clip_level_db", "parts"}
+
+
+def test_arguments_of_datasets_are_options_where_they_say_so(mir1k_dir, corpus_dir):
+    options = ["--overlay", "blend", "--data_dir", str(corpus_dir), "--mir1k_dir", str(mir1k_dir)]
+    conf = parse_recipe_args(ROOT / "recipes/corpus/DJCM", options)
+    assert [part["data_dir"] for part in conf["data_args"]["parts"]] == ["$mir1k_dir", "$data_dir"]
+    blend = build_dataset(conf, "train")
+    assert [str(part.dataset.root) for part in blend.parts] == [str(mir1k_dir), str(corpus_dir)]
+    assert blend.clip_level_db == -14 and (blend.sample_rate, blend.n_channels) == (16000, 1)
+    conf["data_args"]["parts"][1]["data_dir"] = "$nowhere"
+    with pytest.raises(ConfigError, match="there is no key 'nowhere' in data"):
+        build_dataset(conf, "train")
+
+
+@pytest.mark.parametrize("options", [["--init_from", "djcm_mir1k"], ["--overlay", "blend"]])
+def test_training_goes_on_from_shipped_weights(options):
+    conf = parse_recipe_args(ROOT / "recipes/corpus/DJCM", options)
+    model, shipped = build_model(conf), load_model("djcm_mir1k")
+    for name, value in shipped.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_a_leak_is_found(mir1k_dir, tmp_path):

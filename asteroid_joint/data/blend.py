@@ -44,10 +44,10 @@ class Blend(JointDataset):
             draws, 1 by default; 0 = never), ``name`` (that of the dataset by default) and the
             arguments of the dataset.
         data_dir: For parts that name none.
-        clip_level_db: In training every clip is brought to this level (RMS over the whole clip, dB re
-            full scale): its mixture, or its voice where nothing else of it is used. So the voices
-            and accompaniments of all parts go together. ``None`` leaves levels alone, as they are
-            in validation and test.
+        clip_level_db: In training every clip is brought to this level (RMS over the whole clip,
+            dB re full scale): its mixture, or its voice where nothing else of it is used. So the
+            voices and accompaniments of all parts go together. ``None`` leaves levels alone, as
+            they are in validation and test.
 
     Raises:
         ConfigError: If parts are not described as above.

@@ -32,6 +32,9 @@ class DrawnExamples(Dataset[JointExample]):
         speed_semitones: With probability one half the voice is played faster or slower by up to
             this; pitch labels follow exactly.
         silence: Probability that the voice is left out.
+        remix_stems: Whether a remix takes every stem but the voice from a clip of its own.
+        stem_gain: Least and greatest factor on every stem.
+        swap_channels: Probability that a stem's channels change places.
 
     Clips without sources are cropped only: nothing in them can be moved.
 
@@ -50,6 +53,9 @@ class DrawnExamples(Dataset[JointExample]):
         level_db: float = 0.0,
         speed_semitones: float = 3.0,
         silence: float = 0.0,
+        remix_stems: bool = False,
+        stem_gain: tuple[float, float] = (1.0, 1.0),
+        swap_channels: float = 0.0,
     ) -> None:
         self.dataset = dataset
         self.grid = grid
@@ -60,6 +66,9 @@ class DrawnExamples(Dataset[JointExample]):
         self.level_db = level_db
         self.speed_semitones = speed_semitones
         self.silence = silence
+        self.remix_stems = remix_stems
+        self.stem_gain = stem_gain
+        self.swap_channels = swap_channels
         self._has_rest = dataset.rest_weights > 0
         self._voices = _Lot(dataset.voice_weights, "a voice")
         self._rests = _Lot(dataset.rest_weights, "accompaniment")
@@ -78,9 +87,7 @@ class DrawnExamples(Dataset[JointExample]):
         if sources is None:
             speed, mixture = 1.0, _fit(mixture, self.n_samples)
         else:
-            remixed = rng.random() < self.remix or not self._has_rest[index]
-            rest_of = self._rests.draw(rng) if remixed else index
-            sources = self._sources(rng, sources, start, index, rest_of, speed)
+            sources = self._sources(rng, sources, index, speed)
             mixture = sources.sum(0) * self.dataset.mixture_gain  # (C, T)
         level = 10 ** (-rng.uniform(0, self.level_db) / 20)
         mixture = (mixture * level).astype(np.float32)
@@ -111,26 +118,41 @@ class DrawnExamples(Dataset[JointExample]):
         return int(rng.integers(0, room + 1)) * self.grid.hop_length
 
     def _sources(
-        self,
-        rng: np.random.Generator,
-        sources: np.ndarray,
-        start: int,
-        index: int,
-        rest_of: int,
-        speed: float,
+        self, rng: np.random.Generator, sources: np.ndarray, index: int, speed: float
     ) -> np.ndarray:
-        """Voice at another speed and gain over the rest of this or another clip, ``(S, C, T)``."""
+        """Voice at another speed and gain over the rest of this or other clips, ``(S, C, T)``."""
         voice, rest = sources[:1], sources[1:]
+        remixed = rng.random() < self.remix or not self._has_rest[index]
+        if remixed and not self.remix_stems:
+            rest_of = self._rests.draw(rng)
         if speed != 1.0:
             voice = change_speed(voice, speed, self.dataset.sample_rate)
-        if rest_of != index:
-            other = self.dataset.read(
-                rest_of, self._start(rng, rest_of, self.n_samples), self.n_samples
-            )[1]
-            rest = rest if other is None else other[1:]
         voice, rest = _fit(voice, self.n_samples), _fit(rest, self.n_samples)
+        if remixed and self.remix_stems:
+            for s in range(len(rest)):
+                other = self._rest(rng, self._rests.draw(rng))
+                rest[s] = rest[s] if other is None else other[s]
+        elif remixed and rest_of != index:
+            other = self._rest(rng, rest_of)
+            rest = rest if other is None else other
         gain = 10 ** (rng.uniform(-self.gain_db, self.gain_db) / 20)
-        return np.concatenate([voice * np.float32(gain), rest])
+        return self._augment(rng, np.concatenate([voice * np.float32(gain), rest]))
+
+    def _rest(self, rng: np.random.Generator, index: int) -> np.ndarray | None:
+        """A stretch of all stems of a clip but its voice, ``(S - 1, C, T)``, if it has stems."""
+        start = self._start(rng, index, self.n_samples)
+        sources = self.dataset.read(index, start, self.n_samples)[1]
+        return None if sources is None else _fit(sources[1:], self.n_samples)
+
+    def _augment(self, rng: np.random.Generator, sources: np.ndarray) -> np.ndarray:
+        """Gains and places of channels, stem by stem; draws nothing where neither is asked for."""
+        if self.stem_gain != (1.0, 1.0):
+            gains = rng.uniform(*self.stem_gain, size=(len(sources), 1, 1))
+            sources = sources * gains.astype(np.float32)
+        if self.swap_channels:
+            swapped = rng.random(len(sources)) < self.swap_channels
+            sources = np.where(swapped[:, None, None], sources[:, ::-1], sources)
+        return sources
 
 
 class _Lot:
@@ -176,23 +198,51 @@ class DrawSampler(Sampler[int]):
 
 
 class WholeClips(Dataset[JointExample]):
-    """The clips of a dataset, uncut, for validation and evaluation."""
+    """The clips of a dataset for validation and evaluation, uncut or in equal pieces.
 
-    def __init__(self, dataset: JointDataset, grid: PitchGrid, n_clips: int | None = None) -> None:
+    Args:
+        dataset: Where clips come from.
+        grid: Frames the labels are read at.
+        n_clips: Use so many clips, evenly spread; ``None`` for all.
+        piece_sec: Longer clips are cut into equal pieces of at most this; 0 = never.
+    """
+
+    def __init__(
+        self,
+        dataset: JointDataset,
+        grid: PitchGrid,
+        n_clips: int | None = None,
+        piece_sec: float = 0.0,
+    ) -> None:
         self.dataset = dataset
         self.grid = grid
         n_all = len(dataset)
         keep = n_all if n_clips is None else min(n_clips, n_all)
-        self._indices = np.linspace(0, n_all - 1, keep).round().astype(int)
+        indices = np.linspace(0, n_all - 1, keep).round().astype(int)
+        self._pieces = [piece for i in indices for piece in self._cut(int(i), piece_sec)]
+
+    def _cut(self, index: int, piece_sec: float) -> Iterator[tuple[int, int, int | None]]:
+        """Clip, start and length in samples of its pieces; starts fall on frames."""
+        n_samples = self.dataset.clips[index].n_samples
+        n_pieces = 1
+        if piece_sec:
+            n_pieces = max(1, int(np.ceil(n_samples / self.dataset.sample_rate / piece_sec)))
+        if n_pieces == 1:
+            yield index, 0, None
+            return
+        hop = self.grid.hop_length
+        length = int(np.ceil(n_samples / n_pieces / hop)) * hop
+        yield from ((index, start, length) for start in range(0, n_samples, length))
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self._pieces)
 
     def __iter__(self) -> Iterator[JointExample]:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int) -> JointExample:
-        return self.dataset.example(int(self._indices[index]), self.grid)
+        clip, start, n_samples = self._pieces[index]
+        return self.dataset.example(clip, self.grid, start, n_samples)
 
 
 def change_speed(wav: np.ndarray, speed: float, sample_rate: int) -> np.ndarray:

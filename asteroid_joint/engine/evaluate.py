@@ -26,11 +26,12 @@ from ..metrics.separation import sdr, si_sdr, silent_rms_db
 from ..models.base import JointModel
 from ..models.store import load_model
 from ..pitch import PitchGrid
+from .build import build_dataset, check_fit
 from .config import Config
 from .estimators import CONTROLS, Estimate, Estimator, ModelEstimator, NativeEstimator
 from .facts import describe_run
 from .pictures import draw_clip
-from .train import build_dataset, check_fit, write_text
+from .train import write_text
 from .voicing import best_threshold
 
 N_PICTURES = 5

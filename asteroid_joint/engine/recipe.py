@@ -31,7 +31,7 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
 
     def run() -> str:
         from ..data.check import check_dataset
-        from .train import build_dataset
+        from .build import build_dataset
 
         conf = parse_recipe_args(recipe_dir(script), argv)
         sides = {side: build_dataset(conf, side) for side in ("train", "valid", "test")}

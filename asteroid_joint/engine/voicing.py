@@ -31,20 +31,23 @@ def best_threshold(curves: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) 
 
 
 @torch.inference_mode()
-def choose_voicing_threshold(model: JointModel, dataset: Any, n_clips: int | None = None) -> float:
+def choose_voicing_threshold(
+    model: JointModel, dataset: Any, n_clips: int | None = None, piece_sec: float = 0.0
+) -> float:
     """Set ``model.voicing_threshold`` by :func:`best_threshold`.
 
     Args:
         model: Joint model with a pitch output; its buffer is changed.
         dataset: Validation clips with F0 labels.
         n_clips: Use this many of them.
+        piece_sec: Longer clips go through the model in pieces of at most this; 0 = whole.
 
     Returns:
         The threshold; the model's own where no clip has labels.
     """
     model.eval()
     curves = []
-    for example in WholeClips(dataset, model.pitch_grid, n_clips):
+    for example in WholeClips(dataset, model.pitch_grid, n_clips, piece_sec):
         if example.f0_hz is None:
             continue
         logits = model.forward_joint(torch.from_numpy(example.mixture)[None]).pitch_logits

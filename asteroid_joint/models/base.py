@@ -15,6 +15,7 @@ from asteroid.models import BaseModel
 from torch.nn import functional
 
 from ..compat import plain_types, register_once, separate_in_eval_mode
+from ..data.base import JointDataset
 from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS
@@ -31,7 +32,8 @@ class JointOutput(NamedTuple):
             is stereo.
         pitch_logits: ``(batch, frames, n_bins)`` on the model's :class:`PitchGrid`.
         activity_logits: ``(batch, frames)``, vocal activity.
-        magnitudes: ``(batch, k, frames, freqs)``, magnitudes of the first ``k`` sources.
+        magnitudes: ``(batch, k, frames, freqs)``, magnitudes of the first ``k`` sources;
+            ``(batch, k, n_channels, frames, freqs)`` where the model is stereo.
     """
 
     sources: torch.Tensor
@@ -62,7 +64,7 @@ class JointModel(BaseModel):
     The voicing threshold is a buffer, hence stored with the weights.
     """
 
-    sources: ClassVar[tuple[str, ...]] = ("vocals", "accompaniment")
+    sources: tuple[str, ...] = ("vocals", "accompaniment")
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     min_samples: int = 1
     mixture_scale: float = 1.0
@@ -176,6 +178,13 @@ class JointModel(BaseModel):
     def forward_wav(self, wav: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Separate in evaluation mode (the hook of ``asteroid.separate``)."""
         return separate_in_eval_mode(self, wav)
+
+    def prepare_training(self, dataset: JointDataset) -> None:
+        """Initialise from the data, before the first step of a fresh model; here: nothing.
+
+        Args:
+            dataset: The training side.
+        """
 
     @torch.no_grad()
     def decode_pitch(

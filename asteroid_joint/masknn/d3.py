@@ -1,0 +1,305 @@
+"""D3Net: densely connected convolutions with several dilations at once.
+
+Read downhill: D2 block, D3 block, U-shape of D3 blocks, the network of one source, the published
+configurations. Maps are ``(B, D, N, F)``: feature, frame, frequency. Every convolution is
+pre-activated: batch norm, ReLU, convolution.
+
+References:
+    N. Takahashi, Y. Mitsufuji, "D3Net: Densely connected multidilated DenseNet for music source
+    separation", 2020, https://arxiv.org/abs/2010.01733. Details follow the authors' code,
+    sony/ai-research-code.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ..errors import ConfigError
+
+
+def norm_act_conv(in_chan: int, out_chan: int, dilation: int = 1) -> nn.Sequential:
+    """Batch norm, ReLU, 3x3 convolution that keeps the size of the map."""
+    return nn.Sequential(
+        nn.BatchNorm2d(in_chan),
+        nn.ReLU(),
+        nn.Conv2d(in_chan, out_chan, 3, padding=dilation, dilation=dilation),
+    )
+
+
+class D2Block(nn.Module):
+    """Layers that each read all before them, what comes from further back with less dilation.
+
+    Features are groups of ``growth``. The first convolution gives a part of every group. Group
+    ``j`` is complete once the groups before it have added theirs; it then passes one convolution,
+    dilation ``2 ** (j + 1)``, whose output is its contribution to all later groups. So one layer
+    has several dilations, one per source of its input, yet each convolution has one.
+
+    Args:
+        in_chan: Input features.
+        growth: Features per group.
+        n_layers: Number of groups.
+
+    Shapes: ``(B, in_chan, N, F)`` to ``(B, growth, N, F)``, the last group.
+    """
+
+    def __init__(self, in_chan: int, growth: int, n_layers: int) -> None:
+        super().__init__()
+        self.growth = growth
+        self.first = norm_act_conv(in_chan, growth * n_layers)
+        self.layers = nn.ModuleList(
+            norm_act_conv(growth, growth * later, 2 ** (n_layers - later))
+            for later in range(n_layers - 1, 0, -1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        return _pass_on(self.first(x), self.layers, self.growth)
+
+
+class D3Block(nn.Module):
+    """D2 blocks, connected as the layers of one are: each adds to all later ones.
+
+    Args:
+        in_chan: Input features.
+        growth: Features that come out.
+        n_layers: Layers per D2 block.
+        n_blocks: Number of D2 blocks.
+
+    Shapes: ``(B, in_chan, N, F)`` to ``(B, growth, N, F)``.
+    """
+
+    def __init__(self, in_chan: int, growth: int, n_layers: int, n_blocks: int) -> None:
+        super().__init__()
+        self.growth = growth
+        self.first = D2Block(in_chan, growth * n_blocks, n_layers)
+        self.blocks = nn.ModuleList(
+            D2Block(growth, growth * later, n_layers) for later in range(n_blocks - 1, 0, -1)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        return _pass_on(self.first(x), self.blocks, self.growth)
+
+
+def _pass_on(groups: torch.Tensor, layers: nn.ModuleList, growth: int) -> torch.Tensor:
+    """Each layer maps the first group left over to what is added to all groups after it."""
+    for layer in layers:
+        groups = groups[:, growth:] + layer(groups[:, :growth])
+    return groups
+
+
+class Band(nn.Module):
+    """Convolution and U-shape of D3 blocks over one frequency band.
+
+    In two halves, so that something can happen at the bottom between them.
+
+    Args:
+        in_chan: Input features.
+        first_chan: Features after the first convolution, which has neither norm nor activation.
+        growth: Features of each D3 block, an odd number of blocks; the middle one is the bottom.
+        n_layers: Layers per D2 block, for each D3 block.
+        n_blocks: D2 blocks per D3 block.
+    """
+
+    def __init__(
+        self,
+        in_chan: int,
+        first_chan: int,
+        growth: Sequence[int],
+        n_layers: Sequence[int],
+        n_blocks: int,
+    ) -> None:
+        super().__init__()
+        if len(growth) != len(n_layers) or len(growth) % 2 == 0:
+            raise ConfigError(f"Expected odd and equal numbers, received {growth} and {n_layers}.")
+        self.depth = depth = len(growth) // 2
+        self.out_chan = growth[-1]
+        self.first = nn.Conv2d(in_chan, first_chan, 3, padding=1)
+        below = [first_chan, *growth]  # features that the D3 block, or what is before it, reads
+        kept = list(reversed(growth[:depth]))
+        self.down = nn.ModuleList(
+            D3Block(below[i], growth[i], n_layers[i], n_blocks) for i in range(depth + 1)
+        )
+        self.unpool = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm2d(growth[i]), nn.ConvTranspose2d(growth[i], growth[i], 2, stride=2)
+            )
+            for i in range(depth, 2 * depth)
+        )
+        self.up = nn.ModuleList(
+            D3Block(growth[i] + kept[i - depth], growth[i + 1], n_layers[i + 1], n_blocks)
+            for i in range(depth, 2 * depth)
+        )
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """``(B, in_chan, N, F)`` to the bottom ``(B, D, N / 2**d, F / 2**d)`` and kept maps."""
+        x, kept = self.first(x), []
+        for block in list(self.down)[:-1]:
+            kept.append(block(x))
+            x = functional.avg_pool2d(kept[-1], 2)
+        return self.down[-1](x), kept
+
+    def decode(self, bottom: torch.Tensor, kept: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Bottom and kept maps to ``(B, out_chan, N, F)``."""
+        x = bottom
+        for unpool, block, side in zip(self.unpool, self.up, reversed(kept), strict=True):
+            x = block(torch.cat([unpool(x), side], 1))
+        return x
+
+
+class Encoded(NamedTuple):
+    """What the encoding halves of a :class:`D3Net` give: a bottom and kept maps per band."""
+
+    bottoms: list[torch.Tensor]
+    kept: list[list[torch.Tensor]]
+
+
+class D3Net(nn.Module):
+    """Magnitude of a mixture to magnitude of one source, in three steps.
+
+    Bands below and above ``split`` have a U-shape each, both together a third one. The output is
+    a magnitude, no mask; bins from ``n_freqs`` on pass.
+
+    Args:
+        n_channels: Audio channels.
+        n_bins: Bins of the spectrogram.
+        n_freqs: Bins the network sees.
+        split: First bin of the high band.
+        low, high, full: Arguments of each :class:`Band`.
+        final: ``growth`` and ``n_layers`` of the last :class:`D2Block`.
+
+    Raises:
+        ConfigError: If a band cannot be halved as often as its U-shape does.
+
+    References:
+        arXiv 2010.01733 and the authors' code, which starts from statistics of the data: see
+        :meth:`set_statistics`.
+    """
+
+    BANDS = ("low", "high", "full")
+    bands: Any  # of type Band, which a ModuleDict does not say
+
+    def __init__(
+        self,
+        n_channels: int,
+        n_bins: int,
+        n_freqs: int,
+        split: int,
+        low: Mapping[str, Any],
+        high: Mapping[str, Any],
+        full: Mapping[str, Any],
+        final: Mapping[str, int],
+    ) -> None:
+        super().__init__()
+        self.ranges = {"low": (0, split), "high": (split, n_freqs), "full": (0, n_freqs)}
+        self.n_freqs = n_freqs
+        options = {"low": low, "high": high, "full": full}
+        bands = {name: Band(n_channels, **options[name]) for name in self.BANDS}
+        for name, (start, end) in self.ranges.items():
+            factor = 2 ** bands[name].depth
+            if start >= end or (end - start) % factor:
+                raise ConfigError(
+                    f"The {name} band has {end - start} bins: expected a multiple of {factor}."
+                )
+        self.time_factor = 2 ** max(band.depth for band in bands.values())
+        low_chan, high_chan, full_chan = (bands[name].out_chan for name in self.BANDS)
+        self.bands = nn.ModuleDict(bands)
+        self.match = nn.Sequential(nn.BatchNorm2d(high_chan), nn.Conv2d(high_chan, low_chan, 1))
+        self.out_chan = low_chan + full_chan  # of what ``decode`` gives
+        self.final = D2Block(self.out_chan, **final)
+        self.norm = nn.BatchNorm2d(final["growth"])
+        self.gate = nn.Conv2d(final["growth"], n_channels, 1)
+        self.value = nn.Conv2d(final["growth"], n_channels, 1)
+        self.in_offset = nn.Parameter(torch.zeros(n_bins))
+        self.in_scale = nn.Parameter(torch.ones(n_bins))
+        self.out_scale = nn.Parameter(torch.ones(n_freqs))
+        self.out_offset = nn.Parameter(torch.ones(n_freqs))
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.xavier_normal_(layer.weight)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Normalise the input by mean and standard deviation per bin, ``(n_bins,)`` each.
+
+        Standard deviations are at least 1e-4 of the largest one, as in Open-Unmix (the floor is
+        our choice).
+        """
+        self.in_offset.copy_(mean)
+        floor = max(1e-4 * float(std.max()), torch.finfo(torch.float32).tiny)
+        self.in_scale.copy_(std.clamp_min(floor))
+
+    def encode(self, mag: torch.Tensor) -> Encoded:
+        """``(B, C, N, F)`` to bottoms and kept maps; frames are padded to what the U-shapes need.
+
+        The padding is silence, and ours: the authors feed fixed lengths.
+        """
+        mag = functional.pad(mag, (0, 0, 0, -mag.shape[2] % self.time_factor))  # (B, C, N', F)
+        x = (mag - self.in_offset) / self.in_scale
+        halves = [self.bands[b].encode(x[..., slice(*self.ranges[b])]) for b in self.BANDS]
+        return Encoded([bottom for bottom, _ in halves], [kept for _, kept in halves])
+
+    def decode(self, encoded: Encoded) -> torch.Tensor:
+        """To the map that the last block reads, ``(B, out_chan, N', n_freqs)``."""
+        low, high, full = (
+            self.bands[name].decode(bottom, kept)
+            for name, bottom, kept in zip(self.BANDS, *encoded, strict=True)
+        )
+        return torch.cat([torch.cat([low, self.match(high)], 3), full], 1)
+
+    def output(self, maps: torch.Tensor, mag: torch.Tensor) -> torch.Tensor:
+        """Map and mixture ``(B, C, N, F)`` to the source's magnitude ``(B, C, N, F)``."""
+        hidden = self.norm(self.final(maps[:, :, : mag.shape[2]]))
+        out = (torch.sigmoid(self.gate(hidden)) * self.value(hidden)).float()  # (B, C, N, n_freqs)
+        out = functional.relu(out * self.out_scale + self.out_offset)
+        return torch.cat([out, mag[..., self.n_freqs :]], 3)
+
+    def forward(self, mag: torch.Tensor) -> torch.Tensor:
+        """All three steps: ``(B, C, N, F)`` to the same."""
+        return self.output(self.decode(self.encode(mag)), mag)
+
+
+def _bands(split: int, low: dict[str, Any], high: int, full: dict[str, Any]) -> dict[str, Any]:
+    """What the published networks have in common; ``high`` is the number of its D3 blocks."""
+    thin = {"growth": (2,) * high, "n_layers": (1,) * high, "n_blocks": 1, "first_chan": 8}
+    return {
+        "split": split,
+        "low": {**low, "n_blocks": 2, "first_chan": 32},
+        "high": thin,
+        "full": {**full, "n_blocks": 2, "first_chan": 32},
+        "final": {"growth": 12, "n_layers": 3},
+    }
+
+
+VOCALS = _bands(
+    split=256,
+    low={"growth": (16, 18, 20, 22, 20, 18, 16), "n_layers": (5, 5, 5, 5, 4, 4, 4)},
+    high=5,
+    full={
+        "growth": (13, 14, 15, 16, 17, 16, 14, 12, 11),
+        "n_layers": (4, 5, 6, 7, 8, 6, 5, 4, 4),
+    },
+)
+OTHER = VOCALS
+DRUMS = _bands(
+    split=128,
+    low={"growth": (16, 18, 20, 22, 20, 18, 16), "n_layers": (5, 5, 5, 4, 4, 4, 4)},
+    high=5,
+    full={
+        "growth": (13, 14, 15, 16, 16, 16, 14, 12, 11),
+        "n_layers": (4, 5, 6, 7, 8, 6, 6, 4, 4),
+    },
+)
+BASS = _bands(
+    split=192,
+    low={"growth": (16, 18, 18, 20, 18, 16, 16), "n_layers": (5, 5, 5, 5, 4, 4, 4)},
+    high=7,
+    full={
+        "growth": (10, 10, 12, 14, 16, 14, 12, 8, 8),
+        "n_layers": (4, 5, 6, 7, 8, 6, 6, 4, 4),
+    },
+)
