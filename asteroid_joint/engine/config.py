@@ -120,7 +120,10 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
     main_args = {k: v for k, v in args.items() if not isinstance(v, dict)}
     main_args.update(args.get("main_args", {}))
     merged = {g: {**values, **args.get(g, {})} for g, values in conf.items()}
-    merged["main_args"] = {"exp_dir": main_args.get("exp_dir", "exp/tmp")}
+    merged["main_args"] = {
+        "exp_dir": main_args.get("exp_dir", "exp/tmp"),
+        "recipe": "/".join(recipe_dir.resolve().parts[-2:]),  # e.g. mir1k/DJCM
+    }
     _check_ranges(merged)
     import_plugins(str(merged.get("data", {}).get("plugins") or ""))
     return merged

@@ -4,13 +4,15 @@
 ``asteroid_joint/weights/djcm_mir1k.pth``; from then on ``load_model("djcm_mir1k")``,
 ``djcm("mir1k")`` in torch.hub and the command line find it. Evaluated with
 ``eval.py --exp_dir exp/x --model djcm_mir1k``, a second call writes the card ``djcm_mir1k.md``
-with the figures of that very file.
+with the figures of that very file. Evaluated on other data as well, ``--report`` names the
+``final_metrics.json`` of each.
 """
 
 import argparse
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,34 +31,35 @@ precision; the figures below are those of this file.
 
 ## Data and licence
 
-Trained on {dataset}, `{split}` split, train side only; weights were selected on the validation
-side by `{monitor}`, the voicing threshold ({threshold:.2f}) was chosen there, too.
+Trained on {dataset}, train side only{split}; weights were selected on the validation side by
+`{monitor}`, the voicing threshold ({threshold:.2f}) was chosen there, too.
 {licence}
 
 ## Training
 
 Recipe `{recipe}` with the configuration that is stored in the file under `infos.training_config`:
-seed {seed}, {epochs} epochs of {draws} drawn examples of {segment} s
+{begun}seed {seed}, {epochs} epochs of {draws} drawn examples of {segment} s
 ({audio_hours:.0f} hours of drawn audio), batch {batch}, {precision}, {hours}
 Hardware: {hardware}. Commit: {commit}.
 
 ## Figures
 
-Side `{side}` of the `{split}` split, {n_clips} clips, mean and standard deviation over clips.
-
-{table}
+{figures}
 
 Not measured: anything but these data.
 """
 
 
-def publish(exp_dir: Path, name: str, weights_dir: Path = WEIGHTS) -> Path:
+def publish(
+    exp_dir: Path, name: str, weights_dir: Path = WEIGHTS, reports: Sequence[Path] = ()
+) -> Path:
     """Write the shippable file and, where it has been evaluated, its card.
 
     Args:
         exp_dir: Folder of a finished run.
         name: ``<hub entry>_<name>``, e.g. ``djcm_mir1k``.
         weights_dir: Where to.
+        reports: ``final_metrics.json`` of the file's evaluations; by default the experiment's.
 
     Returns:
         Path of the weights.
@@ -74,24 +77,26 @@ def publish(exp_dir: Path, name: str, weights_dir: Path = WEIGHTS) -> Path:
     weights_dir.mkdir(parents=True, exist_ok=True)
     path = weights_dir / f"{name}.pth"
     save_file(conf, path)
-    metrics = exp_dir / "final_metrics.json"
-    final = json.loads(metrics.read_text()) if metrics.is_file() else {}
-    if final.get("model_file") in (name, path.name):
-        write_text(path.with_suffix(".md"), model_card(path, final))
+    finals = [
+        json.loads(p.read_text())
+        for p in reports or [exp_dir / "final_metrics.json"]
+        if p.is_file()
+    ]
+    finals = [final for final in finals if final.get("model_file") in (name, path.name)]
+    if finals and len(finals) == max(len(reports), 1):
+        write_text(path.with_suffix(".md"), model_card(path, finals))
     else:
         logger.warning("No card yet: eval.py --exp_dir %s --model %s, then again.", exp_dir, name)
     return path
 
 
-def model_card(path: Path, final: dict[str, Any]) -> str:
-    """Text of the card from what training and evaluation left."""
+def model_card(path: Path, finals: Sequence[dict[str, Any]]) -> str:
+    """Text of the card from what training and evaluations left."""
     model = JointModel.from_pretrained(path)
     conf = read_model_file(str(path))
     run = conf["infos"]["training_config"]
     facts = conf["infos"]["run_facts"]
     training, data = run["training"], run["data"]
-    metrics = final["metrics"]
-    rows = "\n".join(f"| `{k}` | {v['mean']:.4f} | {v['std']:.4f} |" for k, v in metrics.items())
     licences = "; ".join(
         f"{x['title']}: {x['license']} ({x['title_link']})" for x in conf.get("licenses", [])
     )
@@ -103,10 +108,11 @@ def model_card(path: Path, final: dict[str, Any]) -> str:
         parameters=sum(p.numel() for p in model.parameters()),
         sample_rate=model.sample_rate,
         channels={1: "mono", 2: "stereo"}[model.in_channels],
-        recipe=conf["infos"].get("recipe", run["data"]["dataset"]),
+        recipe=conf["infos"].get("recipe") or f"recipes/{run['main_args'].get('recipe', '')}",
+        begun=f"going on from `{start}`, " if (start := run["model"].get("init_from")) else "",
         size=path.stat().st_size / 1e6,
         dataset=conf.get("dataset", data["dataset"]),
-        split=data.get("split"),
+        split=f", `{data['split']}` split" if data.get("split") else "",
         monitor=training["monitor"],
         threshold=float(model.voicing_threshold),
         licence=f"Licence of the data: {licences}. The weights are for research use accordingly.",
@@ -120,9 +126,27 @@ def model_card(path: Path, final: dict[str, Any]) -> str:
         hours=f"{hours:.1f} hours." if hours else "duration not recorded.",
         hardware=facts.get("hardware", "not recorded"),
         commit=facts.get("commit", "not recorded"),
-        side=final.get("side", "test"),
-        n_clips=max(int(v["n"]) for v in metrics.values()),
-        table="| metric | mean | standard deviation |\n|---|---|---|\n" + rows,
+        figures="\n\n".join(map(_figures, finals)),
+    )
+
+
+def _figures(final: dict[str, Any]) -> str:
+    """One evaluation: what it was on, and a table."""
+    metrics = final["metrics"]
+    split = f" of the `{final['split']}` split" if final.get("split") else ""
+    form = {1: "mono", 2: "stereo"}.get(final.get("n_channels", 1), "multichannel")
+    rate = final.get("sample_rate")
+    rows = [f"| `{k}` | {v['mean']:.4f} | {v['std']:.4f} |" for k, v in metrics.items()]
+    return "\n".join(
+        [
+            f"`{final.get('dataset', 'data')}`, side `{final.get('side', 'test')}`{split}"
+            f"{f', {rate / 1000:g} kHz {form}' if rate else ''}: "
+            f"{max(int(v['n']) for v in metrics.values())} clips, mean and standard deviation.",
+            "",
+            "| metric | mean | standard deviation |",
+            "|---|---|---|",
+            *rows,
+        ]
     )
 
 
@@ -131,10 +155,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("exp_dir", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--report", type=Path, nargs="+", default=[], help="final_metrics.json")
     parser.add_argument("--weights_dir", type=Path, default=WEIGHTS)
     args = parser.parse_args(argv)
     try:
-        print(publish(args.exp_dir, args.name, args.weights_dir))
+        print(publish(args.exp_dir, args.name, args.weights_dir, args.report))
     except UserError as err:
         sys.exit(f"publish: {err}")
 
