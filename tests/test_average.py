@@ -1,4 +1,4 @@
-"""Weights between two models: exact at both ends, chosen on validation, written with a threshold."""
+"""Weights between two models: exact at both ends, chosen on validation, written together."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asteroid_joint import DJCM, SharedBottom
-from asteroid_joint.engine.average import average, between, main, score
+from asteroid_joint.engine.average import allowed, average, between, main, score
 from asteroid_joint.engine.train import save_file
 from asteroid_joint.errors import ConfigError
 
@@ -35,6 +35,19 @@ def test_other_architectures_have_nothing_between_them():
 def test_parts_count_alike():
     parts = {"a": {"nsdr": 8.0, "rpa": 0.9}, "b": {"nsdr": 10.0, "rpa": 0.8}}
     assert score(parts) == pytest.approx((98 + 90) / 2)
+
+
+def test_a_protected_part_may_lose_little():
+    before = {"nsdr": 9.0, "rpa": 0.90, "oa": 0.91}
+    for change, expected in (
+        ({}, True),
+        ({"nsdr": 8.91}, True),
+        ({"nsdr": 8.89}, False),
+        ({"rpa": 0.894}, False),
+        ({"oa": 0.904}, False),
+        ({"oa": 0.99, "nsdr": 8.0}, False),
+    ):
+        assert allowed({"a": {**before, **change}}, before, "a") is expected
 
 
 def test_the_best_share_is_written_and_the_last_weights_kept(tmp_path, mir1k_dir):

@@ -114,7 +114,7 @@ def test_rows_survive_the_file_and_are_compared_by_name(tmp_path):
 def test_summary_is_plain_and_leaves_out_what_is_unknown():
     rows = [{"name": "a", "sdr": np.float32(1)}, {"name": "b", "sdr": 3.0, "oa": float("nan")}]
     summary = report.summarise(rows)
-    assert summary == {"sdr": {"mean": 2.0, "std": 1.0, "n": 2}}
+    assert summary == {"sdr": {"mean": 2.0, "std": 1.0, "median": 2.0, "n": 2}}
     json.dumps(summary)
     row = report.table_row("x", summary, {"seed": 3})
     assert row.count("|") == report.table_head().splitlines()[0].count("|")
@@ -180,7 +180,40 @@ def test_museval_finds_the_ffmpeg_of_the_wheel(no_ffmpeg, rng):
     for program in museval_bss.PROGRAMS:
         out = subprocess.run([program, "-version"], capture_output=True, text=True)
         assert out.stdout.startswith(program)
-    assert np.isnan(museval_bss.museval_metrics(0 * sources, sources, 16000)["museval_sdr"])
+    names = ("vocals", "drums")
+    both = museval_bss.museval_metrics(sources, sources + 3 * noise[::-1], 16000, names)
+    assert both["museval_sdr_drums"] == pytest.approx(10.5, abs=1.0)
+    assert list(both) == [*museval_bss.NAMES, *(f"{n}_drums" for n in museval_bss.NAMES)]
+    silent = museval_bss.museval_metrics(0 * sources, sources, 16000, names)
+    assert list(silent) == list(both) and np.isnan(list(silent.values())).all()
+
+
+def test_museval_is_shown_as_medians_of_medians_and_means():
+    rows = [
+        {"name": str(i), **{k: v + s for s in (0, 1) for k in names(s)}}
+        for i, v in enumerate((1.0, 2.0, 6.0))
+        for names in [lambda s: museval_bss.column_names(("vocals", "bass")[s])]
+    ]
+    summary = report.summarise(rows)
+    assert summary["museval_sdr"]["median"] == 2.0 and summary["museval_sdr"]["mean"] == 3.0
+    lines = report.museval_table("x", summary, ("vocals", "drums", "bass")).splitlines()
+    assert lines[0].startswith("| x | SDR median | SDR mean | ISR median")
+    assert [line.split(" | ")[:3] for line in lines[2:]] == [
+        ["| vocals", "2.00", "3.00"],
+        ["| bass", "3.00", "4.00"],
+        ["| mean of stems", "2.50", "3.50"],
+    ]
+    assert report.museval_table("x", {}, ("vocals",)) == ""
+
+
+def test_a_clip_in_which_nobody_sings_has_no_share_of_its_pitch(rng):
+    grid = PitchGrid(320, 16000)
+    sources = rng.standard_normal((2, 1, 16000)).astype(np.float32)
+    estimate = Estimate(sources, np.full(50, 200.0), np.full(50, 0.9))
+    f0_hz = np.zeros(50, np.float32)
+    row = clip_row(JointExample(sources.sum(0), sources, f0_hz), estimate, 0.5, grid)
+    assert row["vfa"] == 1 and row["oa"] == 0
+    assert not {"rpa", "rca", "vr", "rpa_t0"} & set(row)
 
 
 def test_without_any_ffmpeg_the_error_says_what_to_install(no_ffmpeg, monkeypatch):

@@ -48,7 +48,7 @@ RESULTS = ("all_metrics.csv", "final_metrics.json", "results_row.md")
 @pytest.fixture(scope="session")
 def data_dirs(mir1k_dir, corpus_dir):
     """Data for each recipe, by its folder; a recipe on four stems takes the corpus, too."""
-    return {"mir1k": mir1k_dir, "corpus": corpus_dir}
+    return {"mir1k": mir1k_dir, "corpus": corpus_dir, "musdb18": corpus_dir}
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +82,17 @@ def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, fi
     options = ["--stage", 1, "--tag", "t", "--overlay", "debug", "--python_path", sys.executable]
     # from another folder, with a path relative to it, and a key of the configuration
     options += ["--data_dir", data_dir.name, "--seed", 3]
+    if "labels_dir" in recipe_config(recipe)["data"]:  # shared: the first recipe makes them
+        options += ["--labels_dir", workplace.parent / "labels"]
+    if name.startswith("musdb18") and name != "musdb18/JointXUMX":  # museval takes its time: once
+        options += ["--eval_options", "--native"]
     done = run("bash", recipe / "run.sh", *options, cwd=data_dir.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     (exp_dir,) = (recipe / "exp").glob("train_*_t")
     for path in LEFT_BEHIND:
         assert (exp_dir / path).is_file(), path
+    taught = "labels of 6 tracks" in (exp_dir / "prepare.log").read_text()
+    assert taught == ("labels_dir" in recipe_config(recipe)["data"])
     assert "on two sides" in (exp_dir / "prepare.log").read_text()
     conf = yaml.safe_load((exp_dir / "conf.yml").read_text())
     assert conf["training"]["seed"] == 3
@@ -123,9 +129,24 @@ def check_results(exp_dir: Path, model: JointModel, conf: dict) -> None:
     for fact in ("dataset", "split", "side", "seed", "hardware", "commit", "n_parameters"):
         assert fact in final
     assert final["seed"] == 3 and final["side"] == "test" and final["run"]["steps"] == 4
+    assert ("museval_sdr" in final["metrics"]) == (exp_dir.name == "train_jointxumx_t" and native)
+    if "museval_sdr" in final["metrics"]:
+        check_museval(results, final, model.sources)
     row = (results / "results_row.md").read_text()
     assert row.count("|") == table_head().splitlines()[0].count("|")
     assert f"{final['metrics']['nsdr']['mean']:.2f} ±" in row
+
+
+def check_museval(results: Path, final: dict, sources: tuple[str, ...]) -> None:
+    """A line of medians and means for every source, and one for their mean."""
+    lines = (results / "museval_row.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {s}" for s in sources] + [
+        "| mean of stems"
+    ]
+    for line, source in zip(lines[2:], sources, strict=False):
+        name = "museval_sdr" if source == "vocals" else f"museval_sdr_{source}"
+        shown = [f"{final['metrics'][name][kind]:.2f}" for kind in ("median", "mean")]
+        assert line.split(" | ")[1:3] == shown
 
 
 @pytest.mark.parametrize(("recipe", "name"), OVERLAYS, ids=lambda x: getattr(x, "name", x))
@@ -133,6 +154,8 @@ def test_every_overlay_builds(recipe, name, data_dirs):
     options = ["--data_dir", str(data_dirs[recipe.parent.name])]
     if "mir1k_dir" in recipe_config(recipe)["data"]:
         options += ["--mir1k_dir", str(data_dirs["mir1k"])]
+    if "labels_dir" in recipe_config(recipe)["data"]:
+        options += ["--labels_dir", ""]  # those beside the audio
     conf = parse_recipe_args(recipe, ["--overlay", name, "--preset", "tiny", *options])
     model = build_model(conf)
     build_optimizer(conf, model, 10)

@@ -7,15 +7,19 @@ Beside the audio of a track there may be labels; a track without them is used wi
 - ``vocals_f0.csv``: time in seconds and F0 of the lead voice in Hz (0 = unvoiced), in even steps.
 - ``vocals_activity.csv``: start and end in seconds of what is sung; no rows = nothing is.
 - ``meta.json``: ``song`` and ``singer``, by which sides are told apart.
+
+F0 may also lie in a folder of its own, where a teacher has put it: see :mod:`.teacher`.
 """
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, UserError
 from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
@@ -33,6 +37,8 @@ STEMS = ("vocals", "drums", "bass", "other", "accompaniment")
 F0_FILE = "vocals_f0.csv"
 ACTIVITY_FILE = "vocals_activity.csv"
 META_FILE = "meta.json"
+LABELS_FILE = "labels.json"  # beside labels that a teacher made, written after them
+MUSDB18 = "musdb18"  # in place of names: the validation tracks that the package musdb publishes
 
 
 @DATASETS.register("multitrack")
@@ -47,7 +53,8 @@ class Multitrack(JointDataset):
         sources: Stems in the order of the model, ``vocals`` first. ``accompaniment`` is the
             mixture minus the vocals; the others are files.
         valid_tracks: Folders in ``train`` that make up the validation side, where there is no
-            ``valid``.
+            ``valid``; ``"musdb18"`` is the 14 published for MUSDB18, unless there is a ``valid``.
+        labels_dir: Folder of labels that a teacher made, looked up before those beside the audio.
 
     Raises:
         DataError: If tracks or files are missing, or differ in rate, channels or length.
@@ -76,7 +83,8 @@ class Multitrack(JointDataset):
         sample_rate: int | None = None,
         n_channels: int | None = None,
         sources: tuple[str, ...] = ("vocals", "accompaniment"),
-        valid_tracks: list[str] | None = None,
+        valid_tracks: list[str] | str | None = None,
+        labels_dir: str | None = None,
     ) -> None:
         check_side(side)
         self.sources = tuple(sources)
@@ -85,7 +93,8 @@ class Multitrack(JointDataset):
                 f"Expected sources that begin with vocals out of {STEMS}, received {self.sources}."
             )
         self.root = Path(data_dir).expanduser()
-        self.folders = _folders(self.root, side, valid_tracks)
+        self.folders = _folders(self.root, side, _named(valid_tracks, self.root))
+        self._f0_files = [_f0_file(folder, self.root, labels_dir) for folder in self.folders]
         names = ["mixture", *(name for name in self.sources if name != "accompaniment")]
         self._files = [[audio_file(f / f"{name}.wav") for name in names] for f in self.folders]
         everything = [file for files in self._files for file in files]
@@ -110,8 +119,8 @@ class Multitrack(JointDataset):
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
-        path = self.folders[index] / F0_FILE
-        if not path.is_file():
+        path = self._f0_files[index]
+        if path is None:
             return None
         label_times, f0_hz = read_f0(path)
         return resample_f0(f0_hz, label_times, times)
@@ -150,6 +159,43 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
     if not kept:
         raise DataError(f"valid_tracks leaves no track for {side}: name some of those in train.")
     return kept
+
+
+def _named(valid_tracks: list[str] | str | None, root: Path) -> list[str] | None:
+    """Names of validation tracks, where a word stands for them."""
+    if not isinstance(valid_tracks, str):
+        return valid_tracks
+    if valid_tracks != MUSDB18:
+        raise ConfigError(f"valid_tracks: give a list of names, or {MUSDB18}; not {valid_tracks}.")
+    return None if (root / "valid").is_dir() else musdb18_valid_tracks()
+
+
+def musdb18_valid_tracks() -> list[str]:
+    """The published validation tracks of MUSDB18, from the package ``musdb``, not imported.
+
+    Importing it would demand ffmpeg.
+
+    Raises:
+        UserError: If the package is missing.
+    """
+    spec = importlib.util.find_spec("musdb")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder) / "configs" / "mus.yaml"
+        if path.is_file():
+            return list(yaml.safe_load(path.read_text(encoding="utf-8"))["validation_tracks"])
+    raise UserError("musdb is not installed: pip install 'asteroid-joint[eval]'.")
+
+
+def _f0_file(folder: Path, root: Path, labels_dir: str | None) -> Path | None:
+    """Labels of a track: the teacher's, or those beside the audio."""
+    beside = folder / F0_FILE
+    if labels_dir:
+        labels = Path(labels_dir).expanduser() / folder.relative_to(root)
+        if (labels / LABELS_FILE).is_file() and (labels / F0_FILE).is_file():
+            return labels / F0_FILE
+        if not beside.is_file():
+            raise DataError(f"{labels} has no complete labels: run local/prepare.py (stage 1).")
+    return beside if beside.is_file() else None
 
 
 def _clip(folder: Path, files: list[AudioFile], sample_rate: int) -> Clip:

@@ -5,7 +5,9 @@ between the weights before and after keeps most of both.
 
 ``python -m asteroid_joint.engine.average exp/x --before djcm_mir1k --shares 0.5 0.75 1`` validates
 ``share * after + (1 - share) * before`` for each share, on the data of the experiment, and writes
-the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``).
+the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``). With
+``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA on that
+part of a blend against the weights before.
 
 References:
     M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022,
@@ -39,6 +41,7 @@ from .train import save_file
 from .voicing import best_threshold
 
 SHOWN = ("nsdr", "rpa", "oa")
+MAX_LOSS = {"nsdr": 0.1, "rpa": 0.005, "oa": 0.005}  # dB, shares of frames
 
 
 def between(before: JointModel, after: JointModel, share: float) -> JointModel:
@@ -101,7 +104,15 @@ def score(parts: dict[str, dict[str, float]]) -> float:
     )
 
 
-def average(exp_dir: Path, before: str, shares: Sequence[float], conf: Config) -> str:
+def allowed(parts: dict[str, dict[str, float]], of: dict[str, float], protect: str) -> bool:
+    """Whether the part ``protect`` is as good as it was (``of``), but for ``MAX_LOSS``."""
+    now = parts[protect]
+    return all(now[name] >= of[name] - loss for name, loss in MAX_LOSS.items() if name in of)
+
+
+def average(
+    exp_dir: Path, before: str, shares: Sequence[float], conf: Config, protect: str = ""
+) -> str:
     """Validate each share and keep the best.
 
     Args:
@@ -109,10 +120,16 @@ def average(exp_dir: Path, before: str, shares: Sequence[float], conf: Config) -
         before: What it went on from: shipped name or file.
         shares: Of the experiment's weights, 0 to 1.
         conf: Its configuration.
+        protect: Part of a blend that must not lose more than ``MAX_LOSS``; share 0 is validated
+            first then.
 
     Returns:
         A Markdown table of what was validated.
+
+    Raises:
+        ConfigError: For shares out of range, or a part that is not there.
     """
+    shares = sorted({0.0, *shares} if protect else set(shares))
     best, kept = exp_dir / "best_model.pth", exp_dir / "last_model.pth"
     if not kept.is_file():  # a second call averages the same weights
         shutil.copyfile(best, kept)
@@ -124,8 +141,11 @@ def average(exp_dir: Path, before: str, shares: Sequence[float], conf: Config) -
             raise ConfigError(f"--shares {share:g}: give shares of 0 to 1.")
         model = between(first, second, share)
         parts = validate(model, dataset)
-        results.append({"share": share, "score": score(parts), **parts})
-        if results[-1]["score"] == max(r["score"] for r in results):
+        if protect and protect not in parts:
+            raise ConfigError(f"There is no part {protect!r}: choose one of {', '.join(parts)}.")
+        fits = not protect or not results or allowed(parts, results[0][protect], protect)
+        results.append({"share": share, "score": score(parts), "allowed": fits, **parts})
+        if fits and results[-1]["score"] == max(r["score"] for r in results if r["allowed"]):
             saved = read_model_file(str(kept))
             saved.update(state_dict=model.state_dict())
             saved["infos"]["averaged"] = {"before": Path(before).stem, "share_after": share}
@@ -135,7 +155,7 @@ def average(exp_dir: Path, before: str, shares: Sequence[float], conf: Config) -
 
 
 def _table(results: Sequence[dict[str, Any]]) -> str:
-    parts = [key for key in results[0] if key not in ("share", "score")]
+    parts = [key for key in results[0] if key not in ("share", "score", "allowed")]
     heads = [f"{part} {metric}" for part in parts for metric in SHOWN]
     lines = [f"| share | {' | '.join(heads)} | score |", "|---|" + "---|" * (len(heads) + 1)]
     for r in results:
@@ -144,7 +164,8 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
             for part in parts
             for m in SHOWN
         ]
-        lines.append(f"| {r['share']:g} | {' | '.join(cells)} | {r['score']:.2f} |")
+        mark = "" if r["allowed"] else " (loses too much)"
+        lines.append(f"| {r['share']:g}{mark} | {' | '.join(cells)} | {r['score']:.2f} |")
     return "\n".join(lines)
 
 
@@ -154,10 +175,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("exp_dir", type=Path)
     parser.add_argument("--before", required=True, help="weights that the experiment went on from")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.75, 1.0])
+    parser.add_argument("--protect", default="", help="part of a blend that must not get worse")
     args = parser.parse_args(argv)
     try:
         conf = read_config(args.exp_dir / "conf.yml")
-        print(average(args.exp_dir, args.before, args.shares, conf))
+        print(average(args.exp_dir, args.before, args.shares, conf, args.protect))
     except UserError as err:
         sys.exit(f"average: {err}")
 

@@ -169,7 +169,8 @@ def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, A
             patience=int(optim["plateau_patience"]),
             cooldown=int(optim["plateau_cooldown"]),
         )
-        return optimizer, {"scheduler": plateau, "monitor": conf["training"]["monitor"]}
+        monitor = conf["training"]["monitor"]
+        return optimizer, {"scheduler": plateau, "interval": "epoch", "monitor": monitor}
     if optim["schedule"] not in schedules:
         raise ConfigError(
             f"Unknown schedule {optim['schedule']!r}: choose one of {[*schedules, 'plateau']}."

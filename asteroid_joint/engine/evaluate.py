@@ -2,11 +2,13 @@
 
 Whole clips of one side go through a system; ``all_metrics.csv`` has a row per clip,
 ``final_metrics.json`` mean and standard deviation over clips with the facts of the run,
-``results_row.md`` a line for a README, ``pictures/`` five clips spread over the side.
+``results_row.md`` a line for a README, ``pictures/`` five clips spread over the side. With museval
+there is ``museval_row.md``, too: medians over tracks, as the literature has them, and means.
 """
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,14 @@ from ..data.drawing import WholeClips
 from ..metrics.detection import auc
 from ..metrics.melody import melody_metrics
 from ..metrics.museval_bss import museval_metrics
-from ..metrics.report import Row, rows_to_csv, summarise, table_head, table_row
+from ..metrics.report import (
+    Row,
+    museval_table,
+    rows_to_csv,
+    summarise,
+    table_head,
+    table_row,
+)
 from ..metrics.separation import sdr, si_sdr, silent_rms_db
 from ..models.base import JointModel
 from ..models.store import load_model
@@ -113,13 +122,15 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
     ):
         example = clips[index]
         estimate = estimator(example)
-        rows.append(clip_row(example, estimate, threshold, estimator.grid, options.museval))
+        museval = dataset.sources if options.museval else ()
+        rows.append(clip_row(example, estimate, threshold, estimator.grid, museval))
         if index in drawn:
             picture = options.out_dir / "pictures" / f"{example.name}.png"
             draw_clip(picture, example, estimate, estimator.grid, threshold)
     facts = {
         **run_facts(conf, options, rows, model, device),
         "native": options.native,
+        "sources": list(dataset.sources),
         "sample_rate": dataset.sample_rate,
         "n_channels": dataset.n_channels,
         "voicing_threshold": threshold,
@@ -183,7 +194,7 @@ def clip_row(
     estimate: Estimate,
     threshold: float | None,
     grid: PitchGrid,
-    museval: bool = False,
+    museval: Sequence[str] = (),
 ) -> Row:
     """All metrics that a clip's labels and a system's outputs allow.
 
@@ -192,7 +203,7 @@ def clip_row(
         estimate: What the system says of it.
         threshold: Voicing threshold.
         grid: Frames of the pitch curves.
-        museval: See :class:`EvalOptions`.
+        museval: Sources whose BSS Eval v4 is wanted, in order.
     """
     row: Row = {
         "name": example.name,
@@ -207,12 +218,16 @@ def clip_row(
             row["nsdr"] = row["sdr"] - sdr(true, example.mixture)
             row["si_sdr"] = si_sdr(true, estimated)
         if museval:
-            row.update(museval_metrics(example.sources, estimate.sources, grid.sample_rate))
+            args = (example.sources, estimate.sources, grid.sample_rate)
+            row.update(museval_metrics(*args, museval))
     if example.f0_hz is not None and estimate.f0_hz is not None and threshold is not None:
         assert estimate.confidence is not None
-        args = (example.f0_hz, estimate.f0_hz)
-        row.update(melody_metrics(*args, estimate.confidence > threshold))
-        row["rpa_t0"] = melody_metrics(*args, np.ones(len(estimate.f0_hz), bool))["rpa"]
+        curves = (example.f0_hz, estimate.f0_hz)
+        row.update(melody_metrics(*curves, estimate.confidence > threshold))
+        row["rpa_t0"] = melody_metrics(*curves, np.ones(len(estimate.f0_hz), bool))["rpa"]
+        if not np.any(example.f0_hz > 0):  # nobody sings: shares of no frames mean nothing
+            for metric in ("rpa", "rca", "vr", "rpa_t0"):
+                row.pop(metric)
     if example.activity is not None and estimate.activity is not None:
         row["auc"] = auc(example.activity, estimate.activity)
     return row
@@ -249,7 +264,7 @@ def run_facts(
 
 
 def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) -> str:
-    """Write the three files; returns the Markdown table."""
+    """Write the files of an evaluation; returns its Markdown tables."""
     out_dir = options.out_dir
     out_dir.mkdir(parents=True, exist_ok=True)
     summary = summarise(rows)
@@ -266,7 +281,10 @@ def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) 
     report = plain_types({"metrics": summary, **facts})
     write_text(out_dir / "final_metrics.json", json.dumps(report, indent=1))
     write_text(out_dir / "results_row.md", row + "\n")
-    return f"{table_head()}\n{row}"
+    museval = museval_table(f"{name} ({options.exp_dir.name})", summary, facts["sources"])
+    if museval:
+        write_text(out_dir / "museval_row.md", museval + "\n")
+    return "\n\n".join(filter(None, [f"{table_head()}\n{row}", museval]))
 
 
 def pick_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import DataError, UserError
+from ..errors import ConfigError, DataError, UserError
 from ..registry import import_plugins
 from .config import Config, parse_recipe_args, read_config, recipe_config
 
@@ -27,17 +27,47 @@ def train_main(script: str, argv: list[str] | None = None) -> None:
 
 
 def prepare_main(script: str, argv: list[str] | None = None) -> None:
-    """Check the data that the configuration names; see :func:`..data.check.check_dataset`."""
+    """Check the data that the configuration names; see :func:`..data.check.check_dataset`.
+
+    Where ``data`` has a ``labels_dir``, a teacher labels the vocals first: :func:`label_first`.
+    """
 
     def run() -> str:
         from ..data.check import check_dataset
         from .build import build_dataset
 
         conf = parse_recipe_args(recipe_dir(script), argv)
+        if conf["data"].get("labels_dir"):
+            print(label_first(conf), flush=True)
         sides = {side: build_dataset(conf, side) for side in ("train", "valid", "test")}
         return check_dataset(sides, disjoint=conf["data"].get("split", "disjoint") == "disjoint")
 
     _report(script, run)
+
+
+def label_first(conf: Config) -> str:
+    """Pitch labels by a teacher, with the settings ``data.teacher_*``.
+
+    Args:
+        conf: ``data`` has ``data_dir``, ``labels_dir`` and ``relabel``.
+
+    Returns:
+        See :func:`..data.teacher.label_vocals`.
+    """
+    from ..data.teacher import TeacherSettings, label_vocals
+
+    data = conf["data"]
+    settings = {k[8:]: v for k, v in data.items() if k.startswith("teacher_")}
+    unknown = settings.keys() - TeacherSettings.__dataclass_fields__.keys()
+    if unknown:
+        raise ConfigError(f"The teacher has no setting {min(unknown)!r}: correct teacher_*.")
+    return label_vocals(
+        data["data_dir"],
+        data["labels_dir"],
+        TeacherSettings(**settings),
+        device="cpu" if conf["training"]["accelerator"] == "cpu" else "auto",
+        relabel=bool(data.get("relabel")),
+    )
 
 
 def eval_main(script: str, argv: list[str] | None = None) -> None:

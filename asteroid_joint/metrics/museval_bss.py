@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,21 @@ PROGRAMS = ("ffmpeg", "ffprobe")
 
 
 def museval_metrics(
-    references: np.ndarray, estimates: np.ndarray, sample_rate: int
+    references: np.ndarray,
+    estimates: np.ndarray,
+    sample_rate: int,
+    sources: Sequence[str] = ("vocals",),
 ) -> dict[str, float]:
-    """BSS Eval v4 of the first source: median over windows of one second, dB.
+    """BSS Eval v4: median over windows of one second, dB.
 
     Args:
         references, estimates: ``(n_src, n_channels, time)``, at least two sources.
         sample_rate: Hz.
+        sources: Names of those to be reported, in order.
 
     Returns:
-        The four ratios; NaN where a source is silent throughout, for which they are not defined.
+        Four ratios per source: ``museval_sdr``, ... of the first, ``museval_sdr_drums``, ... of
+        others. NaN where a source is silent throughout, for which they are not defined.
 
     References:
         F.-R. Stoeter, A. Liutkus, N. Ito, "The 2018 Signal Separation Evaluation Campaign",
@@ -37,7 +43,7 @@ def museval_metrics(
     museval = optional("museval", "eval")
     n_samples = references.shape[-1]
     if n_samples == 0 or not all(np.any(x, axis=(1, 2)).all() for x in (references, estimates)):
-        return dict.fromkeys(NAMES, float("nan"))
+        return {k: float("nan") for names in map(column_names, sources) for k in names}
     window = min(sample_rate, n_samples)
     ratios = museval.evaluate(
         np.moveaxis(references, 1, 2).astype(np.float64),  # (S, T, C)
@@ -46,7 +52,16 @@ def museval_metrics(
         hop=window,
         mode="v4",
     )
-    return {name: _median(ratio[0]) for name, ratio in zip(NAMES, ratios, strict=True)}
+    return {
+        name: _median(ratio[s])
+        for s, source in enumerate(sources)
+        for name, ratio in zip(column_names(source), ratios, strict=True)
+    }
+
+
+def column_names(source: str) -> tuple[str, ...]:
+    """Names of the four ratios of a source; those of the voice are the plain ones."""
+    return NAMES if source == "vocals" else tuple(f"{name}_{source}" for name in NAMES)
 
 
 def _median(windows: np.ndarray) -> float:

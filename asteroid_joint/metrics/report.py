@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError
+from .museval_bss import column_names
 from .significance import Difference
 
 Row = dict[str, Any]
@@ -41,13 +42,13 @@ FACTS = ("split", "seed", "hardware", "commit")
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
-    """Mean and standard deviation over clips of every numeric column.
+    """Mean, standard deviation and median over clips of every numeric column.
 
     Args:
         rows: One per clip; NaN and missing values are left out, and ``n`` says how many are not.
 
     Returns:
-        Metric to ``{"mean", "std", "n"}``, plain floats.
+        Metric to ``{"mean", "std", "median", "n"}``, plain floats.
     """
     summary: Summary = {}
     for metric in dict.fromkeys(k for row in rows for k, v in row.items() if _is_number(v)):
@@ -55,7 +56,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
         values = values[~np.isnan(values)]
         if len(values):
             mean, std = float(values.mean()), float(values.std())
-            summary[metric] = {"mean": mean, "std": std, "n": len(values)}
+            median = float(np.median(values))
+            summary[metric] = {"mean": mean, "std": std, "median": median, "n": len(values)}
     return summary
 
 
@@ -112,6 +114,30 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
             cells.append(f"{mean:.{column.digits}f} ± {std:.{column.digits}f}")
     cells += ["" if facts.get(fact) is None else str(facts[fact]) for fact in FACTS]
     return f"| {' | '.join(cells)} |"
+
+
+def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
+    """Markdown table of BSS Eval v4, a line per source; empty where there is none.
+
+    Args:
+        name: Of the system.
+        summary: See :func:`summarise`, of clips that are medians over windows; hence its medians
+            are the medians of medians of the literature.
+        sources: Names, those of the columns.
+    """
+    here = [s for s in sources if column_names(s)[0] in summary]
+    if not here:
+        return ""
+    ratios = ("SDR", "ISR", "SIR", "SAR")
+    heads = [name, *(f"{r} {kind}" for r in ratios for kind in ("median", "mean"))]
+    cells = [(k, kind) for k in range(len(ratios)) for kind in ("median", "mean")]
+    values = np.array(
+        [[summary.get(column_names(s)[k], {}).get(kind, np.nan) for k, kind in cells] for s in here]
+    )
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for source, row in zip([*here, "mean of stems"], [*values, values.mean(0)], strict=True):
+        lines.append(f"| {source} | {' | '.join(f'{value:.2f}' for value in row)} |")
+    return "\n".join(lines)
 
 
 def comparison_table(differences: Mapping[str, Difference]) -> str:

@@ -1,0 +1,323 @@
+"""Pitch labels by a teacher: torchcrepe listens to the true voice of sets that have no labels.
+
+A folder in the layout of MUSDB goes in; ``<labels_dir>/<side>/<track>/`` gets ``vocals_f0.csv``
+(``time_sec,f0_hz``, every 10 ms; 0 = unvoiced, ``nan`` = unknown) and ``labels.json`` (settings,
+checksum of the audio). Losses and metrics leave unknown frames out: a label that may be wrong is
+worse than none. Labels corrected by hand belong in another folder, as what does not fit its
+``labels.json`` is made again.
+
+References:
+    J. W. Kim et al., "CREPE: A convolutional representation for pitch estimation", ICASSP 2018,
+    https://arxiv.org/abs/1802.06182 (the network; the rules for unknown frames are ours).
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..errors import ConfigError, DataError
+from ..optional import optional
+from ..pitch import PitchGrid, decode_argmax
+from .files import AudioFile, audio_file, read_columns, read_stretch
+from .multitrack import F0_FILE, LABELS_FILE
+
+FORMAT = 1  # of labels.json and of the rules below: another number means other labels
+GRID = PitchGrid(160, 16000)  # 10 ms at CREPE's rate
+WINDOW = 1024  # samples that CREPE sees per frame
+BLOCK_FRAMES = 3000  # in memory at a time
+BATCH_FRAMES = 256
+HEARD_DB = 60.0  # below the loudest frame: what is quieter does not count among a track's frames
+FLOOR_DB = -90.0  # dBFS; no voice is quieter
+CONFUSED_CENTS = (1200, 1900, 2400)  # octave, twelfth, two octaves: partials of one voice
+AROUND = 5  # frames on either side that `crowd` looks at
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """How labels are made.
+
+    Frames more than ``gate_db`` below the loud ones, or with a confidence below ``low``, are
+    unvoiced; those of ``high`` and more are voiced. Unknown are frames
+
+    - between the two;
+    - with a second voice: a peak of the activation of at least ``second`` times the strongest,
+      more than 100 cents from it, and not by an octave, a twelfth or two octaves (which one voice
+      shows, too);
+    - above the gate, in the midst of such frames: a share of ``crowd`` of the 11 around. Of two
+      voices CREPE follows now the one, now the other, with confidence at times.
+
+    Args:
+        model: ``"full"`` or ``"tiny"`` of torchcrepe.
+        low, high: Confidence, 0 to 1.
+        gate_db: Below a track's loud frames (95th percentile of those it sounds in), dB.
+        second: See above; more than 1 turns it off.
+        crowd: See above; more than 1 turns it off.
+        min_hz, max_hz: Range of F0.
+
+    Raises:
+        ConfigError: If a value makes no sense.
+    """
+
+    model: str = "full"
+    low: float = 0.25
+    high: float = 0.6
+    gate_db: float = 45.0
+    second: float = 0.5
+    crowd: float = 0.3
+    min_hz: float = 50.0
+    max_hz: float = 1500.0
+
+    def __post_init__(self) -> None:
+        if self.model not in ("full", "tiny"):
+            raise ConfigError(f"Expected full or tiny as teacher, received {self.model!r}.")
+        if not 0 <= self.low <= self.high <= 1:
+            raise ConfigError(f"Expected 0 <= low <= high <= 1, received {self.low}, {self.high}.")
+        if self.gate_db <= 0 or self.second <= 0 or self.crowd <= 0:
+            raise ConfigError("gate_db, second and crowd of the teacher must be above 0.")
+        if not 0 < self.min_hz < self.max_hz:
+            raise ConfigError(f"Expected 0 < min_hz < max_hz, received {self.min_hz, self.max_hz}.")
+
+
+def label_vocals(
+    data_dir: str | Path,
+    labels_dir: str | Path,
+    settings: TeacherSettings | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    relabel: bool = False,
+) -> str:
+    """Label the vocals of all tracks that have no labels of these settings yet.
+
+    Interrupted, it goes on where it was: every track is written completely or not at all.
+
+    Args:
+        data_dir: Folder with ``train``, ``test`` and, perhaps, ``valid``; a folder per track.
+        labels_dir: Where labels go.
+        settings: How they are made.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        progress: Whether to show a bar, in seconds of audio.
+        relabel: Make labels of other settings again, which are refused otherwise.
+
+    Returns:
+        A sentence on what was done.
+
+    Raises:
+        DataError: If there are no tracks, files are missing or not audio, or labels of other
+            settings lie there.
+    """
+    settings = settings or TeacherSettings()
+    root, target = Path(data_dir).expanduser(), Path(labels_dir).expanduser()
+    folders = [p.parent for side in ("train", "valid", "test") for p in _mixtures(root / side)]
+    if not folders:
+        raise DataError(
+            f"No tracks in {root}: expected train/<track>/mixture.wav and test/..., as in MUSDB."
+        )
+    jobs = [(audio_file(f / "vocals.wav"), target / f.relative_to(root)) for f in folders]
+    if not relabel:
+        for _, folder in jobs:
+            _refuse_other_settings(folder / LABELS_FILE, settings)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    made = 0
+    shares: list[tuple[int, int, int]] = []  # frames, voiced, unknown
+    total = round(sum(audio.n_samples / audio.sample_rate for audio, _ in jobs))
+    off = None if progress else True  # None: where nobody looks at it, too
+    with tqdm(total=total, desc=f"torchcrepe {settings.model}", unit="s", disable=off) as bar:
+        for audio, folder in jobs:
+            checksum = _sha256(audio.path)
+            facts = _current(folder, settings, checksum)
+            if facts is None:
+                f0_hz = label_voice(audio, settings, device, bar.update)
+                facts = _write(folder, f0_hz, settings, checksum)
+                made += 1
+            else:
+                bar.update(audio.n_samples / audio.sample_rate)
+            shares.append((facts["frames"], facts["voiced"], facts["unknown"]))
+    frames, voiced, unknown = np.sum(shares, 0)
+    return (
+        f"labels of {len(jobs)} tracks in {target}: {made} made, {len(jobs) - made} were there; "
+        f"{100 * voiced / frames:.0f} % of frames voiced, {100 * unknown / frames:.0f} % unknown"
+    )
+
+
+def label_voice(
+    audio: AudioFile,
+    settings: TeacherSettings,
+    device: str = "cpu",
+    update: Callable[[float], Any] | None = None,
+) -> np.ndarray:
+    """F0 of a recording of a voice; channels are mixed down.
+
+    Args:
+        audio: Of any rate and length; it is read in blocks.
+        settings: How.
+        device: ``"cpu"`` or ``"cuda"``.
+        update: Called with the seconds that have been heard.
+
+    Returns:
+        ``(frames,)`` Hz every 10 ms, 0 = unvoiced, NaN = unknown.
+    """
+    parts = []
+    for wav in _blocks(audio):  # with half a window on either side
+        parts.append(_hear(wav, settings, device))
+        if update:
+            update(len(parts[-1][0]) * float(GRID.hop))
+    hz, confidence, second, power = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return judge(hz, confidence, second, 10 * np.log10(power + 1e-12), settings)
+
+
+def judge(
+    hz: np.ndarray,
+    confidence: np.ndarray,
+    second: np.ndarray,
+    level_db: np.ndarray,
+    settings: TeacherSettings,
+) -> np.ndarray:
+    """Which frames are voiced, unvoiced (0) and unknown (NaN); see :class:`TeacherSettings`.
+
+    Args:
+        hz: ``(frames,)`` F0 of the strongest peak.
+        confidence: Its activation.
+        second: Activation of another voice.
+        level_db: Level, dBFS.
+        settings: Thresholds.
+    """
+    loud_db = np.percentile(level_db[level_db >= level_db.max() - HEARD_DB], 95)
+    heard = level_db > max(loud_db - settings.gate_db, FLOOR_DB)
+    doubtful = (confidence >= settings.low) & (confidence < settings.high)
+    doubtful |= (confidence >= settings.low) & (second >= settings.second * confidence)
+    doubtful &= heard
+    share = np.convolve(doubtful, np.full(2 * AROUND + 1, 1 / (2 * AROUND + 1)), "full")
+    crowded = heard & (share[AROUND : AROUND + len(hz)] >= settings.crowd)
+    f0_hz = np.where(heard & (confidence >= settings.high), hz, 0.0)
+    f0_hz[doubtful | crowded] = np.nan
+    return f0_hz
+
+
+def _mixtures(side: Path) -> list[Path]:
+    return sorted(side.glob("*/mixture.wav"))
+
+
+def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:
+    """Blocks at CREPE's rate that overlap by a window less a hop, zeros beyond the ends."""
+    n_samples = audio.length_at(GRID.sample_rate)
+    n_frames = GRID.n_frames(max(n_samples, 1))
+    for first in range(0, n_frames, BLOCK_FRAMES):
+        last = min(first + BLOCK_FRAMES, n_frames) - 1
+        start, stop = (i * GRID.hop_length for i in (first, last))
+        start, stop = start - WINDOW // 2, stop + WINDOW // 2
+        inside = max(start, 0)
+        wav = read_stretch([audio], GRID.sample_rate, 1, inside, stop - inside)[0, 0]
+        if not np.isfinite(wav).all():
+            raise DataError(f"{audio.path} holds values that are not finite: get it again.")
+        yield np.pad(wav, (inside - start, stop - inside - len(wav)))
+
+
+@torch.inference_mode()
+def _hear(wav: np.ndarray, settings: TeacherSettings, device: str) -> tuple[np.ndarray, ...]:
+    """Hz, confidence, activation of a second voice and power of the frames of a block."""
+    crepe = optional("torchcrepe", "eval")
+    hop = GRID.hop_length
+    batches = crepe.preprocess(
+        torch.from_numpy(wav)[None], GRID.sample_rate, hop, BATCH_FRAMES, device, pad=False
+    )
+    activation = torch.cat([crepe.infer(x, settings.model, device).cpu() for x in batches])
+    activation[:, : math.ceil(GRID.hz_to_bin(settings.min_hz))] = 0.0  # (N, P)
+    activation[:, math.floor(GRID.hz_to_bin(settings.max_hz)) + 1 :] = 0.0
+    f0 = decode_argmax(activation, GRID)  # torchcrepe's own decoders dither
+    centre = wav[WINDOW // 2 - hop : len(wav) - WINDOW // 2 + hop]
+    power = np.convolve(centre.astype(float) ** 2, np.full(2 * hop, 0.5 / hop), "valid")[::hop]
+    second = _second_voice(activation.numpy())
+    return f0.hz.numpy(), f0.confidence.numpy(), second, power[: len(second)]
+
+
+def _second_voice(activation: np.ndarray) -> np.ndarray:
+    """Activation ``(N, P)`` of the strongest peak that is not of the first voice, ``(N,)``."""
+    first = activation.argmax(1)
+    cents = np.abs(np.arange(activation.shape[1]) - first[:, None]) * GRID.cents_per_bin
+    other = cents > 100
+    for interval in CONFUSED_CENTS:
+        other &= np.abs(cents - interval) > 50
+    padded = np.pad(activation, [(0, 0), (1, 1)])
+    peak = (activation >= padded[:, :-2]) & (activation >= padded[:, 2:])
+    return np.where(other & peak, activation, 0.0).max(1)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _made_by(settings: TeacherSettings) -> dict[str, Any]:
+    return {"format": FORMAT, **asdict(settings)}
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    """What ``labels.json`` says; ``None`` where it is missing or damaged."""
+    try:
+        facts = json.loads(path.read_text())
+        return facts if isinstance(facts, dict) and "settings" in facts else None
+    except (OSError, ValueError):
+        return None
+
+
+def _refuse_other_settings(path: Path, settings: TeacherSettings) -> None:
+    facts, wanted = _read_facts(path), _made_by(settings)
+    if facts is None or facts["settings"] == wanted:
+        return
+    was = facts["settings"] if isinstance(facts["settings"], dict) else {}
+    changed = [f"{k} {was.get(k)}, now {v}" for k, v in wanted.items() if was.get(k) != v]
+    raise DataError(
+        f"{path} was made with other settings ({'; '.join(changed) or 'unknown ones'}): give "
+        "--relabel true to make all labels again, or another --labels_dir."
+    )
+
+
+def _current(folder: Path, settings: TeacherSettings, checksum: str) -> dict[str, Any] | None:
+    """Facts of labels that need not be made again."""
+    facts, labels = _read_facts(folder / LABELS_FILE), folder / F0_FILE
+    wanted = {"settings": _made_by(settings), "vocals_sha256": checksum}
+    if facts is None or not labels.is_file() or any(facts.get(k) != v for k, v in wanted.items()):
+        return None
+    whole = facts.get("labels_sha256") == _sha256(labels)
+    return facts if whole and {"frames", "voiced", "unknown"} <= facts.keys() else None
+
+
+def _write(
+    folder: Path, f0_hz: np.ndarray, settings: TeacherSettings, checksum: str
+) -> dict[str, Any]:
+    """Both files, ``labels.json`` last: it says that the other is complete."""
+    times = GRID.times(len(f0_hz))
+    rows = [f"{sec:.2f},{hz:.3f}" for sec, hz in zip(times, f0_hz, strict=True)]
+    labels = "\n".join(["time_sec,f0_hz", *rows]) + "\n"
+    facts = {
+        "settings": _made_by(settings),
+        "vocals_sha256": checksum,
+        "labels_sha256": hashlib.sha256(labels.encode()).hexdigest(),
+        "frames": len(f0_hz),
+        "voiced": int(np.sum(f0_hz > 0)),
+        "unknown": int(np.isnan(f0_hz).sum()),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LABELS_FILE).unlink(missing_ok=True)
+        for name, text in ((F0_FILE, labels), (LABELS_FILE, json.dumps(facts, indent=1) + "\n")):
+            part = folder / f"{name}.part"
+            part.write_text(text, newline="\n")
+            os.replace(part, folder / name)
+    except OSError as err:
+        raise DataError(f"Cannot write labels to {folder}: {err.strerror or err}.") from err
+    read_columns.cache_clear()  # it may have read the labels that were there before
+    return facts
