@@ -20,12 +20,12 @@ def djcm(name_url_or_file=None, **kwargs):
     """DJCM (Wei et al. 2024): vocals, accompaniment and pitch in a cascade.
 
     Args:
-        name_url_or_file (str): "mir1k" for the shipped weights, a file, or what Asteroid can fetch.
+        name_url_or_file (str): "pop" or "mir1k" (shipped), a file, or what Asteroid can fetch.
             Without it a fresh model is made.
         **kwargs: For a fresh model: constructor arguments, and ``preset`` ("paper", "small").
 
     Example:
-        >>> model = torch.hub.load("<owner>/<repo>", "djcm", "mir1k")
+        >>> model = torch.hub.load("<owner>/<repo>", "djcm", "pop")
         >>> vocals, accompaniment = model(wav)[0]  # wav: (1, time) at model.sample_rate
         >>> f0_hz, confidence, voiced = model.decode_pitch(model.forward_joint(wav).pitch_logits)
     """

@@ -93,6 +93,7 @@ class Multitrack(JointDataset):
                 f"Expected sources that begin with vocals out of {STEMS}, received {self.sources}."
             )
         self.root = Path(data_dir).expanduser()
+        self.infos = _infos(self.root, type(self).infos)
         self.folders = _folders(self.root, side, _named(valid_tracks, self.root))
         self._f0_files = [_f0_file(folder, self.root, labels_dir) for folder in self.folders]
         names = ["mixture", *(name for name in self.sources if name != "accompaniment")]
@@ -136,6 +137,19 @@ class Multitrack(JointDataset):
         active = begun > np.searchsorted(ends, times, "right")
         inside = times <= self.clips[index].n_samples / self.sample_rate
         return np.where(inside, active, np.nan).astype(np.float32)
+
+
+def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
+    """What ``make-corpus`` says of a corpus it made; ``otherwise`` for any other folder."""
+    try:
+        made = json.loads((root / "corpus.json").read_text())
+        tracks, seed = made["settings"]["tracks"], made["settings"]["seed"]
+        licence = {**otherwise["licenses"][0], "title": "make-corpus", "author": "generated"}
+        licence["license"] = str(made["licence"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return otherwise
+    name = f"a made corpus ({tracks} tracks, seed {seed})"
+    return {**otherwise, "dataset": name, "licenses": [licence]}
 
 
 def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path]:

@@ -6,8 +6,8 @@ between the weights before and after keeps most of both.
 ``python -m asteroid_joint.engine.average exp/x --before djcm_mir1k --shares 0.5 0.75 1`` validates
 ``share * after + (1 - share) * before`` for each share, on the data of the experiment, and writes
 the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``). With
-``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA on that
-part of a blend against the weights before.
+``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA on
+that part of a blend against the weights before.
 
 References:
     M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022,

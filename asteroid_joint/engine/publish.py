@@ -40,7 +40,7 @@ Trained on {dataset}, train side only{split}; weights were selected on the valid
 Recipe `{recipe}` with the configuration that is stored in the file under `infos.training_config`:
 {begun}seed {seed}, {epochs} epochs of {draws} drawn examples of {segment} s
 ({audio_hours:.0f} hours of drawn audio), batch {batch}, {precision}, {hours}
-Hardware: {hardware}. Commit: {commit}.
+{averaged}Hardware: {hardware}. Commit: {commit}.
 
 ## Figures
 
@@ -98,8 +98,10 @@ def model_card(path: Path, finals: Sequence[dict[str, Any]]) -> str:
     facts = conf["infos"]["run_facts"]
     training, data = run["training"], run["data"]
     licences = "; ".join(
-        f"{x['title']}: {x['license']} ({x['title_link']})" for x in conf.get("licenses", [])
+        f"{x['title']}: {x['license']}" + (f" ({x['title_link']})" if x["title_link"] else "")
+        for x in conf.get("licenses", [])
     )
+    averaged = conf["infos"].get("averaged")
     hours = facts.get("hours")
     return CARD.format(
         name=path.stem,
@@ -124,6 +126,10 @@ def model_card(path: Path, finals: Sequence[dict[str, Any]]) -> str:
         batch=training["batch_size"],
         precision=training["precision"],
         hours=f"{hours:.1f} hours." if hours else "duration not recorded.",
+        averaged=f"Then averaged: {averaged['share_after']:g} of these weights, the rest of "
+        f"`{averaged['before']}`; the share was chosen on validation.\n"
+        if averaged
+        else "",
         hardware=facts.get("hardware", "not recorded"),
         commit=facts.get("commit", "not recorded"),
         figures="\n\n".join(map(_figures, finals)),

@@ -1,6 +1,6 @@
 """Weights that ship with the package: ``weights/<entry>_<name>.pth``, one file each.
 
-A file in that folder is all it takes: ``djcm("mir1k")`` in torch.hub and ``--model djcm_mir1k`` on
+A file in that folder is all it takes: ``djcm("pop")`` in torch.hub and ``--model djcm_pop`` on
 the command line look here first.
 """
 
@@ -13,11 +13,11 @@ from ..registry import MODELS
 from .base import JointModel
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-DEFAULT_MODEL = "djcm_mir1k"
+DEFAULT_MODEL = "djcm_pop"
 
 
 def available_weights() -> list[str]:
-    """Names of the shipped weights, e.g. ``["djcm_mir1k"]``."""
+    """Names of the shipped weights, e.g. ``["djcm_mir1k", "djcm_pop"]``."""
     return sorted(path.stem for path in WEIGHTS.glob("*.pth"))
 
 
