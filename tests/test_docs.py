@@ -34,7 +34,7 @@ def test_options_in_recipe_pages_exist(page):
     """Every ``--option`` of a recipe's page is one of a command, or a key of the configuration."""
     recipe, package = page.parent, ROOT / "asteroid_joint"
     sources = [recipe / "run.sh", package / "engine/config.py", package / "engine/recipe.py"]
-    sources += [package / "cli.py", package / "corpus/command.py"]
+    sources += [package / "cli.py", package / "corpus/command.py", package / "engine/average.py"]
     text = "".join(path.read_text() for path in sources)
     keys = {key for group in recipe_config(recipe).values() for key in group}
     named = set(re.findall(r"--([a-z][a-z0-9_]*)", page.read_text()))
