@@ -6,7 +6,7 @@ conf_options=()
 while [[ $# -gt 0 ]]; do
   case "$1" in
     --help | -h)
-      sed -n '/^# Options/,/^$/p' "$0"
+      sed -n '/^# Options/,/^$/p' "${options_of:-$0}"
       exit 0
       ;;
     --*=*)
