@@ -218,3 +218,42 @@ def test_training_on_a_blend_logs_every_part(mir1k_dir, tracks, voices, tmp_path
     assert {"val_nsdr", "val_nsdr_mir1k", "val_rpa_mir1k", "val_oa_mir1k"} <= columns
     assert "val_nsdr_multitrack" in columns
     assert "val_rpa_multitrack" not in columns  # its one validation track has no labels
+
+
+def test_a_dub_lends_its_voices_only(mir1k_dir, corpus_dir):
+    stems = ["vocals", "drums", "bass", "other"]
+    form = {"sample_rate": 16000, "n_channels": 1, "sources": stems}
+    described = [
+        {"dataset": "mir1k", "data_dir": str(mir1k_dir), "dub": True},
+        {"dataset": "multitrack", "name": "c", "data_dir": str(corpus_dir), **form},
+    ]
+    train = Blend("train", described)
+    assert train.sources == tuple(stems)
+    dubs = np.array([clip.name.startswith("mir1k/") for clip in train.clips])
+    assert not train.rest_weights[dubs].any() and train.voice_weights[dubs].all()
+    mixture, sources = train.read(0)
+    assert sources.shape[0] == 4 and not sources[1:].any()
+    np.testing.assert_array_equal(mixture, sources[0])
+    draws = DrawnExamples(train, GRID, 8000, remix=0.0, remix_stems=True)
+    for example in (draws[i] for i in range(10)):
+        assert example.sources.shape == (4, 1, 8000) and example.sources[1:].any()
+    test = Blend("test", described)
+    hosts = [part for part in test.parts if not part.dub][0].dataset
+    alone = MIR1K(str(mir1k_dir), "test")
+    for index in range(len(alone)):
+        mixture, sources = test.read(index)
+        own = alone.read(index)[1][0]
+        gain = float(sources[0].ravel() @ own.ravel() / (own.ravel() @ own.ravel()))
+        np.testing.assert_allclose(sources[0], gain * own, atol=1e-6)  # its own voice, scaled
+        levels = [rms_db(hosts.read(i)[1][0]) for i in range(len(hosts))]
+        assert min(abs(rms_db(sources[0]) - level) for level in levels) < 0.01
+        assert sources[1:].any()
+        np.testing.assert_allclose(mixture, sources.sum(0), atol=1e-6)
+        piece, parts_of = test.read(index, 320, 4000)
+        np.testing.assert_allclose(parts_of, sources[..., 320:4320], atol=1e-6)
+        np.testing.assert_array_equal(test.read(index)[1], sources)
+        assert piece.shape == (1, 4000)
+    with pytest.raises(ConfigError, match="leave out its share of rest"):
+        Blend("train", [{**described[0], "rest": 0.5}, described[1]])
+    with pytest.raises(ConfigError, match="a part without dub"):
+        Blend("train", described[:1])

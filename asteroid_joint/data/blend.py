@@ -14,8 +14,9 @@ from ..registry import DATASETS
 from .base import Clip, JointDataset
 from .files import check_side
 
-OWN_KEYS = ("dataset", "name", "voice", "rest")  # of a part; all others are its dataset's
+OWN_KEYS = ("dataset", "name", "voice", "rest", "dub")  # of a part; all others are its dataset's
 AGREED = ("sample_rate", "n_channels", "sources", "mixture_gain")
+SILENT = 1e-6  # RMS below which a level means nothing
 
 
 class Part(NamedTuple):
@@ -26,12 +27,14 @@ class Part(NamedTuple):
         dataset: One side of it.
         voice: Share of the voices that are drawn from it.
         rest: Share of the accompaniments that are drawn from it.
+        dub: Whether it lends its voices only.
     """
 
     name: str
     dataset: JointDataset
     voice: float
     rest: float
+    dub: bool = False
 
 
 @DATASETS.register("blend")
@@ -42,7 +45,10 @@ class Blend(JointDataset):
         side: ``"train"``, ``"valid"`` or ``"test"``.
         parts: For each part ``dataset`` (registered name), ``voice`` and ``rest`` (shares of the
             draws, 1 by default; 0 = never), ``name`` (that of the dataset by default) and the
-            arguments of the dataset.
+            arguments of the dataset. With ``dub: true`` a part lends its voices only, so its stems
+            may be others than the blend's: in training they are mixed over drawn accompaniments;
+            in validation and test every clip sings in place of the voice of a clip of the other
+            parts, as loud as that, always the same one.
         data_dir: For parts that name none.
         clip_level_db: In training every clip is brought to this level (RMS over the whole clip,
             dB re full scale): its mixture, or its voice where nothing else of it is used. So the
@@ -68,14 +74,15 @@ class Blend(JointDataset):
         names = [part.name for part in self.parts]
         if len(set(names)) < len(names):
             raise ConfigError(f"Parts of a blend need names of their own, received {names}.")
-        _check_agreement(self.parts)
-        first = self.parts[0].dataset
+        first = _check_agreement(self.parts)
         self.sample_rate, self.n_channels = first.sample_rate, first.n_channels
         self.sources, self.mixture_gain = tuple(first.sources), first.mixture_gain
         self.clip_level_db = clip_level_db if side == "train" else None
         self.clips = [_clip(part.name, clip) for part in self.parts for clip in part.dataset.clips]
         self._places = [(p, i) for p in self.parts for i in range(len(p.dataset))]
         self._has_rest = self.rest_weights > 0
+        self._hosts = [i for i, (part, _) in enumerate(self._places) if not part.dub]
+        self._dubs = side != "train"
         self._gains: dict[int, np.float32] = {}
         infos = [part.dataset.infos for part in self.parts]
         self.infos = {
@@ -102,6 +109,8 @@ class Blend(JointDataset):
         """See :meth:`JointDataset.read`."""
         part, inner = self._places[index]
         mixture, sources = part.dataset.read(inner, start, n_samples)
+        if part.dub and sources is not None:
+            mixture, sources = self._dubbed(index, sources[:1], start)
         if self.clip_level_db is None:
             return mixture, sources
         gain = self._gain(index, self.clip_level_db)
@@ -124,15 +133,41 @@ class Blend(JointDataset):
             weights.append(share * own / own.sum() if own.any() else np.zeros(len(own)))
         return np.concatenate(weights)
 
+    def _dubbed(
+        self, index: int, voice: np.ndarray, start: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A voice ``(1, C, T)`` from ``start`` on, over the stems of a clip of another part.
+
+        In training over silence: accompaniment is drawn later.
+        """
+        n_rest, n_samples = len(self.sources) - 1, voice.shape[-1]
+        rest = np.zeros((n_rest, *voice.shape[1:]), voice.dtype)
+        if self._dubs:
+            rng = np.random.default_rng(index)
+            part, inner = self._places[self._hosts[int(rng.integers(len(self._hosts)))]]
+            room = part.dataset.clips[inner].n_samples - self.clips[index].n_samples
+            begin = int(rng.integers(max(room, 0) + 1)) + start
+            _, host = part.dataset.read(inner)
+            if host is None:
+                raise DataError(f"{part.name} has no stems that another voice could be sung over.")
+            lent = self._places[index]
+            own = lent[0].dataset.read(lent[1])[1]
+            assert own is not None
+            voice = voice * np.float32(_rms(host[0]) / max(_rms(own[0]), SILENT))
+            stretch = host[1:, :, begin : begin + n_samples]
+            rest[..., : stretch.shape[-1]] = stretch
+        sources = np.concatenate([voice, rest])
+        return sources.sum(0) * np.float32(self.mixture_gain), sources
+
     def _gain(self, index: int, clip_level_db: float) -> np.float32:
         """Gain of a clip, found when it is first used: it takes reading all of it."""
         if index not in self._gains:
             part, inner = self._places[index]
             mixture, sources = part.dataset.read(inner)
             heard = mixture if sources is None or self._has_rest[index] else sources[0]
-            rms = np.sqrt(np.mean(np.square(heard, dtype=np.float64)))
+            rms = _rms(heard)
             # what is silent stays as it is
-            self._gains[index] = np.float32(10 ** (clip_level_db / 20) / rms if rms > 1e-6 else 1.0)
+            self._gains[index] = np.float32(10 ** (clip_level_db / 20) / rms if rms > SILENT else 1)
         return self._gains[index]
 
 
@@ -141,28 +176,42 @@ def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
         raise ConfigError(f"A part of a blend is described by dataset, voice, ..., not {options}.")
     registered = options["dataset"]
     name = str(options.get("name", registered))
-    voice, rest = float(options.get("voice", 1.0)), float(options.get("rest", 1.0))
+    dub = bool(options.get("dub", False))
+    voice, rest = float(options.get("voice", 1.0)), float(options.get("rest", 0.0 if dub else 1.0))
     if "/" in name or not name or min(voice, rest) < 0:
         raise ConfigError(
             f"Part {name!r}: expected a name without a slash and shares of at least 0, received "
             f"voice {voice} and rest {rest}."
         )
+    if dub and rest:
+        raise ConfigError(f"Part {name!r} lends its voices only (dub): leave out its share of rest.")
     arguments = {k: v for k, v in options.items() if k not in OWN_KEYS}
     if data_dir is not None:
         arguments.setdefault("data_dir", data_dir)
-    return Part(name, DATASETS[registered](**arguments, side=side), voice, rest)
+    return Part(name, DATASETS[registered](**arguments, side=side), voice, rest, dub)
 
 
-def _check_agreement(parts: list[Part]) -> None:
-    first = parts[0]
-    for other in parts[1:]:
+def _check_agreement(parts: list[Part]) -> JointDataset:
+    """The dataset that says what all are like: that of the first part which gives all stems."""
+    whole = [part for part in parts if not part.dub]
+    if not whole:
+        raise ConfigError("A blend needs a part without dub: voices have to sing over something.")
+    first = whole[0]
+    for other in parts:
         for what in AGREED:
+            if other.dub and what == "sources":
+                continue
             ours, theirs = getattr(first.dataset, what), getattr(other.dataset, what)
             if ours != theirs:
                 raise DataError(
                     f"Parts {first.name} and {other.name} do not fit: {what} is {ours} in the one "
                     f"and {theirs} in the other; change the arguments of one of them."
                 )
+    return first.dataset
+
+
+def _rms(wav: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(wav, dtype=np.float64))))
 
 
 def _clip(part: str, clip: Clip) -> Clip:

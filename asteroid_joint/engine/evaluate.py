@@ -123,7 +123,9 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
         example = clips[index]
         estimate = estimator(example)
         museval = dataset.sources if options.museval else ()
-        rows.append(clip_row(example, estimate, threshold, estimator.grid, museval))
+        rows.append(
+            clip_row(example, estimate, threshold, estimator.grid, museval, dataset.sources)
+        )
         if index in drawn:
             picture = options.out_dir / "pictures" / f"{example.name}.png"
             draw_clip(picture, example, estimate, estimator.grid, threshold)
@@ -195,6 +197,7 @@ def clip_row(
     threshold: float | None,
     grid: PitchGrid,
     museval: Sequence[str] = (),
+    sources: Sequence[str] = (),
 ) -> Row:
     """All metrics that a clip's labels and a system's outputs allow.
 
@@ -204,6 +207,7 @@ def clip_row(
         threshold: Voicing threshold.
         grid: Frames of the pitch curves.
         museval: Sources whose BSS Eval v4 is wanted, in order.
+        sources: Names of the stems, in order; with more than two, all get an NSDR.
     """
     row: Row = {
         "name": example.name,
@@ -217,6 +221,7 @@ def clip_row(
             row["sdr"] = sdr(true, estimated)
             row["nsdr"] = row["sdr"] - sdr(true, example.mixture)
             row["si_sdr"] = si_sdr(true, estimated)
+        row.update(_other_stems(example, estimate, sources))
         if museval:
             args = (example.sources, estimate.sources, grid.sample_rate)
             row.update(museval_metrics(*args, museval))
@@ -231,6 +236,20 @@ def clip_row(
     if example.activity is not None and estimate.activity is not None:
         row["auc"] = auc(example.activity, estimate.activity)
     return row
+
+
+def _other_stems(example: JointExample, estimate: Estimate, names: Sequence[str]) -> Row:
+    """NSDR of each stem beside the voice, and the mean over all, where there are more than two."""
+    if len(names) < 3:
+        return {}
+    assert example.sources is not None and estimate.sources is not None
+    pairs = zip(names, example.sources, estimate.sources, strict=True)
+    row: Row = {
+        f"nsdr_{name}": sdr(true, estimated) - sdr(true, example.mixture)
+        for name, true, estimated in pairs
+        if np.any(true)
+    }
+    return {**row, "nsdr_mean": float(np.mean(list(row.values())))} if row else {}
 
 
 def run_facts(
