@@ -237,6 +237,12 @@ def test_a_dub_lends_its_voices_only(mir1k_dir, corpus_dir):
     draws = DrawnExamples(train, GRID, 8000, remix=0.0, remix_stems=True)
     for example in (draws[i] for i in range(10)):
         assert example.sources.shape == (4, 1, 8000) and example.sources[1:].any()
+    for blend in (train, Blend("test", described)):
+        for index in (0, len(blend) - 1):
+            sources = blend.read(index, 320, 4000)[1]
+            for s in range(4):
+                stem = blend.read_source(index, s, 320, 4000)
+                np.testing.assert_allclose(stem, sources[s], atol=1e-7)
     test = Blend("test", described)
     hosts = [part for part in test.parts if not part.dub][0].dataset
     alone = MIR1K(str(mir1k_dir), "test")

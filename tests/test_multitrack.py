@@ -306,3 +306,20 @@ def test_what_does_not_fit_natively_is_refused(experiment, mir1k_dir, tracks, we
         check_fit(model, dataset)
     with pytest.raises(DataError, match="stems"):
         check_fit(model, Multitrack(str(tracks), "test", sources=STEMS), native=True)
+
+
+def test_one_stem_is_read_without_the_others(tracks, monkeypatch):
+    dataset = Multitrack(
+        str(tracks), "train", 16000, 1, ("vocals", "bass", "drums", "other"), ["two"]
+    )
+    monkeypatch.setattr(JointDataset, "read_source", None)  # the way by all stems
+    for start, length in ((0, None), (320, 3000)):
+        sources = dataset.read(0, start, length)[1]
+        for s in range(4):
+            np.testing.assert_array_equal(dataset.read_source(0, s, start, length), sources[s])
+    monkeypatch.undo()
+    accompaniment = Multitrack(str(tracks), "train", 16000, 1, valid_tracks=["two"])
+    for s in range(2):
+        np.testing.assert_array_equal(
+            accompaniment.read_source(0, s, 320, 3000), accompaniment.read(0, 320, 3000)[1][s]
+        )

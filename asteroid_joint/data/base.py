@@ -63,6 +63,13 @@ class JointDataset(ABC):
             ``n_samples`` where the clip ends.
         """
 
+    def read_source(
+        self, index: int, source: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """One stem of :meth:`read`, ``(C, T)``; a dataset of a file per stem reads no other."""
+        sources = self.read(index, start, n_samples)[1]
+        return None if sources is None else sources[source]
+
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """F0 at ``times`` (seconds) in Hz: 0 = unvoiced, NaN = unknown; ``None`` = no labels."""
         return None

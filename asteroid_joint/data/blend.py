@@ -116,6 +116,18 @@ class Blend(JointDataset):
         gain = self._gain(index, self.clip_level_db)
         return mixture * gain, None if sources is None else sources * gain
 
+    def read_source(
+        self, index: int, source: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_source`."""
+        part, inner = self._places[index]
+        if part.dub:
+            return super().read_source(index, source, start, n_samples)
+        wav = part.dataset.read_source(inner, source, start, n_samples)
+        if wav is None or self.clip_level_db is None:
+            return wav
+        return wav * self._gain(index, self.clip_level_db)
+
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
         part, inner = self._places[index]

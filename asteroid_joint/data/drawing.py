@@ -130,8 +130,8 @@ class DrawnExamples(Dataset[JointExample]):
         voice, rest = _fit(voice, self.n_samples), _fit(rest, self.n_samples)
         if remixed and self.remix_stems:
             for s in range(len(rest)):
-                other = self._rest(rng, self._rests.draw(rng))
-                rest[s] = rest[s] if other is None else other[s]
+                stem = self._stem(rng, self._rests.draw(rng), s + 1)
+                rest[s] = rest[s] if stem is None else stem
         elif remixed and rest_of != index:
             other = self._rest(rng, rest_of)
             rest = rest if other is None else other
@@ -143,6 +143,12 @@ class DrawnExamples(Dataset[JointExample]):
         start = self._start(rng, index, self.n_samples)
         sources = self.dataset.read(index, start, self.n_samples)[1]
         return None if sources is None else _fit(sources[1:], self.n_samples)
+
+    def _stem(self, rng: np.random.Generator, index: int, source: int) -> np.ndarray | None:
+        """A stretch of one stem of a clip, ``(C, T)``, if it has stems."""
+        start = self._start(rng, index, self.n_samples)
+        wav = self.dataset.read_source(index, source, start, self.n_samples)
+        return None if wav is None else _fit(wav, self.n_samples)
 
     def _augment(self, rng: np.random.Generator, sources: np.ndarray) -> np.ndarray:
         """Gains and places of channels, stem by stem; draws nothing where neither is asked for."""

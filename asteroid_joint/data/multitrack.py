@@ -96,8 +96,10 @@ class Multitrack(JointDataset):
         self.infos = _infos(self.root, type(self).infos)
         self.folders = _folders(self.root, side, _named(valid_tracks, self.root))
         self._f0_files = [_f0_file(folder, self.root, labels_dir) for folder in self.folders]
-        names = ["mixture", *(name for name in self.sources if name != "accompaniment")]
-        self._files = [[audio_file(f / f"{name}.wav") for name in names] for f in self.folders]
+        self._names = ["mixture", *(name for name in self.sources if name != "accompaniment")]
+        self._files = [
+            [audio_file(f / f"{name}.wav") for name in self._names] for f in self.folders
+        ]
         everything = [file for files in self._files for file in files]
         common_format(everything, None, n_channels)  # one rate on disk, whatever is asked for
         self.sample_rate, self.n_channels = common_format(everything, sample_rate, n_channels)
@@ -117,6 +119,15 @@ class Multitrack(JointDataset):
         accompaniment = mixture - wavs[1]  # the first stem is the vocals
         sources = [accompaniment if s == "accompaniment" else next(stems) for s in self.sources]
         return mixture, np.stack(sources)
+
+    def read_source(
+        self, index: int, source: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_source`."""
+        if self.sources[source] not in self._names:  # accompaniment: what the others leave
+            return super().read_source(index, source, start, n_samples)
+        file = self._files[index][self._names.index(self.sources[source])]
+        return read_stretch([file], self.sample_rate, self.n_channels, start, n_samples)[0]
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
