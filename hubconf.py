@@ -60,6 +60,16 @@ def joint_xumx(name_url_or_file=None, **kwargs):
     return _model("joint_xumx", "JointXUMX", name_url_or_file, kwargs)
 
 
+def joint_dttnet(name_url_or_file=None, **kwargs):
+    """DTTNet (Chen et al. 2024) with a pitch head. See ``djcm`` for the arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "joint_dttnet", preset="paper")  # 44.1 kHz
+        >>> vocals, accompaniment = model(wav)[0]  # wav: (1, 2, time)
+    """
+    return _model("joint_dttnet", "JointDTTNet", name_url_or_file, kwargs)
+
+
 def joint_xd3net(name_url_or_file=None, **kwargs):
     """X-D3Net (Sawata et al. 2024) with a pitch head. See ``djcm`` for the arguments.
 
@@ -78,3 +88,14 @@ def joint_xconv_tasnet(name_url_or_file=None, **kwargs):
         >>> vocals, accompaniment = model(wav)[0]  # wav: (1, time) at 16 kHz
     """
     return _model("joint_xconv_tasnet", "JointXConvTasNet", name_url_or_file, kwargs)
+
+
+def vocal_detection_unet(name_url_or_file=None, **kwargs):
+    """U-Net that separates and detects singing (Stoller et al. 2018). See ``djcm`` for arguments.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "vocal_detection_unet", preset="paper")
+        >>> out = model.forward_joint(wav)  # wav: (1, time) at 22 050 Hz
+        >>> sung = torch.sigmoid(out.activity_logits)  # (1, frames)
+    """
+    return _model("vocal_detection_unet", "VocalDetectionUNet", name_url_or_file, kwargs)

@@ -21,6 +21,7 @@ Axis letters, used in every shape comment of this package:
 from .compat import register_once
 from .models import (
     DJCM,
+    JointDTTNet,
     JointModel,
     JointOutput,
     JointXConvTasNet,
@@ -28,6 +29,7 @@ from .models import (
     JointXUMX,
     MMoE,
     SharedBottom,
+    VocalDetectionUNet,
 )
 from .models.store import available_weights, load_model
 from .pitch import PitchGrid
@@ -41,6 +43,7 @@ __all__ = [
     "DJCM",
     "LOSSES",
     "MODELS",
+    "JointDTTNet",
     "JointModel",
     "JointOutput",
     "JointXConvTasNet",
@@ -49,6 +52,7 @@ __all__ = [
     "MMoE",
     "PitchGrid",
     "SharedBottom",
+    "VocalDetectionUNet",
     "available_weights",
     "load_model",
 ]

@@ -1,4 +1,4 @@
-"""The command ``asteroid-joint``: ``separate``, ``make-corpus``, ``describe-corpus``, ``info``, ...
+"""The command ``asteroid-joint``: ``separate``, ``make-corpus``, ``describe``, ``info``, ...
 
 Exit codes of ``separate``: 0 all done; 1 some inputs failed, the others are complete; 2 the call
 itself was wrong and nothing ran; 130 interrupted, finished inputs are complete.
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from . import __version__
+    from .activity import SegmentRules
+    from .bias.command import add_bias_command
     from .corpus.command import add_corpus_commands
     from .models.store import DEFAULT_MODEL
     from .registry import DECODERS
@@ -63,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     separate = commands.add_parser(
         "separate",
         help="split songs into stems and write the F0 curve of the voice",
-        description="Write OUT/<input's name>/: one WAV file per stem and f0.csv.",
+        description="Write OUT/<input's name>/: one WAV file per stem, f0.csv and, with "
+        "--activity, activity.csv.",
     )
     separate.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="audio file")
     separate.add_argument("-o", "--out", required=True, type=Path, help="folder for the results")
@@ -80,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
         default="argmax",
         help="how activations become pitch; default %(default)s",
     )
+    rules = SegmentRules()
+    separate.add_argument(
+        "--activity",
+        action="store_true",
+        help="also write when somebody sings, start and end in seconds: segments that reach a "
+        f"probability of {rules.on:g} and stay above {rules.off:g}, at least {rules.min_sec:g} s "
+        f"long, less than {rules.gap_sec:g} s apart counts as one",
+    )
     separate.add_argument(
         "--batch",
         type=_positive,
@@ -95,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     separate.set_defaults(run=_separate)
 
     add_corpus_commands(commands)
+    add_bias_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
     info = commands.add_parser("info", help="list models, presets and shipped weights")
     info.set_defaults(run=_info)
@@ -114,6 +126,7 @@ def say(sentence: str) -> None:
 
 def _separate(args: argparse.Namespace) -> int:
     """Separate the inputs one after the other."""
+    from .activity import check_activity
     from .audio import open_audio
     from .registry import import_plugins
     from .separate import make_folder
@@ -131,6 +144,8 @@ def _separate(args: argparse.Namespace) -> int:
     if inputs:
         make_folder(args.out)
         model = _load(args.model, args.device, args.batch)
+        if args.activity:
+            check_activity(model)
         n_failed += sum(not _separate_one(model, path, args) for path in inputs)
     return SOME_FAILED if n_failed else DONE
 
@@ -140,6 +155,7 @@ def _separate_one(model: Any, path: Path, args: argparse.Namespace) -> bool:
     import torch
     from tqdm import tqdm
 
+    from .activity import SegmentRules
     from .separate import separate_file
 
     bar_format = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
@@ -152,6 +168,7 @@ def _separate_one(model: Any, path: Path, args: argparse.Namespace) -> bool:
     options: dict[str, Any] = {
         "decoder": args.decoder,
         "batch_size": args.batch,
+        "activity": SegmentRules() if args.activity else None,
         "overwrite": args.overwrite,
     }
     try:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .activity import SegmentRules, SegmentTracker, check_activity
 from .audio import AudioReader, StemWriter, open_audio, to_pcm24
 from .audio.reading import BLOCK
 from .errors import AudioError, UserError
@@ -23,6 +24,8 @@ from .streaming import BATCH, WINDOW_SEC, Chunk, StreamSeparator
 
 F0_FILE = "f0.csv"
 F0_HEADER = "time,frequency,confidence,voiced"
+ACTIVITY_FILE = "activity.csv"
+ACTIVITY_HEADER = "start,end"
 
 Progress = Callable[[float, "float | None"], None]
 
@@ -60,8 +63,9 @@ def separate_array(
 
     Returns:
         :class:`~asteroid_joint.streaming.Chunk` over everything: ``mixture``
-        ``(n_channels, n_samples)``, ``stems`` ``(n_src, n_channels, n_samples)`` and ``f0``
-        ``(n_frames, 4)``, without rows where the model has no pitch output.
+        ``(n_channels, n_samples)``, ``stems`` ``(n_src, n_channels, n_samples)``, ``f0``
+        ``(n_frames, 4)`` and ``activity`` ``(n_frames, 2)``, without rows where the model has no
+        such output.
 
     Raises:
         ValueError: If ``wav`` is empty or has more than two axes.
@@ -79,8 +83,8 @@ def separate_array(
     stream = StreamSeparator(model, sample_rate, wav.shape[0], **options)
     blocks = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
     chunks = [*map(stream.push, blocks), stream.finish()]
-    mixtures, stems, f0 = zip(*chunks, strict=True)
-    return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), np.concatenate(f0))
+    mixtures, stems, *rows = zip(*chunks, strict=True)
+    return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), *map(np.concatenate, rows))
 
 
 def separate_file(
@@ -91,6 +95,7 @@ def separate_file(
     decoder: str = "argmax",
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
+    activity: SegmentRules | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Separated:
@@ -99,6 +104,7 @@ def separate_file(
     Writes ``out_dir/<name>/<source>.wav`` for each of ``model.sources``, with the input's sample
     rate, channels and number of samples, and ``f0.csv`` if the model estimates pitch. Integer
     inputs give 24-bit files whose stems add up to the input bit for bit, others 32-bit float.
+    Asked for, ``activity.csv`` has the segments in which somebody sings, ``start,end`` in seconds.
 
     Args:
         model: Any joint model.
@@ -107,6 +113,7 @@ def separate_file(
         decoder: Name in ``DECODERS``.
         batch_size: Windows that the model gets at a time.
         window_sec: Length of a window, seconds.
+        activity: What counts as a segment of ``activity.csv``; ``None`` leaves the file out.
         overwrite: Replace files of an earlier run; other files in the folder stay as they are.
         progress: Called with the seconds done and the seconds in all (``None``: not known).
 
@@ -116,7 +123,10 @@ def separate_file(
     Raises:
         AudioError: One sentence on why the input cannot be separated or the stems not be written;
             nothing is left behind then.
+        ConfigError: If activity is asked of a model that has neither that output nor pitch.
     """
+    if activity is not None:
+        check_activity(model)
     path, out_dir = Path(path), Path(out_dir)
     options: dict[str, Any] = {
         "decoder": decoder,
@@ -126,19 +136,23 @@ def separate_file(
     folder = out_dir / output_name(path)
     with open_audio(path) as reader:
         files = [f"{source}.wav" for source in model.sources]
-        _check_destination(folder, files + [F0_FILE] * model.has_pitch, overwrite, path)
+        files += [F0_FILE] * model.has_pitch + [ACTIVITY_FILE] * (activity is not None)
+        _check_destination(folder, files, overwrite, path)
         make_folder(out_dir)
         hidden = _hidden_folder(out_dir, folder.name)
         try:
             work = hidden / "files"  # mkdtemp's own folder is for this user's eyes only
             work.mkdir()
             stream = StreamSeparator(model, reader.sample_rate, reader.n_channels, **options)
-            with _Outputs(work, model.sources, reader, stream.complement) as outputs:
+            hop_sec = float(model.pitch_grid.hop)
+            tracker = None if activity is None else SegmentTracker(activity, hop_sec)
+            with _Outputs(work, model.sources, reader, stream.complement, tracker) as outputs:
                 for block in reader.blocks():
                     outputs.write(stream.push(block))
                     if progress is not None:
                         progress(*outputs.seconds())
                 outputs.write(stream.finish())
+                outputs.finish()
             if progress is not None:
                 progress(*outputs.seconds())
             _move(work, folder)
@@ -204,13 +218,20 @@ class _Outputs:
     """The files of one input while they are written."""
 
     def __init__(
-        self, folder: Path, sources: tuple[str, ...], reader: AudioReader, complement: int | None
+        self,
+        folder: Path,
+        sources: tuple[str, ...],
+        reader: AudioReader,
+        complement: int | None,
+        tracker: SegmentTracker | None,
     ) -> None:
+        self._tracker = tracker
         self._reader = reader
         self._complement = complement
         self._folder = folder
         self._n_written = 0
         self._csv: Any = None
+        self._segments: Any = None
         self._stack = ExitStack()
         rate, channels, subtype = reader.sample_rate, reader.n_channels, reader.subtype
         with self._stack:
@@ -220,10 +241,12 @@ class _Outputs:
                 )
                 for name in sources
             ]
+            if tracker is not None:  # a file without a segment says that nobody sings
+                self._segments = self._open(ACTIVITY_FILE, ACTIVITY_HEADER)
             self._stack = self._stack.pop_all()  # all are open: keep them so
 
     def write(self, chunk: Chunk) -> None:
-        """Append a chunk to the stems and the F0 curve."""
+        """Append a chunk to the stems, the F0 curve and the segments."""
         stems = chunk.stems
         if self._reader.subtype == "PCM_24":
             stems = to_pcm24(chunk.mixture, stems, self._complement)
@@ -232,13 +255,27 @@ class _Outputs:
         self._n_written += chunk.mixture.shape[1]
         if len(chunk.f0):
             if self._csv is None:
-                file = open(self._folder / F0_FILE, "w", encoding="ascii", newline="\n")
-                self._csv = self._stack.enter_context(file)
-                self._csv.write(F0_HEADER + "\n")
+                self._csv = self._open(F0_FILE, F0_HEADER)
             self._csv.writelines(
                 f"{time:.6f},{hz:.3f},{confidence:.6f},{voiced:.0f}\n"
                 for time, hz, confidence, voiced in chunk.f0.tolist()
             )
+        if self._tracker is not None:
+            self._write_segments(self._tracker.push(*chunk.activity.T))
+
+    def finish(self) -> None:
+        """Write the segments that only the end decides."""
+        if self._tracker is not None:
+            self._write_segments(self._tracker.finish(self._n_written / self._reader.sample_rate))
+
+    def _open(self, name: str, header: str) -> Any:
+        """Open a text file for as long as the others and write its first line."""
+        file = open(self._folder / name, "w", encoding="ascii", newline="\n")
+        self._stack.enter_context(file).write(header + "\n")
+        return file
+
+    def _write_segments(self, rows: np.ndarray) -> None:
+        self._segments.writelines(f"{start:.6f},{end:.6f}\n" for start, end in rows.tolist())
 
     def seconds(self) -> tuple[float, float | None]:
         """Seconds written, and in all where that is known."""

@@ -36,11 +36,27 @@ class Chunk(NamedTuple):
         stems: ``(n_src, n_channels, n_samples)`` in the order of ``model.sources``.
         f0: ``(n_frames, 4)``: time in seconds, frequency in Hz, confidence, voiced (0 or 1). Its
             frames do not end with the samples of the same chunk.
+        activity: ``(n_frames, 2)``: time in seconds, probability that somebody sings; see
+            :meth:`JointModel.activity`. Its frames need not end with those of ``f0``.
     """
 
     mixture: np.ndarray
     stems: np.ndarray
     f0: np.ndarray
+    activity: np.ndarray = np.zeros((0, 2))
+
+
+def plan_windows(model: JointModel, window_sec: float) -> WindowPlan:
+    """Windows of about ``window_sec``: faded, or butt-joined where the model's context is bounded.
+
+    The latter are longer where that takes more than half of them.
+    """
+    rate, grid = int(model.sample_rate), model.pitch_grid
+    hop_length = grid.hop_length if grid else 1
+    if model.context_samples is None:
+        return WindowPlan.in_seconds(window_sec, min(OVERLAP_SEC, window_sec / 4), rate, hop_length)
+    length = max(int(window_sec * rate), 4 * model.context_samples)
+    return WindowPlan.exact(length, model.context_samples, model.window_multiple, hop_length)
 
 
 class Resampler:
@@ -79,8 +95,12 @@ class WindowRunner:
 
     def push(
         self, windows: Iterable[Window]
-    ) -> Iterator[tuple[Window, torch.Tensor, torch.Tensor]]:
-        """Add windows; yields each with sources ``(S, C, T)`` and logits ``(N, P)`` on the CPU."""
+    ) -> Iterator[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Add windows; yields each with its results on the CPU.
+
+        Sources are ``(S, C, T)``, logits ``(N, P)``, activity ``(N,)``; what the model does not
+        have is without frames.
+        """
         for window in windows:
             # the last window has a length of its own
             if self._waiting and window.samples.shape != self._waiting[0].samples.shape:
@@ -90,7 +110,7 @@ class WindowRunner:
                 yield from self._run()
 
     @torch.inference_mode()
-    def _run(self) -> list[tuple[Window, torch.Tensor, torch.Tensor]]:
+    def _run(self) -> list[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
         windows, self._waiting = self._waiting, []
         model, was_training = self.model, self.model.training
         wav = torch.from_numpy(np.stack([w.samples for w in windows]))  # (B, C, T)
@@ -107,13 +127,19 @@ class WindowRunner:
         else:
             logits = out.pitch_logits.float().cpu()  # (B, N, P)
             logits[silent] = -torch.inf
+        probability = model.activity(out)
+        if probability is None:
+            activity = torch.zeros(len(windows), 0)
+        else:
+            activity = probability.cpu()  # (B, N)
+            activity[silent] = 0
         for window, result in zip(windows, sources, strict=True):
             if not result.isfinite().all():
                 raise AudioError(
                     f"{type(model).__name__} gave NaN or infinite samples near "
                     f"{window.start / model.sample_rate:.1f} s: bring the input to a usual level."
                 )
-        return list(zip(windows, sources, logits, strict=True))
+        return list(zip(windows, sources, logits, activity, strict=True))
 
 
 class PitchTrack:
@@ -143,6 +169,22 @@ class PitchTrack:
         self._logits = self._logits[keep - self._first :].clone()
         self._first, self._next = keep, end
         return np.stack([time, hz, confidence, voiced], 1)
+
+
+class ActivityTrack:
+    """Gives the frames of a stream of activity their times."""
+
+    def __init__(self, model: JointModel) -> None:
+        self.model = model
+        self._next = 0  # frame
+
+    def push(self, activity: torch.Tensor) -> np.ndarray:
+        """Add ``(N,)``; returns rows ``(N, 2)`` of time and probability."""
+        if not len(activity):
+            return np.zeros((0, 2))
+        frames = np.arange(self._next, self._next + len(activity))
+        self._next += len(activity)
+        return np.stack([self.model.pitch_grid.frame_to_sec(frames), activity.numpy()], 1)
 
 
 class StreamSeparator:
@@ -177,16 +219,13 @@ class StreamSeparator:
         window_sec: float = WINDOW_SEC,
     ) -> None:
         rate, heard = int(model.sample_rate), int(model.in_channels)
-        grid = model.pitch_grid
         self.complement = model.sources.index(COMPLEMENT) if COMPLEMENT in model.sources else None
         self._estimated = [s for s in range(len(model.sources)) if s != self.complement]
         self._model_channels = heard
         self._one_to_one = heard == n_channels
         self._n_samples = 0  # received
         self._n_model = 0  # samples at the model's rate
-        plan = WindowPlan.in_seconds(
-            window_sec, min(OVERLAP_SEC, window_sec / 4), rate, grid.hop_length if grid else 1
-        )
+        plan = plan_windows(model, window_sec)
         self._n_heard = n_heard = heard if self._one_to_one else 1
         n_tracks = len(self._estimated) * n_heard
         self._waiting = SampleQueue(n_channels)  # recording, until its estimate arrives
@@ -197,6 +236,8 @@ class StreamSeparator:
         self._fader = CrossFader(plan)
         self._joiner = FrameJoiner(plan)
         self._pitch = PitchTrack(model, decoder)
+        self._activity_joiner = FrameJoiner(plan)
+        self._activity = ActivityTrack(model)
         self._up = Resampler(rate, sample_rate, n_tracks)
         self._full_band = None
         if sample_rate != rate or n_heard != n_channels:
@@ -234,14 +275,18 @@ class StreamSeparator:
 
     def _advance(self, windows: Iterable[Window], last: bool = False) -> Chunk:
         """Take windows through the rest of the chain."""
-        rows = [np.zeros((0, 4))]
-        for window, sources, logits in self._runner.push(windows):
+        rows, activity_rows = [np.zeros((0, 4))], [np.zeros((0, 2))]
+        for window, sources, logits, activity in self._runner.push(windows):
             estimate = self._fader.push(window.start, sources[self._estimated], window.last)
             if not self._one_to_one:
                 estimate = estimate.mean(1, keepdim=True)
             self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
             frames = self._joiner.push(window.start, window.samples.shape[1], logits, window.last)
             rows.append(self._pitch.push(frames, window.last))
+            active = self._activity_joiner.push(
+                window.start, window.samples.shape[1], activity, window.last
+            )
+            activity_rows.append(self._activity.push(active))
         if last:
             self._ready.push(self._up.finish())
             self._ready.pad(len(self._waiting))  # resamplers round the length
@@ -252,7 +297,7 @@ class StreamSeparator:
         )
         if self.complement is not None:
             stems = np.insert(stems, self.complement, mixture - stems.sum(0), 0)
-        return Chunk(mixture, stems, np.concatenate(rows))
+        return Chunk(mixture, stems, np.concatenate(rows), np.concatenate(activity_rows))
 
     def _to_full_band(
         self, mixture: np.ndarray, estimate: np.ndarray, last: bool

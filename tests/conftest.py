@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def write_track(folder: Path, seed: int, labels: bool = True, rate: int = MULTIT
         rows = np.stack([times, f0_at(times)], 1)
         save = {"fmt": "%.4f", "delimiter": ",", "comments": ""}
         np.savetxt(folder / "vocals_f0.csv", rows, header="time_sec,f0_hz", **save)
-        (folder / "vocals_activity.csv").write_text("start_sec,end_sec\n0,1.0\n1.3,9\n")
+        (folder / "vocals_activity.csv").write_text("start_sec,end_sec\n0,1.0\n1.3,2.0\n")
         (folder / "meta.json").write_text(
             json.dumps({"song": f"song {folder.name}", "singer": f"singer {folder.name}"})
         )
@@ -132,6 +133,23 @@ def voices(tmp_path_factory) -> Path:
         f0_hz = np.where(f0_at(times) > 0, f0_at(times), -220.0)
         rows = np.stack([times, f0_hz], 1)
         np.savetxt(root / "train" / singer / f"take{suffix}", rows, fmt="%.5f", delimiter="\t")
+    return root
+
+
+@pytest.fixture(scope="session")
+def jamendo_dir(tmp_path_factory) -> Path:
+    """A folder laid out like Jamendo, two songs on every side; to be read only."""
+    root = tmp_path_factory.mktemp("data") / "jamendo"
+    (root / "jamendo_lab").mkdir(parents=True)
+    edges, words = (0, 0.1, 1.0, 1.375, 2.4, 2.5), ("nosing", "sing", "nosing", "sing", "nosing")
+    lines = [f"{a} {b} {w}\n" for a, b, w in zip(edges, edges[1:], words, strict=False)]
+    for seed, (side, kind) in enumerate(product(("train", "valid", "test"), ("wav", "ogg"))):
+        rng = np.random.default_rng(seed)
+        name = f"0{seed} - {side} vs. song"  # with a dot, as some have
+        wav = sing(rng, 40000)[0] + play(rng, 40000)
+        (root / side).mkdir(exist_ok=True)
+        sf.write(root / side / f"{name}.{kind}", np.stack([wav, wav], 1), RATE)
+        (root / "jamendo_lab" / f"{name}.lab").write_text("".join(lines))
     return root
 
 

@@ -24,6 +24,7 @@ from asteroid_joint.engine.build import (
 )
 from asteroid_joint.engine.config import overlay, parse_recipe_args, recipe_config
 from asteroid_joint.engine.recipe import eval_main, prepare_main
+from asteroid_joint.engine.sets import further_sets
 from asteroid_joint.errors import ConfigError, DataError
 from asteroid_joint.losses import build_loss
 from asteroid_joint.metrics.report import COLUMNS, read_rows, table_head
@@ -46,9 +47,15 @@ RESULTS = ("all_metrics.csv", "final_metrics.json", "results_row.md")
 
 
 @pytest.fixture(scope="session")
-def data_dirs(mir1k_dir, corpus_dir):
+def data_dirs(mir1k_dir, corpus_dir, jamendo_dir):
     """Data for each recipe, by its folder; a recipe on four stems takes the corpus, too."""
-    return {"mir1k": mir1k_dir, "corpus": corpus_dir, "musdb18": corpus_dir}
+    return {
+        "mir1k": mir1k_dir,
+        "corpus": corpus_dir,
+        "musdb18": corpus_dir,
+        "musdb18_jamendo": corpus_dir,
+        "jamendo": jamendo_dir,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +93,9 @@ def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, fi
         options += ["--mir1k_dir", data_dirs["mir1k"]]
     if "labels_dir" in recipe_config(recipe)["data"]:  # shared: the first recipe makes them
         options += ["--labels_dir", workplace.parent / "labels"]
-    if name.startswith("musdb18") and name != "musdb18/JointXUMX":  # museval takes its time: once
+    if "jamendo_dir" in recipe_config(recipe)["data"]:
+        options += ["--jamendo_dir", data_dirs["jamendo"]]
+    if name.startswith("musdb18/") and name != "musdb18/JointXUMX":  # museval takes its time: once
         options += ["--eval_options", "--native"]
     done = run("bash", recipe / "run.sh", *options, cwd=data_dir.parent)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -158,12 +167,15 @@ def test_every_overlay_builds(recipe, name, data_dirs):
         options += ["--mir1k_dir", str(data_dirs["mir1k"])]
     if "labels_dir" in recipe_config(recipe)["data"]:
         options += ["--labels_dir", ""]  # those beside the audio
+    if "jamendo_dir" in recipe_config(recipe)["data"]:
+        options += ["--jamendo_dir", str(data_dirs["jamendo"]), "--sample_rate", "16000"]
     conf = parse_recipe_args(recipe, ["--overlay", name, "--preset", "tiny", *options])
     model = build_model(conf)
     build_optimizer(conf, model, 10)
     build_loss(conf["loss"], conf["loss_args"], conf["training"]["weighting"])
-    for side in ("train", "valid", "test"):
-        check_fit(model, build_dataset(conf, side))
+    for one in (conf, *further_sets(conf).values()):
+        for side in ("train", "valid", "test"):
+            check_fit(model, build_dataset(one, side))
 
 
 def test_full_is_the_published_configuration():

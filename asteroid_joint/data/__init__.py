@@ -1,21 +1,29 @@
 """Datasets, one per file, and how training examples are drawn from them."""
 
+from .activity_folder import ActivityFolder
 from .base import Clip, JointDataset
 from .batch import Batch, Collate, JointExample
 from .blend import Blend
 from .drawing import DrawnExamples, DrawSampler, WholeClips
+from .hiding import Hidden
+from .jamendo import Jamendo
 from .mir1k import MIR1K
 from .multitrack import Multitrack
+from .nonvocal import ExtraNonVocal
 from .solo import SoloVoice
 
 __all__ = [
     "MIR1K",
+    "ActivityFolder",
     "Batch",
     "Blend",
     "Clip",
     "Collate",
     "DrawSampler",
     "DrawnExamples",
+    "ExtraNonVocal",
+    "Hidden",
+    "Jamendo",
     "JointDataset",
     "JointExample",
     "Multitrack",

@@ -145,9 +145,7 @@ class Blend(JointDataset):
             weights.append(share * own / own.sum() if own.any() else np.zeros(len(own)))
         return np.concatenate(weights)
 
-    def _dubbed(
-        self, index: int, voice: np.ndarray, start: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _dubbed(self, index: int, voice: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
         """A voice ``(1, C, T)`` from ``start`` on, over the stems of a clip of another part.
 
         In training over silence: accompaniment is drawn later.
@@ -196,7 +194,9 @@ def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
             f"voice {voice} and rest {rest}."
         )
     if dub and rest:
-        raise ConfigError(f"Part {name!r} lends its voices only (dub): leave out its share of rest.")
+        raise ConfigError(
+            f"Part {name!r} lends its voices only (dub): leave out its share of rest."
+        )
     arguments = {k: v for k, v in options.items() if k not in OWN_KEYS}
     if data_dir is not None:
         arguments.setdefault("data_dir", data_dir)

@@ -1,5 +1,7 @@
 """Audio files at any rate and label files as CSV: what datasets of plain folders have in common."""
 
+import os
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from math import gcd
@@ -28,6 +30,11 @@ class AudioFile(NamedTuple):
     sample_rate: int
     n_channels: int
     n_samples: int
+
+    @property
+    def length_sec(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sample_rate
 
     def length_at(self, sample_rate: int) -> int:
         """Length in samples at another rate: that of the resampled whole file."""
@@ -172,6 +179,23 @@ def check_side(side: str) -> None:
     """
     if side not in ("train", "valid", "test"):
         raise ConfigError(f"Expected side train, valid or test, received {side!r}.")
+
+
+def files_below(root: Path) -> list[Path]:
+    """All files in a folder at any depth, in order; links to folders are followed."""
+    return sorted(
+        Path(top) / name for top, _, names in os.walk(root, followlinks=True) for name in names
+    )
+
+
+def side_by_name(path: Path, top: Path) -> str:
+    """A side for a file in a folder that has none: about one name in ten is for validation.
+
+    One in ten is for the test. The name is that of the file's folder, say a singer's, or of a file
+    that lies in ``top`` itself.
+    """
+    key = path.parent.name if path.parent != top else path.stem
+    return {0: "test", 1: "valid"}.get(zlib.crc32(key.encode()) % 10, "train")
 
 
 def _is_number(word: str) -> bool:

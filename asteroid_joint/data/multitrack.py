@@ -5,7 +5,8 @@
 Beside the audio of a track there may be labels; a track without them is used without them:
 
 - ``vocals_f0.csv``: time in seconds and F0 of the lead voice in Hz (0 = unvoiced), in even steps.
-- ``vocals_activity.csv``: start and end in seconds of what is sung; no rows = nothing is.
+- ``vocals_activity.csv``: start and end in seconds of what is sung; no rows = nothing is; see
+  :mod:`.segments`.
 - ``meta.json``: ``song`` and ``singer``, by which sides are told apart.
 
 F0 may also lie in a folder of its own, where a teacher has put it: see :mod:`.teacher`.
@@ -28,10 +29,11 @@ from .files import (
     audio_file,
     check_side,
     common_format,
-    read_columns,
     read_f0,
     read_stretch,
 )
+from .loudness import loud_at
+from .segments import read_segments
 
 STEMS = ("vocals", "drums", "bass", "other", "accompaniment")
 F0_FILE = "vocals_f0.csv"
@@ -55,6 +57,8 @@ class Multitrack(JointDataset):
         valid_tracks: Folders in ``train`` that make up the validation side, where there is no
             ``valid``; ``"musdb18"`` is the 14 published for MUSDB18, unless there is a ``valid``.
         labels_dir: Folder of labels that a teacher made, looked up before those beside the audio.
+        activity_from_stem: Where a track has no file of activity, its vocals say when they are
+            heard: see :mod:`.loudness`.
 
     Raises:
         DataError: If tracks or files are missing, or differ in rate, channels or length.
@@ -85,8 +89,10 @@ class Multitrack(JointDataset):
         sources: tuple[str, ...] = ("vocals", "accompaniment"),
         valid_tracks: list[str] | str | None = None,
         labels_dir: str | None = None,
+        activity_from_stem: bool = False,
     ) -> None:
         check_side(side)
+        self.activity_from_stem = activity_from_stem
         self.sources = tuple(sources)
         if self.sources[:1] != ("vocals",) or not set(self.sources) <= set(STEMS):
             raise ConfigError(
@@ -141,13 +147,14 @@ class Multitrack(JointDataset):
         """See :meth:`JointDataset.activity_at`."""
         path = self.folders[index] / ACTIVITY_FILE
         if not path.is_file():
-            return None
-        starts, ends = np.sort(read_columns(path), axis=0).T
-        # so many have begun and so many are over: segments may overlap
-        begun = np.searchsorted(starts, times, "right")
-        active = begun > np.searchsorted(ends, times, "right")
-        inside = times <= self.clips[index].n_samples / self.sample_rate
-        return np.where(inside, active, np.nan).astype(np.float32)
+            if not self.activity_from_stem:
+                return None
+            return loud_at(self._voice(index), times)
+        return read_segments(path, self._voice(index).length_sec).active_at(times)
+
+    def _voice(self, index: int) -> AudioFile:
+        """File of the vocals."""
+        return self._files[index][1]
 
 
 def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:

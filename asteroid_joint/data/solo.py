@@ -7,7 +7,6 @@ The folder that a file is in is taken for its singer. Where there are no folders
 sides, a singer's name decides on the side: about one in ten is for validation and one for the test.
 """
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,15 @@ from ..errors import DataError
 from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import AudioFile, audio_file, check_side, common_format, read_f0, read_stretch
+from .files import (
+    AudioFile,
+    audio_file,
+    check_side,
+    common_format,
+    read_f0,
+    read_stretch,
+    side_by_name,
+)
 
 SIDES = ("train", "valid", "test")
 LABELS = (".f0.csv", ".csv")
@@ -63,7 +70,7 @@ class SoloVoice(JointDataset):
         self.root = Path(data_dir).expanduser()
         by_folder = any((self.root / name).is_dir() for name in SIDES)
         top = self.root / side if by_folder else self.root
-        paths = [p for p in sorted(top.rglob("*.wav")) if by_folder or _side_of(p, top) == side]
+        paths = [p for p in sorted(top.rglob("*.wav")) if by_folder or side_by_name(p, top) == side]
         if not paths:
             raise DataError(f"{top} holds no .wav file for the {side} side: name another folder.")
         self._files = [audio_file(path) for path in paths]
@@ -92,12 +99,6 @@ class SoloVoice(JointDataset):
             return None
         label_times, f0_hz = read_f0(label)
         return resample_f0(f0_hz, label_times, times)
-
-
-def _side_of(path: Path, top: Path) -> str:
-    """By the singer, or by the name of a file that lies in no singer's folder."""
-    key = path.parent.name if path.parent != top else path.stem
-    return {0: "test", 1: "valid"}.get(zlib.crc32(key.encode()) % 10, "train")
 
 
 def _clip(file: AudioFile, top: Path, sample_rate: int) -> Clip:

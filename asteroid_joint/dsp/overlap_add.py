@@ -1,13 +1,18 @@
-"""Long signals in windows: cutting, cross-fading the results, joining frames. All as streams.
+"""Long signals in windows: cutting, joining the results, joining frames. All as streams.
 
-Two neighbouring windows overlap by ``4 q`` samples. The outermost ``q`` of each are thrown away
-(a model sees little context there), the middle ``2 q`` are cross-faded with weights that add up to
-one; frames change over in the middle. Every window starts at a multiple of the pitch hop, so frame
-``n`` of a window is frame ``start / hop + n`` of the signal.
+The outer ends of two neighbouring windows are thrown away, as a model sees little context there;
+what is left of them is joined in the middle of their overlap, samples by a cross-fade with weights
+that add up to one, frames by changing over. Every window starts at a multiple of the pitch hop, so
+frame ``n`` of a window is frame ``start / hop + n`` of the signal.
+
+A model that depends on bounded context can have more than that: where enough is thrown away, what
+is left is the same in both windows, there is nothing to fade, and the result is that of one pass
+over the whole signal (:meth:`WindowPlan.exact`).
 
 A signal of up to one window is one window: the result is the model's own, sample for sample.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,25 +25,31 @@ SHORTEST = 0.4  # of a window: the last one gets at least this much context
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Sizes in samples, all of them multiples of ``multiple``.
+    """Sizes in samples; windows, their starts and what is kept of them fall on frames.
 
     Attributes:
         length: A window.
-        quarter: A quarter of the overlap.
-        multiple: What window starts are multiples of, the hop of the pitch frames.
+        outer: Thrown away at either end that has a neighbour.
+        fade: Of the cross-fade between what two windows keep; 0 for none.
+        multiple: What window starts are multiples of.
         shortest: The last window reaches back to be at least this long.
+        hop_length: Distance of two frames.
     """
 
     length: int
-    quarter: int
+    outer: int
+    fade: int
     multiple: int
     shortest: int
+    hop_length: int
 
     @classmethod
     def in_seconds(
         cls, window_sec: float, overlap_sec: float, sample_rate: int, multiple: int = 1
     ) -> "WindowPlan":
-        """Plan with about the given sizes.
+        """Cross-faded windows of about the given sizes; ``multiple`` is the hop of the frames.
+
+        A quarter of the overlap is thrown away on either side, the middle half is faded.
 
         Raises:
             ValueError: If a window is not at least twice the overlap.
@@ -50,12 +61,33 @@ class WindowPlan:
         quarter = -(-int(overlap_sec * sample_rate) // (4 * multiple)) * multiple
         length = -(-int(window_sec * sample_rate) // multiple) * multiple
         length = max(length, 8 * quarter, multiple)
-        return cls(length, quarter, multiple, max(4 * quarter, int(SHORTEST * length)))
+        shortest = max(4 * quarter, int(SHORTEST * length))
+        return cls(length, quarter, 2 * quarter, multiple, shortest, multiple)
+
+    @classmethod
+    def exact(cls, length: int, context: int, multiple: int, hop_length: int) -> "WindowPlan":
+        """Butt-joined windows, for a model whose every output is the same in any of them.
+
+        Args:
+            length: About that of a window; longer where it would hold little but context.
+            context: Samples on either side beyond which nothing matters to the model.
+            multiple: Samples; the model does the same to a signal that is moved by as many.
+            hop_length: Distance of two frames.
+        """
+        grain = math.lcm(multiple, hop_length)
+        outer = -(-context // grain) * grain
+        length = max(-(-length // grain) * grain, 2 * outer + grain)
+        return cls(length, outer, 0, grain, 2 * outer, hop_length)
+
+    @property
+    def overlap(self) -> int:
+        """What two neighbouring windows share."""
+        return 2 * self.outer + self.fade
 
     @property
     def step(self) -> int:
         """Distance of two windows."""
-        return self.length - 4 * self.quarter
+        return self.length - self.overlap
 
 
 class Window(NamedTuple):
@@ -85,7 +117,7 @@ class WindowCutter:
             yield Window(self._next, self._held[:, at : at + plan.length].copy(), False)
             self._next += plan.step
             # the signal may end here, and the last window then reaches back
-            keep = (self._next + 4 * plan.quarter - plan.shortest) // plan.multiple * plan.multiple
+            keep = (self._next + plan.overlap - plan.shortest) // plan.multiple * plan.multiple
             keep = max(self._held_from, keep)
             self._held = self._held[:, keep - self._held_from :].copy()
             self._held_from = keep
@@ -99,11 +131,14 @@ class WindowCutter:
 
 
 class CrossFader:
-    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream."""
+    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream.
+
+    Without a fade they are butt-joined.
+    """
 
     def __init__(self, plan: WindowPlan) -> None:
         self.plan = plan
-        ramp = (torch.arange(2 * plan.quarter) + 0.5) / max(2 * plan.quarter, 1)
+        ramp = (torch.arange(plan.fade) + 0.5) / max(plan.fade, 1)
         self._rise = torch.sin(0.5 * torch.pi * ramp).square()  # rise + its mirror image = 1
         self._tail: torch.Tensor | None = None
         self._position = 0  # of the next sample to give out
@@ -111,12 +146,12 @@ class CrossFader:
     def push(self, start: int, samples: torch.Tensor, last: bool) -> torch.Tensor:
         """Add a window that starts at ``start``; returns what is final, ``(..., T)``."""
         first = self._position - start
-        end = samples.shape[-1] - (0 if last else 3 * self.plan.quarter)
+        end = samples.shape[-1] - (0 if last else self.plan.outer + self.plan.fade)
         out = samples[..., first:end].clone()
         if self._tail is not None:
             n = self._tail.shape[-1]
             out[..., :n] = self._tail * (1 - self._rise) + out[..., :n] * self._rise
-        self._tail = None if last else samples[..., end : end + 2 * self.plan.quarter].clone()
+        self._tail = None if last else samples[..., end : end + self.plan.fade].clone()
         self._position = start + end
         return out
 
@@ -130,10 +165,10 @@ class FrameJoiner:
 
     def push(self, start: int, n_samples: int, frames: torch.Tensor, last: bool) -> torch.Tensor:
         """Add the frames of a window of ``n_samples``; returns those that are final."""
-        offset = start // self.plan.multiple
+        offset = start // self.plan.hop_length
         end = frames.shape[0]
         if not last:
-            end = (n_samples - 2 * self.plan.quarter) // self.plan.multiple
+            end = (n_samples - self.plan.overlap // 2) // self.plan.hop_length
         out = frames[self._next - offset : end]
         self._next = offset + end
         return out

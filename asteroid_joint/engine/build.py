@@ -1,19 +1,22 @@
 """From a configuration to what is trained: model, data, optimiser."""
 
 import inspect
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from ..data.base import JointDataset
 from ..data.batch import Collate
 from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_per_worker
+from ..data.hiding import Hidden
+from ..data.nonvocal import ExtraNonVocal
 from ..errors import ConfigError, DataError
 from ..models.base import JointModel
 from ..models.store import load_model
 from ..registry import DATASETS, MODELS
 from .config import Config
+from .sets import fill_in, further_sets, is_validated, set_config
 
 NATIVE = {"sample_rate": None, "n_channels": None}  # arguments of a dataset: as on disk
 
@@ -30,7 +33,7 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
     """Dataset of a configuration, one side of its split.
 
     It gets ``side``, those keys of the group ``data`` that its constructor has arguments for, and
-    all of ``data_args``.
+    all of ``data_args``. The training side keeps the labels in ``data.hide`` to itself.
 
     Args:
         conf: Configuration.
@@ -44,7 +47,7 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
     dataset = DATASETS[data["dataset"]]
     accepted = inspect.signature(dataset).parameters
     options = {k: v for k, v in data.items() if k in accepted and v is not None}
-    options.update(_filled_in(conf.get("data_args", {}), data), side=side)
+    options.update(fill_in(conf.get("data_args", {}), data, "data_args"), side=side)
     if native:
         if not set(NATIVE) <= set(accepted):
             raise ConfigError(
@@ -52,20 +55,9 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
                 "without --native."
             )
         options.update(NATIVE)
-    return dataset(**options)
-
-
-def _filled_in(value: Any, data: dict[str, Any]) -> Any:
-    """``"$key"`` anywhere in ``data_args`` is that key of ``data``, hence an option of run.sh."""
-    if isinstance(value, dict):
-        return {k: _filled_in(v, data) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_filled_in(v, data) for v in value]
-    if isinstance(value, str) and value.startswith("$"):
-        if value[1:] not in data:
-            raise ConfigError(f"data_args: there is no key {value[1:]!r} in data.")
-        return data[value[1:]]
-    return value
+    built = dataset(**options)
+    hide = data.get("hide") or []
+    return Hidden(built, hide) if hide and side == "train" else built
 
 
 def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) -> None:
@@ -80,12 +72,16 @@ def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) ->
         DataError: One sentence on what differs: rate, channels, stems or gain.
     """
     name = type(dataset).__name__
-    for what, given, expected in (
+    compared: list[tuple[str, Any, Any]] = [
         ("sample rate", dataset.sample_rate, model.sample_rate),
         ("number of channels", dataset.n_channels, model.in_channels),
-        ("stems", tuple(dataset.sources), tuple(model.sources)),
-        ("sum of stems over mixture", 1 / dataset.mixture_gain, model.mixture_scale),
-    ):
+    ]
+    if dataset.sources:  # a set of recordings has none
+        compared += [
+            ("stems", tuple(dataset.sources), tuple(model.sources)),
+            ("sum of stems over mixture", 1 / dataset.mixture_gain, model.mixture_scale),
+        ]
+    for what, given, expected in compared:
         if given != expected and (what == "stems" or not native):
             raise DataError(
                 f"{name} and {type(model).__name__} do not fit: the {what} is {given} in the data "
@@ -93,10 +89,24 @@ def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) ->
             )
 
 
-def build_loaders(
-    conf: Config, model: JointModel, rank: int = 0, world_size: int = 1
-) -> tuple[DataLoader, DataLoader | None]:
-    """Training and validation loaders of one process.
+class Loaders(NamedTuple):
+    """What a model is trained on.
+
+    Attributes:
+        train: Gives a batch per step, or a list of batches where there are several sets.
+        valid: Gives clips.
+        train_set: Training side of the first set.
+        steps: Steps per epoch of this process.
+    """
+
+    train: Any
+    valid: DataLoader
+    train_set: JointDataset
+    steps: int
+
+
+def build_loaders(conf: Config, model: JointModel, rank: int = 0, world_size: int = 1) -> Loaders:
+    """Training and validation loaders of one process: see :mod:`.sets`.
 
     Args:
         conf: Configuration.
@@ -107,27 +117,67 @@ def build_loaders(
     Raises:
         DataError: If the data are not at the model's sample rate.
     """
-    data, training = conf["data"], conf["training"]
-    grid = model.pitch_grid
-    train_set = build_dataset(conf, "train")
-    check_fit(model, train_set)
-    n_samples = round(data["segment_sec"] * model.sample_rate)
-    draws = DrawnExamples(train_set, grid, n_samples, training["seed"], **draw_options(data))
-    collate = Collate(len(model.sources), grid.hop_length)
+    from pytorch_lightning.utilities import CombinedLoader
+
+    further = further_sets(conf)
+    n_draws = conf["training"]["draws_per_epoch"]
+    loaders = [_train_loader(conf, model, n_draws, rank, world_size)]
+    steps = len(loaders[0])
+    for other in further.values():  # so many that all sets last equally long
+        n_draws = steps * other["training"]["batch_size"] * world_size
+        loaders.append(_train_loader(other, model, max(n_draws, 1), rank, world_size))
+    validated = [conf, *(other for name, other in further.items() if is_validated(conf, name))]
+    clips = [_valid_clips(each, model) for each in validated]
+    valid = DataLoader(
+        clips[0] if len(clips) == 1 else ConcatDataset(clips),
+        batch_size=1,
+        collate_fn=Collate(len(model.sources), model.pitch_grid.hop_length),
+    )
+    train = loaders[0] if len(loaders) == 1 else CombinedLoader(loaders, "min_size")
+    return Loaders(train, valid, loaders[0].dataset.dataset, steps)  # type: ignore[attr-defined]
+
+
+def _train_loader(
+    conf: Config, model: JointModel, n_draws: int, rank: int, world_size: int
+) -> DataLoader:
+    """Batches of the first set of a configuration, ``n_draws`` examples per epoch."""
+    training = conf["training"]
     workers = training["num_workers"]
-    train_loader = DataLoader(
-        draws,
+    return DataLoader(
+        build_draws(conf, model),
         batch_size=training["batch_size"],
-        sampler=DrawSampler(training["draws_per_epoch"], rank, world_size),
-        collate_fn=collate,
+        sampler=DrawSampler(n_draws, rank, world_size),
+        collate_fn=Collate(len(model.sources), model.pitch_grid.hop_length),
         num_workers=workers,
         persistent_workers=workers > 0,
         worker_init_fn=one_thread_per_worker,
         drop_last=True,
     )
+
+
+def build_draws(conf: Config, model: JointModel) -> DrawnExamples | ExtraNonVocal:
+    """Training examples of the first set; with ``extra_nonvocal``, sections of another in them."""
+    data = conf["data"]
+    dataset = build_dataset(conf, "train")
+    check_fit(model, dataset)
+    n_samples = round(data["segment_sec"] * model.sample_rate)
+    seed = conf["training"]["seed"]
+    draws = DrawnExamples(dataset, model.pitch_grid, n_samples, seed, **draw_options(data))
+    described = dict(data.get("extra_nonvocal") or {})
+    if not described:
+        return draws
+    min_sec = float(described.pop("min_sec", 0.0))
+    others = build_dataset(set_config(conf, "extra_nonvocal", described), "train")
+    return ExtraNonVocal(draws, others, min_sec)
+
+
+def _valid_clips(conf: Config, model: JointModel) -> WholeClips:
+    """Clips of the validation side of the first set, with all labels it has."""
+    training = conf["training"]
+    dataset = build_dataset(conf, "valid")
+    check_fit(model, dataset)
     n_clips, piece_sec = training["valid_clips"] or None, training.get("valid_sec", 0.0)
-    clips = WholeClips(build_dataset(conf, "valid"), grid, n_clips, piece_sec)
-    return train_loader, DataLoader(clips, batch_size=1, collate_fn=collate)
+    return WholeClips(dataset, model.pitch_grid, n_clips, piece_sec)
 
 
 def draw_options(data: dict[str, Any]) -> dict[str, Any]:

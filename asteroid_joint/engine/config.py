@@ -30,7 +30,8 @@ RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a ke
     "threads": (0, inf),
     "valid_clips": (0, inf),
 }
-OPEN_GROUPS = ("model_args", "data_args", "loss", "loss_args")  # keys are somebody else's names
+# keys are somebody else's names
+OPEN_GROUPS = ("model_args", "data_args", "more_data", "loss", "loss_args")
 
 
 def read_config(path: Path) -> Config:
@@ -65,8 +66,8 @@ def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
     """Replace values of ``base``; an unknown group or key is an error, not a new option.
 
     The groups ``model_args`` and ``data_args`` (arguments of the model's and the dataset's
-    constructor) and ``loss`` / ``loss_args`` (terms by name) may gain keys, and lose them where
-    ``changes`` has ``null``.
+    constructor), ``more_data`` (further sets by name) and ``loss`` / ``loss_args`` (terms by name)
+    may gain keys, and lose them where ``changes`` has ``null``.
 
     Raises:
         DataError: If ``changes`` names what ``base`` does not have.
@@ -110,8 +111,15 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
                 f"{', '.join(n for n in local if n != 'conf')}, or give a file."
             )
         conf = overlay(conf, read_config(path), path.name)
+    # --data_dir is a key of data, whatever an overlay puts over it among a dataset's arguments
+    taken = {"data_args": conf.get("data", {}).keys()}
     scalar = {
-        g: {k: v for k, v in vs.items() if not isinstance(v, dict | list)} for g, vs in conf.items()
+        g: {
+            k: v
+            for k, v in vs.items()
+            if not isinstance(v, dict | list) and k not in taken.get(g, ())
+        }
+        for g, vs in conf.items()
     }
     parser = argparse.ArgumentParser(parents=[first])
     parser.add_argument("--exp_dir", default="exp/tmp", help="where everything is written")

@@ -72,13 +72,13 @@ class ModelEstimator:
         wav = torch.from_numpy(example.mixture)[None].to(self.device)  # (1, C, T)
         out = self.model.forward_joint(wav)
         sources = out.stems()[0].float().cpu().numpy()  # (S, C, T)
-        f0_hz = confidence = activity = None
+        f0_hz = confidence = None
         if out.pitch_logits is not None:
             f0_hz, confidence, _ = (
                 x.cpu().numpy() for x in self.model.decode_pitch(out.pitch_logits[0])
             )
-        if out.activity_logits is not None:
-            activity = out.activity_logits[0].float().sigmoid().cpu().numpy()
+        probability = self.model.activity(out)
+        activity = None if probability is None else probability[0].cpu().numpy()
         return Estimate(sources, f0_hz, confidence, activity)
 
 
@@ -111,17 +111,19 @@ class NativeEstimator:
     def __call__(self, example: JointExample) -> Estimate:
         """See :class:`Estimator`."""
         chunk = separate_array(self.model, example.mixture, self.grid.sample_rate)
-        if not len(chunk.f0):
-            return Estimate(chunk.stems)
-        # resamplers round the length, hence there may be a frame too many or too few
-        f0 = chunk.f0[: self.grid.n_frames(example.mixture.shape[-1])]
-        missing = self.grid.n_frames(example.mixture.shape[-1]) - len(f0)
-        _, f0_hz, confidence, _ = f0.T
-        return Estimate(
-            chunk.stems,
-            np.pad(f0_hz, (0, missing), mode="edge"),
-            np.pad(confidence, (0, missing)),
-        )
+        n_frames = self.grid.n_frames(example.mixture.shape[-1])
+        f0_hz = confidence = activity = None
+        if len(chunk.f0):
+            f0_hz = _fit(chunk.f0[:, 1], n_frames, mode="edge")
+            confidence = _fit(chunk.f0[:, 2], n_frames)
+        if len(chunk.activity):
+            activity = _fit(chunk.activity[:, 1], n_frames)
+        return Estimate(chunk.stems, f0_hz, confidence, activity)
+
+
+def _fit(values: np.ndarray, n_frames: int, **padding: Any) -> np.ndarray:
+    """Cut or pad ``(frames,)``: resamplers round the length, and may thus lose or add a frame."""
+    return np.pad(values[:n_frames], (0, max(n_frames - len(values), 0)), **padding)
 
 
 class MixtureEstimator:

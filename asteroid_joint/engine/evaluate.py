@@ -3,13 +3,14 @@
 Whole clips of one side go through a system; ``all_metrics.csv`` has a row per clip,
 ``final_metrics.json`` mean and standard deviation over clips with the facts of the run,
 ``results_row.md`` a line for a README, ``pictures/`` five clips spread over the side. With museval
-there is ``museval_row.md``, too: medians over tracks, as the literature has them, and means.
+there is ``museval_row.md``, too: medians over tracks, as the literature has them, and means. With
+labels of activity there are ``activity_scores.npz``, the scores of all frames, and
+``detection_row.md``.
 """
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,26 @@ import torch
 from tqdm import tqdm
 
 from ..compat import plain_types
-from ..data.batch import JointExample
 from ..data.drawing import WholeClips
-from ..metrics.detection import auc
-from ..metrics.melody import melody_metrics
-from ..metrics.museval_bss import museval_metrics
+from ..metrics.frame_scores import FrameScores
+from ..metrics.log_magnitude import Transform
 from ..metrics.report import (
     Row,
+    detection_table,
     museval_table,
     rows_to_csv,
     summarise,
     table_head,
     table_row,
 )
-from ..metrics.separation import sdr, si_sdr, silent_rms_db
+from ..metrics.windowed_bss import COUNTS
 from ..models.base import JointModel
 from ..models.store import load_model
 from ..pitch import PitchGrid
 from .build import build_dataset, check_fit
+from .clip_metrics import clip_row
 from .config import Config
-from .estimators import CONTROLS, Estimate, Estimator, ModelEstimator, NativeEstimator
+from .estimators import CONTROLS, Estimator, ModelEstimator, NativeEstimator
 from .facts import describe_run
 from .pictures import draw_clip
 from .train import write_text
@@ -53,11 +54,14 @@ class EvalOptions:
     Args:
         exp_dir: Experiment folder; results are written here or below.
         side: Of the split. Selection is done on ``"valid"``, results come from ``"test"``.
+        data_set: Name of a further set that the configuration is of; empty for the first.
         model: Model file or name; the experiment's ``best_model.pth`` by default.
+        model_args: Constructor arguments over the stored ones.
         control: Name in ``CONTROLS`` to evaluate in place of the model.
         crepe_model: ``"tiny"`` or ``"full"``.
         threshold: Voicing threshold over the chosen one.
         museval: Also compute BSS Eval v4, which takes some seconds per clip.
+        bss: Also compute BSS Eval v3 in windows of 30 s, which takes about a second per window.
         native: Evaluate recordings with the rate and channels they have on disk, on the path of
             ``separate``; otherwise whole clips go to the model as its dataset presents them.
         n_clips: Use this many clips, spread over the side; 0 is all.
@@ -66,11 +70,14 @@ class EvalOptions:
 
     exp_dir: Path
     side: str = "test"
+    data_set: str = ""
     model: str = ""
+    model_args: dict[str, Any] = field(default_factory=dict)
     control: str = ""
     crepe_model: str = "tiny"
     threshold: float | None = None
     museval: bool = False
+    bss: bool = False
     native: bool = False
     n_clips: int = 0
     device: str = "auto"
@@ -84,11 +91,17 @@ class EvalOptions:
     @property
     def out_dir(self) -> Path:
         """The experiment folder for the model on all of test, one in it for everything else."""
-        changes = {"n": self.n_clips or None, "threshold": self.threshold}
+        changes = {"n": self.n_clips or None, "threshold": self.threshold, **self.model_args}
         native = "_native" * self.native
-        suffix = "".join(f"_{k}{v}" for k, v in changes.items() if v is not None) + native
+        model = Path(self.model)  # another one of the experiment's, e.g. the best by also_monitor
+        other = bool(self.model) and model.parent.resolve() == self.exp_dir.resolve()
+        kept = f"_{model.stem}" if other and model.stem != "best_model" else ""
+        data_set = kept + (f"_{self.data_set}" if self.data_set else "")
+        suffix = (
+            data_set + "".join(f"_{k}{v}" for k, v in changes.items() if v is not None) + native
+        )
         if self.control or self.side != "test":
-            return self.exp_dir / f"eval_{self.system}_{self.side}{native}"
+            return self.exp_dir / f"eval_{self.system}_{self.side}{data_set}{native}"
         return self.exp_dir / f"eval_model_test{suffix}" if suffix else self.exp_dir
 
 
@@ -116,16 +129,18 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
         threshold = threshold_from_valid(estimator, valid, options.n_clips)
     clips = WholeClips(dataset, estimator.grid, options.n_clips or None)
     drawn = set(np.linspace(0, len(clips) - 1, min(N_PICTURES, len(clips))).round().astype(int))
+    transform = Transform.of(model, dataset.sample_rate)
     rows: list[Row] = []
+    frames = FrameScores()
     for index in tqdm(
         range(len(clips)), desc=f"{options.system}, {options.side}", unit="clip", disable=None
     ):
         example = clips[index]
         estimate = estimator(example)
         museval = dataset.sources if options.museval else ()
-        rows.append(
-            clip_row(example, estimate, threshold, estimator.grid, museval, dataset.sources)
-        )
+        args = (example, estimate, threshold, estimator.grid, museval, dataset.sources)
+        rows.append(clip_row(*args, options.bss, transform))
+        frames.add(example.name, example.activity, estimate.activity)
         if index in drawn:
             picture = options.out_dir / "pictures" / f"{example.name}.png"
             draw_clip(picture, example, estimate, estimator.grid, threshold)
@@ -136,8 +151,11 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
         "sample_rate": dataset.sample_rate,
         "n_channels": dataset.n_channels,
         "voicing_threshold": threshold,
+        "log_mse_transform": transform._asdict(),
+        **frames.facts(),
         "evaluation_sec": round(time.monotonic() - started, 1),
     }
+    frames.save(options.out_dir)
     return write_results(options, rows, facts)
 
 
@@ -149,7 +167,7 @@ def build_estimator(
 
     def model_estimator() -> Estimator:
         default = options.exp_dir / "best_model.pth"
-        model = load_model(options.model or default)
+        model = load_model(options.model or default, **options.model_args)
         check_fit(model, dataset, options.native)
         loaded.append(model)
         if options.native:
@@ -191,67 +209,6 @@ def threshold_from_valid(estimator: Estimator, dataset: Any, n_clips: int) -> fl
     return best_threshold(curves)
 
 
-def clip_row(
-    example: JointExample,
-    estimate: Estimate,
-    threshold: float | None,
-    grid: PitchGrid,
-    museval: Sequence[str] = (),
-    sources: Sequence[str] = (),
-) -> Row:
-    """All metrics that a clip's labels and a system's outputs allow.
-
-    Args:
-        example: Whole clip.
-        estimate: What the system says of it.
-        threshold: Voicing threshold.
-        grid: Frames of the pitch curves.
-        museval: Sources whose BSS Eval v4 is wanted, in order.
-        sources: Names of the stems, in order; with more than two, all get an NSDR.
-    """
-    row: Row = {
-        "name": example.name,
-        "song": example.song,
-        "duration_sec": example.mixture.shape[-1] / grid.sample_rate,
-    }
-    if example.sources is not None and estimate.sources is not None:
-        true, estimated = example.sources[0], estimate.sources[0]  # (C, T) each
-        row["silent_rms_db"] = silent_rms_db(true, estimated, grid.sample_rate)
-        if np.any(true):  # ratios to nothing mean nothing
-            row["sdr"] = sdr(true, estimated)
-            row["nsdr"] = row["sdr"] - sdr(true, example.mixture)
-            row["si_sdr"] = si_sdr(true, estimated)
-        row.update(_other_stems(example, estimate, sources))
-        if museval:
-            args = (example.sources, estimate.sources, grid.sample_rate)
-            row.update(museval_metrics(*args, museval))
-    if example.f0_hz is not None and estimate.f0_hz is not None and threshold is not None:
-        assert estimate.confidence is not None
-        curves = (example.f0_hz, estimate.f0_hz)
-        row.update(melody_metrics(*curves, estimate.confidence > threshold))
-        row["rpa_t0"] = melody_metrics(*curves, np.ones(len(estimate.f0_hz), bool))["rpa"]
-        if not np.any(example.f0_hz > 0):  # nobody sings: shares of no frames mean nothing
-            for metric in ("rpa", "rca", "vr", "rpa_t0"):
-                row.pop(metric)
-    if example.activity is not None and estimate.activity is not None:
-        row["auc"] = auc(example.activity, estimate.activity)
-    return row
-
-
-def _other_stems(example: JointExample, estimate: Estimate, names: Sequence[str]) -> Row:
-    """NSDR of each stem beside the voice, and the mean over all, where there are more than two."""
-    if len(names) < 3:
-        return {}
-    assert example.sources is not None and estimate.sources is not None
-    pairs = zip(names, example.sources, estimate.sources, strict=True)
-    row: Row = {
-        f"nsdr_{name}": sdr(true, estimated) - sdr(true, example.mixture)
-        for name, true, estimated in pairs
-        if np.any(true)
-    }
-    return {**row, "nsdr_mean": float(np.mean(list(row.values())))} if row else {}
-
-
 def run_facts(
     conf: Config,
     options: EvalOptions,
@@ -288,6 +245,9 @@ def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) 
     out_dir.mkdir(parents=True, exist_ok=True)
     summary = summarise(rows)
     summary.pop("duration_sec", None)
+    for count in COUNTS:  # of windows: the sum says something, the mean over clips does not
+        if summary.pop(count, None):
+            facts = {**facts, count: int(sum(row.get(count, 0) for row in rows))}
     weighted = [(r["nsdr"], r["duration_sec"]) for r in rows if "nsdr" in r]
     if weighted:  # published GNSDR is the plain mean of NSDR; this is what its name says
         values, seconds = np.array(weighted).T
@@ -295,15 +255,19 @@ def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) 
     name = facts.get("model_name", options.system) if not options.control else options.system
     shown = {**facts, "split": ", ".join(filter(None, (facts["split"], facts["side"])))}
     shown.update({k: v for k, v in facts.get("run", {}).items() if k in ("seed", "commit")})
-    row = table_row(f"{name} ({options.exp_dir.name})", summary, shown)
+    title = f"{name} ({options.exp_dir.name})"
+    row = table_row(title, summary, shown)
     write_text(out_dir / "all_metrics.csv", rows_to_csv(rows))
     report = plain_types({"metrics": summary, **facts})
     write_text(out_dir / "final_metrics.json", json.dumps(report, indent=1))
     write_text(out_dir / "results_row.md", row + "\n")
-    museval = museval_table(f"{name} ({options.exp_dir.name})", summary, facts["sources"])
+    museval = museval_table(title, summary, facts["sources"])
     if museval:
         write_text(out_dir / "museval_row.md", museval + "\n")
-    return "\n\n".join(filter(None, [f"{table_head()}\n{row}", museval]))
+    detection = detection_table(title, summary, facts, facts["sources"])
+    if detection:
+        write_text(out_dir / "detection_row.md", detection + "\n")
+    return "\n\n".join(filter(None, [f"{table_head()}\n{row}", museval, detection]))
 
 
 def pick_device(name: str) -> torch.device:

@@ -7,12 +7,15 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from ..errors import ConfigError, DataError, UserError
 from ..registry import import_plugins
 from .config import Config, parse_recipe_args, read_config, recipe_config
 
-COMPARED = "nsdr,rpa,oa"  # separation, pitch, pitch and voicing
+COMPARED = "nsdr,rpa,oa,auc,log_mse,silent_rms_db"  # those that both evaluations have
 
 
 def train_main(script: str, argv: list[str] | None = None) -> None:
@@ -35,12 +38,17 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
     def run() -> str:
         from ..data.check import check_dataset
         from .build import build_dataset
+        from .sets import further_sets
 
         conf = parse_recipe_args(recipe_dir(script), argv)
         if conf["data"].get("labels_dir"):
             print(label_first(conf), flush=True)
-        sides = {side: build_dataset(conf, side) for side in ("train", "valid", "test")}
-        return check_dataset(sides, disjoint=conf["data"].get("split", "disjoint") == "disjoint")
+        tables = []
+        for name, one in {"": conf, **further_sets(conf)}.items():
+            sides = {side: build_dataset(one, side) for side in ("train", "valid", "test")}
+            disjoint = one["data"].get("split", "disjoint") == "disjoint"
+            tables.append((f"set {name}:\n" if name else "") + check_dataset(sides, disjoint))
+        return "\n\n".join(tables)
 
     _report(script, run)
 
@@ -82,16 +90,21 @@ def eval_main(script: str, argv: list[str] | None = None) -> None:
         conf = experiment_config(args.exp_dir, recipe_dir(script))
         if args.data_dir:
             conf["data"]["data_dir"] = args.data_dir
+        if args.set:
+            conf = _further_set(conf, args.set)
         return evaluate(
             conf,
             EvalOptions(
                 exp_dir=args.exp_dir,
                 side=args.side,
+                data_set=args.set,
                 model=args.model,
+                model_args=model_args(args.model_args),
                 control=args.control,
                 crepe_model=args.crepe_model,
                 threshold=args.threshold,
                 museval=args.museval,
+                bss=args.bss,
                 native=args.native,
                 n_clips=args.n_clips,
                 device=args.device,
@@ -99,6 +112,31 @@ def eval_main(script: str, argv: list[str] | None = None) -> None:
         )
 
     _report(script, run)
+
+
+def model_args(text: str) -> dict[str, Any]:
+    """``"a=1,b=true"`` to ``{"a": 1, "b": True}``; values as in YAML.
+
+    Raises:
+        ConfigError: If it does not look so.
+    """
+    arguments = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or not name.isidentifier():
+            raise ConfigError(f"--model_args takes name=value, with commas; received {part!r}.")
+        arguments[name] = yaml.safe_load(value)
+    return arguments
+
+
+def _further_set(conf: Config, name: str) -> Config:
+    """The configuration in which the set ``name`` of ``more_data`` is the only one."""
+    from .sets import further_sets
+
+    sets = further_sets(conf)
+    if name not in sets:
+        raise ConfigError(f"The experiment has no further set {name!r}, but {sorted(sets)}.")
+    return sets[name]
 
 
 def recipe_dir(script: str) -> Path:
@@ -121,22 +159,25 @@ def _eval_parser() -> argparse.ArgumentParser:
     add("--exp_dir", type=Path, default=Path("exp/tmp"), help="experiment; results go there too")
     add("--data_dir", default="", help="dataset, if not where it was in training")
     add("--side", default="test", choices=("train", "valid", "test"), help="of the split")
+    add("--set", default="", help="further set by its name in more_data; the first one if empty")
     add("--model", default="", help="model file in place of the experiment's best_model.pth")
+    add("--model_args", default="", help="over the model's own: wiener_iterations=1,...")
     add("--museval", action="store_true", help="also BSS Eval v4: some seconds per clip")
+    add("--bss", action="store_true", help="also BSS Eval v3 in windows of 30 s: a second each")
     add("--native", action="store_true", help="with the rate and channels on disk, as separate")
     add("--control", default="", help="in place of the model: mixture, torchcrepe_mixture, ...")
     add("--crepe_model", default="tiny", choices=("tiny", "full"))
     add("--threshold", type=float, help="voicing threshold in place of the one chosen on valid")
     add("--n_clips", type=int, default=0, help="use so many clips, evenly spread; 0 = all")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    add("--compare", nargs=2, metavar="CSV", help="two all_metrics.csv: bootstrap over songs")
+    add("--compare", nargs=2, metavar="CSV", help="two all_metrics.csv: statistical tests")
     add("--metrics", default=COMPARED, help="to compare, with commas")
     add("--seed", type=int, default=0, help="of the bootstrap")
     return parser
 
 
 def _compare(paths: list[str], metrics: list[str], seed: int) -> str:
-    """Markdown table of the differences of two evaluations."""
+    """Markdown tables of the differences of two evaluations."""
     from ..metrics.report import comparison_table, read_rows
     from ..metrics.significance import compare_rows
 
@@ -144,7 +185,23 @@ def _compare(paths: list[str], metrics: list[str], seed: int) -> str:
     differences = compare_rows(read_rows(first), read_rows(second), metrics, seed)
     if not differences:
         raise DataError(f"Neither file has one of the metrics {', '.join(metrics)}.")
-    return f"first: {first}\nsecond: {second}\n\n{comparison_table(differences)}"
+    tables = [comparison_table(differences), _compare_frames(Path(first), Path(second))]
+    return "\n\n".join(filter(None, [f"first: {first}\nsecond: {second}", *tables]))
+
+
+def _compare_frames(first: Path, second: Path) -> str:
+    """DeLong's test over all frames, where both evaluations stored them beside their metrics."""
+    from ..metrics.frame_scores import SCORES_FILE, FrameScores
+    from ..metrics.report import area_comparison_table
+
+    folders = first.parent, second.parent
+    if not all((folder / SCORES_FILE).is_file() for folder in folders):
+        return ""
+    one, other = map(FrameScores.load, folders)
+    difference = one.compare(other)
+    if difference is None:
+        return "No test of AU-ROC over all frames: the two have other frames or other labels."
+    return area_comparison_table(difference)
 
 
 def _report(script: str, run: Callable[[], str]) -> None:

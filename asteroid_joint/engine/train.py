@@ -2,7 +2,8 @@
 
 What it leaves in the experiment folder is what Asteroid's recipes leave: ``conf.yml``,
 ``checkpoints/``, ``best_k_models.json``, ``best_model.pth``; and ``run_facts.json``, logs for
-TensorBoard and as CSV (``csv_log/version_<start>/``, a folder for each start).
+TensorBoard and as CSV (``csv_log/version_<start>/``, a folder for each start). With a second metric
+(``also_monitor``) there is a second model, ``best_<metric>.pth``, the best of the run by that.
 Started again with the same folder it goes on from the last checkpoint.
 """
 
@@ -51,19 +52,18 @@ def train(conf: Config) -> Path:
     trainer = _trainer(conf, exp_dir)
     _check_resumable(conf, exp_dir)
     model = build_model(conf)
-    train_loader, val_loader = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
-    if not len(train_loader):
+    loaders = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
+    if not loaders.steps:
         raise DataError(
             f"draws_per_epoch {training['draws_per_epoch']} gives no batch of "
             f"{training['batch_size']} in each of {trainer.world_size} processes: raise it."
         )
-    steps = len(train_loader) * training["epochs"]
-    optimizer, scheduler = build_optimizer(conf, model, steps)
+    optimizer, scheduler = build_optimizer(conf, model, loaders.steps * training["epochs"])
     loss = build_loss(conf["loss"], conf["loss_args"], training["weighting"])
     if training["channels_last"]:
         model = model.to(memory_format=torch.channels_last)
     system = JointSystem(
-        model, optimizer, loss, train_loader, val_loader, scheduler, config=plain_types(conf)
+        model, optimizer, loss, loaders.train, loaders.valid, scheduler, config=plain_types(conf)
     )
     # now: the checkout may have moved on when the run is over
     facts = describe_run(training["seed"], trainer.strategy.root_device)
@@ -72,7 +72,7 @@ def train(conf: Config) -> Path:
         write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
     resume = str(last) if last.is_file() else None
     if resume is None and not conf["model"].get("init_from"):
-        model.prepare_training(train_loader.dataset.dataset)  # type: ignore[attr-defined]
+        model.prepare_training(loaders.train_set)
     try:
         trainer.fit(system, ckpt_path=resume, weights_only=False)
     except SIGTERMException:  # Lightning's ends the process with code 0, as if all were done
@@ -87,7 +87,7 @@ def _check_resumable(conf: Config, exp_dir: Path) -> None:
     if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
         return
     was = read_config(old)
-    for group in ("model", "model_args", "data_args"):
+    for group in ("model", "model_args", "data_args", "more_data"):
         if was.get(group, {}) != plain_types(conf).get(group, {}):
             raise DataError(
                 f"{exp_dir} was started with another {group} ({was.get(group)}): give the options "
@@ -102,15 +102,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
 
     training = conf["training"]
     callbacks: list[Any] = [
-        cb.ModelCheckpoint(
-            exp_dir / "checkpoints",
-            filename="{epoch:03d}-{" + training["monitor"] + ":.3f}",
-            monitor=training["monitor"],
-            mode=training["monitor_mode"],
-            save_top_k=training["save_top_k"],
-            save_last=True,
-            enable_version_counter=False,  # last.ckpt is the one that a restart looks for
-        ),
+        *_checkpoints(training, exp_dir),
         cb.Timer(verbose=False),  # hours, over all restarts
         # a log file needs no line per step
         cb.TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else training["log_every"]),
@@ -140,39 +132,72 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
     )
 
 
+def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:
+    """What keeps the best states: by the second metric first, where there is one."""
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    # last.ckpt, which the last one writes, then knows what the others have just kept
+    metrics = [(training["monitor"], training["monitor_mode"], training["save_top_k"], True)]
+    if training.get("also_monitor"):
+        metrics.insert(0, (training["also_monitor"], training["also_monitor_mode"], 1, False))
+    return [
+        ModelCheckpoint(
+            exp_dir / "checkpoints",
+            filename="{epoch:03d}-{" + monitor + ":.3f}",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            save_last=save_last,
+            enable_version_counter=False,  # last.ckpt is the one that a restart looks for
+        )
+        for monitor, mode, save_top_k, save_last in metrics
+    ]
+
+
 def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[str, Any]) -> Path:
-    """Best checkpoint -> voicing threshold on validation -> ``best_model.pth``."""
+    """Best checkpoints -> voicing threshold on validation -> ``best_model.pth`` and its kin."""
     best = exp_dir / "best_model.pth"
     trainer.strategy.barrier()
     if trainer.global_rank:
         return best
-    checkpoints = trainer.checkpoint_callback
+    *others, checkpoints = trainer.checkpoint_callbacks  # as in `_checkpoints`
     timer = next(c for c in trainer.callbacks if hasattr(c, "time_elapsed"))
     scores = {Path(k).name: float(v) for k, v in checkpoints.best_k_models.items()}
     write_text(exp_dir / "best_k_models.json", json.dumps(scores, indent=1))
-    path = exp_dir / "checkpoints" / Path(checkpoints.best_model_path or "last.ckpt").name
-    # our own checkpoint: written by this recipe, read as data
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    model = system.cpu().model
-    model.load_state_dict(
-        {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-    )
-    dataset = build_dataset(conf, "valid")
-    if model.has_pitch:
-        choose_voicing_threshold(model, dataset, piece_sec=conf["training"].get("valid_sec", 0.0))
-    saved = {**model.serialize(), **dataset.infos}
     facts = {
         **facts,
-        "best": path.stem,
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "processes": trainer.world_size,
         "hours": round(timer.time_elapsed() / 3600, 3),
     }
-    saved["infos"].update(training_config=plain_types(conf), run_facts=facts)
+    dataset = build_dataset(conf, "valid")
+    model = system.cpu().model
+    for other in others:
+        _save_best(conf, model, dataset, other, exp_dir / f"best_{other.monitor}.pth", facts)
+    facts = _save_best(conf, model, dataset, checkpoints, best, facts)
     write_text(exp_dir / "run_facts.json", json.dumps(facts, indent=1))
-    save_file(saved, best)
     return best
+
+
+def _save_best(
+    conf: Config, model: Any, dataset: Any, checkpoints: Any, target: Path, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Model file of the best state that ``checkpoints`` kept; returns the facts stored in it."""
+    name = Path(checkpoints.best_model_path or "last.ckpt").name
+    path = target.parent / "checkpoints" / name
+    # our own checkpoint: written by this recipe, read as data
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict(
+        {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+    )
+    if model.has_pitch:
+        choose_voicing_threshold(model, dataset, piece_sec=conf["training"].get("valid_sec", 0.0))
+    saved = {**model.serialize(), **dataset.infos}
+    facts = {**facts, "best": path.stem}
+    saved["infos"].update(training_config=plain_types(conf), run_facts=facts)
+    save_file(saved, target)
+    return facts
 
 
 def _loggers(exp_dir: Path, every: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from .activity import ActivityLoss
 from .combination import CombinationLoss, subsets
 from .joint import JointLoss, Term, build_loss
+from .log_magnitude import LogMagnitudeLoss
 from .multi_domain import MultiDomainLoss, MultiDomainTerm
 from .pitch import PitchLoss
 from .sdr import SDRLoss
@@ -16,6 +17,7 @@ __all__ = [
     "DynamicWeightAverage",
     "FixedWeights",
     "JointLoss",
+    "LogMagnitudeLoss",
     "MultiDomainLoss",
     "MultiDomainTerm",
     "PitchLoss",

@@ -5,8 +5,8 @@ key in ``conf.yml`` and in the logs. It returns *unreduced* values and a weight 
 missing labels weigh 0, whatever stands in their place.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -15,6 +15,8 @@ from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
 from .weighting import WEIGHTINGS, Weighting
+
+T = TypeVar("T")
 
 
 class Term(NamedTuple):
@@ -63,11 +65,41 @@ class JointLoss(torch.nn.Module):
         self, output: JointOutput, batch: Batch, model: JointModel
     ) -> dict[str, torch.Tensor]:
         """Scalar per term, plus their weighted sum under ``"loss"``."""
-        unreduced = {name: term(output, batch, model) for name, term in self.terms.items()}
-        scale = self.weighting(unreduced)
-        parts = {name: term.mean() for name, term in unreduced.items()}
+        return self.reduce([self.unreduced(output, batch, model)])
+
+    def unreduced(self, output: JointOutput, batch: Batch, model: JointModel) -> dict[str, Term]:
+        """The terms of a batch, by name."""
+        return {name: term(output, batch, model) for name, term in self.terms.items()}
+
+    def reduce(self, batches: Sequence[Mapping[str, Term]]) -> dict[str, torch.Tensor]:
+        """Scalars as in :meth:`forward` for a step with batches of several sets.
+
+        A term is the sum of its means over each batch: one that a batch has no labels for takes
+        nothing from it, and is not made smaller by it.
+
+        Args:
+            batches: What :meth:`unreduced` gives for each.
+        """
+        scale = self.weighting(batches[0] if len(batches) == 1 else _pooled(batches))
+        means = [{name: term.mean() for name, term in terms.items()} for terms in batches]
+        parts = {name: sum(rest, first) for name, (first, *rest) in _by_name(means).items()}
         total = sum(self.weights[name] * scale[name] * parts[name] for name in parts)
         return {"loss": total, **parts}  # type: ignore[dict-item]
+
+
+def _by_name(batches: Sequence[Mapping[str, T]]) -> dict[str, list[T]]:
+    return {name: [batch[name] for batch in batches] for name in batches[0]}
+
+
+def _pooled(batches: Sequence[Mapping[str, Term]]) -> dict[str, Term]:
+    """All values of each term in one row, for strategies: examples may differ in length."""
+    return {
+        name: Term(
+            torch.cat([term.values.flatten() for term in terms]),
+            torch.cat([term.weights.flatten() for term in terms]),
+        )
+        for name, terms in _by_name(batches).items()
+    }
 
 
 def build_loss(

@@ -12,17 +12,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ..data.batch import Batch, has_label
-from ..dsp.stft import STFT, magnitude
 from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
 from .combination import CombinationLoss
 from .joint import Term
-
-N_FFT, HOP_LENGTH = 4096, 1024  # samples; the authors', at 44.1 kHz
+from .magnitudes import SourceMagnitudes
 
 
 def _per_source(x: torch.Tensor) -> torch.Tensor:
@@ -167,13 +164,13 @@ class MultiDomainLoss(nn.Module):
 
 
 @LOSSES.register("multi_domain")
-class MultiDomainTerm:
+class MultiDomainTerm(SourceMagnitudes):
     """:class:`MultiDomainLoss` of a joint model, per example and subset.
 
     ``loss: {multi_domain: 1.0}`` with ``loss_args: {multi_domain_combination: true}`` is the
     X-scheme's loss; ``{multi_domain_time: false}`` that of the networks it starts from.
 
-    Magnitudes are the model's where it gives those of all sources, else the STFT of its waveforms.
+    For the magnitudes see :class:`~asteroid_joint.losses.magnitudes.SourceMagnitudes`.
     The mixture is the model's input times the model's ``mixture_scale``, so that sources add up to
     it under any convention.
 
@@ -192,11 +189,9 @@ class MultiDomainTerm:
         mixture_of_targets: bool = False,
         **options: Any,
     ) -> None:
-        self.n_fft = n_fft
-        self.hop_length = hop_length
+        super().__init__(n_fft, hop_length)
         self.mixture_of_targets = mixture_of_targets
         self.loss = MultiDomainLoss(**options)
-        self._stft: STFT | None = None
 
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, K)`` values; ``(B, S)`` without combination."""
@@ -204,36 +199,11 @@ class MultiDomainTerm:
         estimates = output.stems()
         est_magnitudes = magnitudes = mixture = None
         if self.loss.frequency:
-            n_fft, hop_length, own = self._resolution(model)
-            magnitudes = self._magnitudes(targets, n_fft, hop_length)  # (B, S, C, N, F)
-            est_magnitudes = output.magnitudes
-            if not own or est_magnitudes is None or est_magnitudes.shape[1] < targets.shape[1]:
-                est_magnitudes = self._magnitudes(estimates, n_fft, hop_length)
-            elif est_magnitudes.ndim == 4:  # mono
-                est_magnitudes = est_magnitudes[:, :, None]
+            est_magnitudes, magnitudes = self.compared(output, batch, model)
         if not self.mixture_of_targets:
             mixture = model.mixture_scale * batch["mixture"]
         values = self.loss(estimates, targets, mixture, est_magnitudes, magnitudes)
         return Term(values, has_label(batch, "sources", values))
-
-    def _resolution(self, model: JointModel) -> tuple[int, int, bool]:
-        """``n_fft``, ``hop_length`` and whether, as far as it says, these are the model's own."""
-        arguments = model.get_model_args()
-        found, own = [], True
-        for name, default in (("n_fft", N_FFT), ("hop_length", HOP_LENGTH)):
-            of_model = getattr(model, name, arguments.get(name))
-            found.append(getattr(self, name) or of_model or default)
-            own = own and found[-1] == (of_model or found[-1])
-        return found[0], found[1], own
-
-    def _magnitudes(self, wav: torch.Tensor, n_fft: int, hop_length: int) -> torch.Tensor:
-        """``(B, S, C, T)`` to ``(B, S, C, N, F)``; zeros follow what is shorter than a window."""
-        if self._stft is None or (self._stft.n_fft, self._stft.hop_length) != (n_fft, hop_length):
-            self._stft = STFT(n_fft, hop_length)
-        missing = max(0, n_fft // 2 + 1 - wav.shape[-1])  # of what reflect padding asks for
-        with torch.autocast(wav.device.type, enabled=False):
-            wav = functional.pad(wav.float(), (0, missing))
-            return magnitude(self._stft.to(wav.device)(wav))
 
 
 def _full_precision(x: torch.Tensor) -> torch.Tensor:

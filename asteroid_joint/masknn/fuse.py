@@ -6,9 +6,9 @@ Example:
     >>> model = optimize_for_inference(DJCM.from_preset("tiny"))  # a copy, in .eval()
 
 The copy has the interface of the original (``forward_joint``, ``sources``, ``pitch_grid``, ...);
-what changes is inside: every ``UNetEncoder``, ``UNetDecoder`` and linear layer is replaced. It is
-for inference on the CPU by one caller at a time (any number of cores), and is not saved: save the
-original.
+what changes is inside: every ``UNetEncoder``, ``UNetDecoder``, ``TFCTDFNet`` and linear layer is
+replaced. It is for inference on the CPU by one caller at a time (any number of cores), and is not
+saved: save the original.
 
 What is done, in order of what it brings:
 
@@ -19,6 +19,8 @@ What is done, in order of what it brings:
 * BatchNorm that follows a convolution is folded into it; one that does not is applied together
   with its activation in pieces that stay in the cache, and writes what would have been
   concatenated side by side;
+* blocks whose maps are larger than the cache run as a stream of frames
+  (:mod:`~asteroid_joint.masknn.fused_tfc_tdf`);
 * activations and additions are part of the convolution or done in place;
 * memory is used again.
 """
@@ -32,8 +34,10 @@ import torch
 from torch import nn
 
 from .fast_conv import PackedLinear, Workspace, have_bfloat16
+from .fused_tfc_tdf import FusedTFCTDFNet
 from .fused_unet import FusedDecoder, FusedEncoder
 from .residual_unet import UNetDecoder, UNetEncoder
+from .tfc_tdf import TFCTDFNet
 
 logger = logging.getLogger(__name__)
 Module = TypeVar("Module", bound=nn.Module)
@@ -68,7 +72,10 @@ def optimize_for_inference(model: Module, dtype: torch.dtype | None = None) -> M
             replace, known = REPLACEMENTS.get(type(module), (None, None))
             if replace is None or not name or known != set(dict(module.named_children())):
                 continue  # a part that is not known here would be left out silently
-            parent = model.get_submodule(name.rpartition(".")[0])
+            try:
+                parent = model.get_submodule(name.rpartition(".")[0])
+            except AttributeError:
+                continue  # inside of something that has been replaced
             setattr(parent, name.rpartition(".")[2], replace(module, dtype, workspace))
     if hasattr(model, "serialize"):
         setattr(model, "serialize", _refuse_to_save)  # noqa: B010
@@ -101,6 +108,10 @@ REPLACEMENTS: dict[type, tuple[Callable[..., nn.Module], set[str]]] = {
     UNetDecoder: (
         FusedDecoder,
         {"latent", "paths", "frames", "ups", "blocks", "after", "out"},
+    ),
+    TFCTDFNet: (
+        FusedTFCTDFNet,
+        {"first", "encoder", "downs", "bottom", "paths", "ups", "decoder", "last"},
     ),
     nn.Linear: (FusedLinear, set()),
 }

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError
+from .detection import AreaDifference
 from .museval_bss import column_names
 from .significance import Difference
+from .windowed_bss import COUNTS as BSS_COUNTS
+from .windowed_bss import column_names as bss_names
 
 Row = dict[str, Any]
 Summary = dict[str, dict[str, float]]
@@ -36,6 +39,11 @@ COLUMNS = (
     Column("rpa_t0", "RPA % (threshold 0)", 100, 1),
     Column("vr", "VR %", 100, 1),
     Column("vfa", "VFA %", 100, 1),
+    Column("silent_rms_db", "silence dB", 1, 1),
+)
+DETECTION = (  # in the table beside that of all
+    Column("auc", "AU-ROC of clips", 1, 4),
+    Column("log_mse", "MSE", 1, 5),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
 FACTS = ("split", "seed", "hardware", "commit")
@@ -142,19 +150,69 @@ def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
 
 def comparison_table(differences: Mapping[str, Difference]) -> str:
     """Markdown table of :func:`~asteroid_joint.metrics.significance.compare_rows`."""
-    columns = {column.metric: column for column in COLUMNS}
+    columns = {column.metric: column for column in (*COLUMNS, *DETECTION)}
     lines = [
-        "| metric | first - second | 95 % interval | p | clips | songs |",
-        "|---|---|---|---|---|---|",
+        "| metric | first - second | 95 % interval | p | p (Wilcoxon) | clips | songs |",
+        "|---|---|---|---|---|---|---|",
     ]
     for metric, d in differences.items():
         column = columns.get(metric, Column(metric, metric))
-        mean, low, high = (f"{column.scale * x:+.2f}" for x in d[:3])
+        digits = max(column.digits, 2)
+        mean, low, high = (f"{column.scale * x:+.{digits}f}" for x in d[:3])
         lines.append(
             f"| {column.heading} | {mean} | {low} to {high} | {d.p_value:.4f} "
-            f"| {d.n_clips} | {d.n_songs} |"
+            f"| {d.wilcoxon_p:.4f} | {d.n_clips} | {d.n_songs} |"
         )
     return "\n".join(lines)
+
+
+def area_comparison_table(d: AreaDifference) -> str:
+    """Markdown table of :func:`~asteroid_joint.metrics.detection.delong_test`."""
+    return "\n".join(
+        [
+            "| AU-ROC of all frames | first | second | first - second | 95 % interval "
+            "| p (DeLong) | frames |",
+            "|---|---|---|---|---|---|---|",
+            f"| | {d.first:.4f} | {d.second:.4f} | {d.difference:+.4f} "
+            f"| {d.low:+.4f} to {d.high:+.4f} | {d.p_value:.2g} | {d.n_frames} |",
+        ]
+    )
+
+
+def detection_table(
+    name: str, summary: Summary, facts: Mapping[str, Any], sources: Sequence[str]
+) -> str:
+    """Markdown table of what the paper on detection reports; empty without detection or BSS Eval.
+
+    Args:
+        name: Of the system.
+        summary: See :func:`summarise`.
+        facts: ``auc_pooled`` and the counts of windows, where there are any.
+        sources: Names, those of the columns.
+
+    References:
+        D. Stoller, S. Ewert, S. Dixon, LVA/ICA 2018, https://arxiv.org/abs/1804.01650, table 1.
+    """
+    here = [s for s in sources if bss_names(s)[0] in summary]
+    if "auc_pooled" not in facts and not here:
+        return ""
+    cells = [("system", name), ("AU-ROC", _fixed(facts.get("auc_pooled"), 4))]
+    for column in DETECTION:
+        mean = summary.get(column.metric, {}).get("mean")
+        cells.append((column.heading, _fixed(mean, column.digits)))
+    for source in here:
+        values = " / ".join(_fixed(summary.get(k, {}).get("mean"), 2) for k in bss_names(source))
+        cells.append((f"{source} SDR / SIR / SAR", values))
+    if here:
+        used, *left_out = (int(facts.get(count, 0)) for count in BSS_COUNTS)
+        cells.append(("windows left out", f"{sum(left_out)} of {used + sum(left_out)}"))
+    heads, values_ = zip(*cells, strict=True)
+    return "\n".join(f"| {' | '.join(x)} |" for x in (heads, ["---"] * len(heads), values_))
+
+
+def _fixed(value: float | None, digits: int) -> str:
+    """A number with so many digits, or nothing."""
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _is_number(value: Any) -> bool:

@@ -16,6 +16,7 @@ class Difference(NamedTuple):
         low, high: 95 % interval.
         p_value: Two-sided.
         n_clips, n_songs: What entered.
+        wilcoxon_p: P value of :func:`paired_wilcoxon`.
     """
 
     mean: float
@@ -24,6 +25,7 @@ class Difference(NamedTuple):
     p_value: float
     n_clips: int
     n_songs: int
+    wilcoxon_p: float
 
 
 def paired_bootstrap(
@@ -67,8 +69,7 @@ def paired_bootstrap(
     if not known.any():
         raise ValueError("There is no clip for which both systems have this metric.")
     difference = difference[known]
-    _, song = np.unique(np.asarray(songs)[known], return_inverse=True)
-    totals, counts = np.bincount(song, difference), np.bincount(song)  # (songs,) each
+    totals, counts = _by_song(difference, np.asarray(songs)[known])  # (songs,) each
     n_songs = len(counts)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n_songs, np.full(n_songs, 1 / n_songs), n_resamples)
@@ -76,9 +77,52 @@ def paired_bootstrap(
     low, high = np.quantile(means, [0.025, 0.975])
     tail = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
     p_value = min(2 * tail / (n_resamples + 1), 1.0)
-    return Difference(
-        float(difference.mean()), float(low), float(high), p_value, int(known.sum()), n_songs
-    )
+    mean = float(difference.mean())
+    wilcoxon_p = _wilcoxon(totals / counts)
+    return Difference(mean, float(low), float(high), p_value, int(known.sum()), n_songs, wilcoxon_p)
+
+
+def paired_wilcoxon(first: np.ndarray, second: np.ndarray, songs: Sequence[str]) -> float:
+    """P value of Wilcoxon's signed-rank test, two-sided, on the mean difference of each song.
+
+    Clips of one song are not independent, songs are; where every clip is a song of its own, this
+    is the plain test.
+
+    Args:
+        first, second: ``(clips,)`` metric of either system; pairs with a NaN are left out.
+        songs: Song of each clip.
+
+    Returns:
+        1 where no song differs; NaN where no pair is left.
+
+    References:
+        F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1(6), 1945.
+
+    Example:
+        >>> first = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+        >>> paired_wilcoxon(first, np.zeros(5), ["a", "b", "c", "d", "e"])
+        0.0625
+    """
+    difference = np.asarray(first, float) - np.asarray(second, float)
+    known = ~np.isnan(difference)
+    totals, counts = _by_song(difference[known], np.asarray(songs)[known])
+    return _wilcoxon(totals / counts)
+
+
+def _by_song(values: np.ndarray, songs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum and number of values of each song."""
+    _, song = np.unique(songs, return_inverse=True)
+    return np.bincount(song, values), np.bincount(song)
+
+
+def _wilcoxon(differences: np.ndarray) -> float:
+    from scipy.stats import wilcoxon
+
+    if not len(differences):
+        return float("nan")
+    if not differences.any():
+        return 1.0
+    return float(wilcoxon(differences).pvalue)
 
 
 def compare_rows(

@@ -3,12 +3,15 @@
 from .base import JointModel, JointOutput, register_model
 from .djcm import DJCM
 from .djcm_controls import MMoE, SharedBottom
+from .joint_dttnet import JointDTTNet
 from .joint_xconv_tasnet import JointXConvTasNet
 from .joint_xd3net import JointXD3Net
 from .joint_xumx import JointXUMX
+from .vocal_detection_unet import VocalDetectionUNet
 
 __all__ = [
     "DJCM",
+    "JointDTTNet",
     "JointModel",
     "JointOutput",
     "JointXConvTasNet",
@@ -16,5 +19,6 @@ __all__ = [
     "JointXUMX",
     "MMoE",
     "SharedBottom",
+    "VocalDetectionUNet",
     "register_model",
 ]

@@ -60,6 +60,13 @@ class JointModel(BaseModel):
         presets: Name to constructor arguments; ``"paper"`` is the published configuration.
         min_samples: Shorter inputs are zero-padded to this and cut afterwards.
         mixture_scale: Sum of the sources over the mixture; 1 where they add up.
+        context_samples: Samples on either side beyond which nothing matters to an output, with the
+            window of any transform; ``None`` where everything matters.
+        window_multiple: Samples by which an input can be moved so that the outputs move with it.
+
+    Where ``context_samples`` is given, long audio is cut into windows that begin at multiples of
+    ``window_multiple`` and overlap by twice the context, and the result is that of one pass; else
+    windows are cross-faded.
 
     The voicing threshold is a buffer, hence stored with the weights.
     """
@@ -68,6 +75,8 @@ class JointModel(BaseModel):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     min_samples: int = 1
     mixture_scale: float = 1.0
+    context_samples: int | None = None
+    window_multiple: int = 1
     voicing_threshold: torch.Tensor
     _model_args: dict[str, Any]
 
@@ -204,6 +213,29 @@ class JointModel(BaseModel):
             raise ValueError(f"This {type(self).__name__} has no pitch output.")
         f0 = DECODERS[decoder](torch.sigmoid(pitch_logits.float()), self.pitch_grid)
         return f0.hz, f0.confidence, f0.confidence > self.voicing_threshold
+
+    @torch.no_grad()
+    def activity(self, output: JointOutput) -> torch.Tensor | None:
+        """How likely somebody sings, per frame, whatever the model has to say it with.
+
+        Args:
+            output: Of this model.
+
+        Returns:
+            ``(..., frames)`` in [0, 1]: the sigmoid of ``activity_logits`` where there are any,
+            else the confidence of the pitch, stretched below and above the voicing threshold, each
+            linearly, so that the threshold becomes 0.5; it says "voiced" rather than "sung", as
+            consonants have no pitch. ``None`` where the model has neither output.
+        """
+        if output.activity_logits is not None:
+            return output.activity_logits.float().sigmoid()
+        if output.pitch_logits is None:
+            return None
+        confidence = output.pitch_logits.float().amax(-1).sigmoid()  # (..., N)
+        threshold = self.voicing_threshold.clamp(1e-6, 1 - 1e-6)
+        below = 0.5 * confidence / threshold
+        above = 0.5 + 0.5 * (confidence - threshold) / (1 - threshold)
+        return torch.where(confidence > threshold, above, below)
 
     def get_model_args(self) -> dict[str, Any]:
         """Arguments of the constructor call that made this model, plain Python values."""

@@ -21,11 +21,12 @@ def available_weights() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.pth"))
 
 
-def load_model(name_or_path: str | os.PathLike = DEFAULT_MODEL) -> JointModel:
+def load_model(name_or_path: str | os.PathLike = DEFAULT_MODEL, **overrides: Any) -> JointModel:
     """Load a joint model in ``.eval()``.
 
     Args:
         name_or_path: Name of shipped weights, a file, or anything Asteroid can download.
+        **overrides: Constructor arguments over the stored ones, e.g. ``wiener_iterations=1``.
 
     Raises:
         CheckpointError: One sentence on why it cannot be used.
@@ -35,7 +36,7 @@ def load_model(name_or_path: str | os.PathLike = DEFAULT_MODEL) -> JointModel:
         >>> load_model("djcm_mir1k").sources
         ('vocals', 'accompaniment')
     """
-    return JointModel.from_pretrained(_resolve(os.fspath(name_or_path)))
+    return JointModel.from_pretrained(_resolve(os.fspath(name_or_path)), **overrides)
 
 
 def hub_model(

@@ -1,0 +1,100 @@
+"""Jamendo: 93 songs under Creative Commons licences, with the times of singing.
+
+As distributed: folders ``train``, ``valid`` and ``test`` of ``.ogg`` and ``.mp3`` files (61, 16 and
+16 songs) and ``jamendo_lab/<song>.lab``, lines of ``start end sing`` or ``start end nosing``. As
+often kept, too: all audio in one folder and a list of songs for each side,
+``jam_<side>_list.txt``, ``<side>.txt`` or ``<side>``.
+
+References:
+    M. Ramona, G. Richard, B. David, "Vocal Detection in Music with Support Vector Machines",
+    ICASSP 2008.
+"""
+
+from pathlib import Path
+
+from ..errors import DataError
+from ..registry import DATASETS
+from .activity_folder import AUDIO, Recordings
+from .files import check_side, files_below
+
+LISTS = ("jam_{}_list.txt", "{}.txt", "{}")  # by whom they were made
+LISTED = (*AUDIO, ".trs", ".lab")  # how a song's name may end in a list
+# songs are compressed: programs disagree on how long they are by the delay of their decoders
+TOLERANCE_SEC = 1.0
+
+
+@DATASETS.register("jamendo")
+class Jamendo(Recordings):
+    """One side of Jamendo's split for the detection of singing.
+
+    Args:
+        data_dir: Folder that is searched for songs, ``.lab`` files and lists, at any depth.
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        sample_rate: Hz that songs are resampled to; ``None`` is the rate on disk.
+        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+
+    Raises:
+        DataError: If there are no songs or no labels, a listed song is missing, or songs differ in
+            a format that was to be kept.
+    """
+
+    infos = {
+        "dataset": "Jamendo (singing voice detection)",
+        "task": "singing voice detection",
+        "licenses": [
+            {
+                "title": "Jamendo corpus for singing detection",
+                "title_link": "http://www.mathieuramona.com/wp/data/jamendo/",
+                "author": "Mathieu Ramona (annotations) and the artists of its songs",
+                "author_link": "http://www.mathieuramona.com",
+                "license": "Creative Commons, one for each song",
+                "license_link": "https://creativecommons.org/licenses/",
+                "non_commercial": True,
+            }
+        ],
+    }
+
+    def __init__(
+        self,
+        data_dir: str,
+        side: str,
+        sample_rate: int | None = None,
+        n_channels: int | None = None,
+    ) -> None:
+        check_side(side)
+        self.root = Path(data_dir).expanduser()
+        files = files_below(self.root)
+        songs = _of_side([p for p in files if p.suffix.lower() in AUDIO], files, side, self.root)
+        labels = {path.stem: path for path in files if path.suffix.lower() == ".lab"}
+        pairs = [(song, labels.get(song.stem)) for song in songs]
+        if all(label is None for _, label in pairs):
+            raise DataError(
+                f"No song of the {side} side in {self.root} has a .lab file of its name: unpack "
+                "jam_annote.tar.gz there, too."
+            )
+        super().__init__(pairs, self.root, sample_rate, n_channels, TOLERANCE_SEC)
+
+
+def _of_side(songs: list[Path], files: list[Path], side: str, root: Path) -> list[Path]:
+    """Songs in a folder of the side's name; where there is none, those that a list names."""
+    in_folder = [song for song in songs if side in song.relative_to(root).parts[:-1]]
+    if in_folder:
+        return in_folder
+    names = [name.format(side) for name in LISTS]
+    lists = [path for name in names for path in files if path.name == name]
+    if not lists:
+        raise DataError(
+            f"{root} has neither a folder {side} of songs nor a list {names[0]}: unpack Jamendo "
+            "there."
+        )
+    by_name = {song.stem: song for song in songs}
+    listed = [_stem(line.strip()) for line in lists[0].read_text(encoding="utf-8").splitlines()]
+    missing = [name for name in listed if name and name not in by_name]
+    if missing:
+        raise DataError(f"{root} lacks {missing[0]}, which {lists[0].name} lists: get it again.")
+    return sorted(by_name[name] for name in listed if name)
+
+
+def _stem(name: str) -> str:
+    """A song's name without how it may end; dots within it stay."""
+    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in LISTED else name

@@ -1,0 +1,131 @@
+"""Instrumental sections of a set with activity labels as extra examples for separation.
+
+The first approach of the paper below, and the control of its second: where a drawn example has a
+silent voice, an instrumental section of another set may take its place; there the accompaniment is
+the mixture and the voice is silence.
+
+References:
+    D. Stoller, S. Ewert, S. Dixon, "Jointly Detecting and Separating Singing Voice", LVA/ICA 2018,
+    https://arxiv.org/abs/1804.01650 (section 2.1).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from ..errors import ConfigError, DataError
+from .base import JointDataset
+from .batch import JointExample
+from .drawing import DrawnExamples
+from .loudness import loud_windows
+
+STREAM = 1  # beside the draw's own numbers, which stay what they are
+
+
+class Section(NamedTuple):
+    """Samples ``start`` to ``stop`` of a clip, in which nobody sings."""
+
+    clip: int
+    start: int
+    stop: int
+
+
+class ExtraNonVocal(Dataset[JointExample]):
+    """Drawn examples, some of whose silent voices give way to sections of another set.
+
+    With N clips in the drawn set and M in the other the probability is N / (N + M), so that
+    non-vocal sections of both are drawn alike. A voice is silent where :mod:`.loudness` hears it in
+    no window. What is drawn is a function of seed and number of the draw alone.
+
+    Args:
+        draws: Examples with sources, vocals and accompaniment.
+        others: Set with activity labels; of nothing else use is made.
+        min_sec: Sections from this length on count, and so many are joined as an example needs;
+            0 = those that last a whole example (the paper's).
+
+    Raises:
+        ConfigError: If there are other stems than vocals and accompaniment.
+        DataError: If the other set has no labels, no such section, or another rate or channels.
+    """
+
+    def __init__(self, draws: DrawnExamples, others: JointDataset, min_sec: float = 0.0) -> None:
+        self.draws = draws
+        self.dataset = draws.dataset
+        self.others = others
+        if tuple(self.dataset.sources) != ("vocals", "accompaniment"):
+            raise ConfigError(
+                "Extra non-vocal sections are for vocals and accompaniment: nothing is known of "
+                f"the other stems of {tuple(self.dataset.sources)}."
+            )
+        form = (others.sample_rate, others.n_channels)
+        if form != (self.dataset.sample_rate, self.dataset.n_channels):
+            raise DataError(
+                f"{type(others).__name__} is at {form[0]} Hz with {form[1]} channels, unlike the "
+                "set its non-vocal sections are for: change its arguments."
+            )
+        self.probability = len(self.dataset) / (len(self.dataset) + len(others))
+        least = min(round(min_sec * others.sample_rate) or draws.n_samples, draws.n_samples)
+        self.sections = [s for s in _sections(others, draws) if s.stop - s.start >= least]
+        if not self.sections:
+            raise DataError(
+                f"{type(others).__name__} has no non-vocal section of "
+                f"{least / others.sample_rate:.2f} s: ask for shorter ones (min_sec), or leave out "
+                "extra_nonvocal."
+            )
+        # a section is drawn as often as it has places to begin at
+        places = np.array([s.stop - s.start - least + 1 for s in self.sections], float)
+        self._cumulative = np.cumsum(places / places.sum())
+
+    def __getitem__(self, draw: int) -> JointExample:
+        """Draw number ``draw``."""
+        example = self.draws[draw]
+        rng = np.random.default_rng((self.draws.seed, draw, STREAM))
+        if rng.random() >= self.probability or example.sources is None:
+            return example
+        if loud_windows(example.sources[0], self.dataset.sample_rate).any():
+            return example
+        return self._instead(rng, example)
+
+    def _instead(self, rng: np.random.Generator, example: JointExample) -> JointExample:
+        """Sections of the other set, one after another, until there is enough."""
+        pieces: list[np.ndarray] = []
+        missing = self.draws.n_samples
+        while missing:
+            place = int(np.searchsorted(self._cumulative, rng.random()))
+            clip, start, stop = self.sections[min(place, len(self.sections) - 1)]
+            start += int(rng.integers(0, max(stop - start - missing, 0) + 1))
+            mixture, _ = self.others.read(clip, start, min(stop - start, missing))
+            pieces.append(mixture)
+            missing -= mixture.shape[-1]
+        mixture = np.concatenate(pieces, -1).astype(np.float32)  # (C, T)
+        accompaniment = mixture / np.float32(self.dataset.mixture_gain)
+        silent = {
+            label: None if (had := getattr(example, label)) is None else np.zeros_like(had)
+            for label in ("f0_hz", "activity")
+        }
+        facts = self.others.clips[clip]
+        sources = np.stack([np.zeros_like(accompaniment), accompaniment])  # (S, C, T)
+        return JointExample(mixture, sources, **silent, name=facts.name, song=facts.song)
+
+
+def _sections(dataset: JointDataset, draws: DrawnExamples) -> Iterator[Section]:
+    """Stretches between the centres of frames in which nobody sings for certain."""
+    grid, labelled = draws.grid, False
+    for index, clip in enumerate(dataset.clips):
+        active = dataset.activity_at(index, grid.times(grid.n_frames(clip.n_samples)))
+        if active is None:
+            continue
+        labelled = True
+        # of neighbouring frames with a 0 the first and the last: 1 where a run begins, -1 after it
+        steps = np.diff(np.concatenate([[0], (active == 0).astype(int), [0]]))
+        for first, after in zip(
+            np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True
+        ):
+            stop = (int(after) - 1) * grid.hop_length
+            if after == len(active):
+                stop = clip.n_samples
+            yield Section(index, int(first) * grid.hop_length, stop)
+    if not labelled:
+        raise DataError(f"{type(dataset).__name__} has no activity labels: no section is known.")

@@ -1,0 +1,159 @@
+"""Files that say when somebody sings: read, checked, and asked at any time.
+
+Two forms: ``start,end`` in seconds of what is sung (``.csv``; the rest is not sung), and lines
+``start end sing`` or ``start end nosing`` (``.lab``; what neither covers is unknown). A file
+without a segment says that nobody sings. A file that is not there says nothing.
+"""
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DataError
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE_SEC = 0.05  # past the end of the audio: what rounding and frames of 50 ms explain
+WORDS = {"sing": True, "nosing": False, "1": True, "0": False}
+
+
+class Segments(NamedTuple):
+    """When somebody sings, seconds.
+
+    Attributes:
+        sung: ``(n, 2)`` float64, start and end; in order, none touching the next.
+        unsung: The same of what is known not to be sung; ``None`` = all the rest.
+        length_sec: Of the audio.
+    """
+
+    sung: np.ndarray
+    unsung: np.ndarray | None
+    length_sec: float
+
+    def active_at(self, times: np.ndarray) -> np.ndarray:
+        """Activity at ``times`` (seconds): 1, 0, or NaN = unknown or past the end, float32."""
+        active = np.full(len(times), 0.0 if self.unsung is None else np.nan, np.float32)
+        if self.unsung is not None:
+            active[_inside(self.unsung, times)] = 0.0
+        active[_inside(self.sung, times)] = 1.0
+        active[(times < 0) | (times > self.length_sec)] = np.nan
+        return active
+
+
+@lru_cache(maxsize=4096)
+def read_segments(path: Path, length_sec: float, tolerance_sec: float = TOLERANCE_SEC) -> Segments:
+    """Read a label file of either form.
+
+    Sung segments that overlap are joined, with a warning: two singers make them. What is sung and
+    not sung at once is refused.
+
+    Args:
+        path: ``.lab`` is read as such, anything else as ``start,end``, below a header or none.
+        length_sec: Of the audio.
+        tolerance_sec: A segment may end so long after the audio does, and is cut there.
+
+    Raises:
+        DataError: One sentence with file and line: no numbers, an end before its start, times
+            before 0 or beyond the audio, both classes at once.
+    """
+    lab = path.suffix.lower() == ".lab"
+    sung: list[tuple[float, float, int]] = []
+    unsung: list[tuple[float, float, int]] = []
+    for number, words in _rows(path, header=not lab):
+        start, end = _times(path, number, words)
+        _check_range(path, number, start, end, length_sec, tolerance_sec)
+        if lab and (len(words) < 3 or words[2].lower() not in WORDS):
+            raise DataError(f"{path}, line {number}: expected a third word, sing or nosing.")
+        kind = sung if not lab or WORDS[words[2].lower()] else unsung
+        if start < length_sec:
+            kind.append((start, min(end, length_sec), number))
+    joined = _joined(path, sung)
+    if not lab or not sung and not unsung:
+        return Segments(joined, None, length_sec)
+    _refuse_contradiction(path, sung, unsung)
+    return Segments(joined, _joined(path, unsung), length_sec)
+
+
+def _rows(path: Path, header: bool) -> list[tuple[int, list[str]]]:
+    """Number, from 1, and words of the lines that hold any; without a header, where one may be."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as err:
+        raise DataError(f"{path} cannot be read as a text file: get it again.") from err
+    rows = [
+        (n, line.replace(",", " ").replace(";", " ").split()) for n, line in enumerate(lines, 1)
+    ]
+    rows = [(number, words) for number, words in rows if words]
+    return rows[1:] if header and rows and rows[0][1][0][0].isalpha() else rows
+
+
+def _times(path: Path, number: int, words: list[str]) -> tuple[float, float]:
+    found = [_number(word) for word in words[:2]]
+    if len(found) < 2 or found[0] is None or found[1] is None:
+        raise DataError(f"{path}, line {number}: expected start and end in seconds.")
+    return found[0], found[1]
+
+
+def _number(word: str) -> float | None:
+    """A finite number, or ``None``."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _check_range(
+    path: Path, number: int, start: float, end: float, length_sec: float, tolerance_sec: float
+) -> None:
+    where = f"{path}, line {number}: the segment from {start:g} to {end:g} s"
+    if end < start:
+        raise DataError(f"{where} ends before it starts: exchange the two.")
+    if start < 0:
+        raise DataError(f"{where} starts before the audio does: correct or remove it.")
+    if end > length_sec + tolerance_sec:
+        raise DataError(
+            f"{where} ends after the audio, which is {length_sec:.3f} s long: correct it, or get "
+            "the recording that it was made for."
+        )
+
+
+def _joined(path: Path, segments: list[tuple[float, float, int]]) -> np.ndarray:
+    """In order, overlapping and touching ones as one, ``(n, 2)``."""
+    joined: list[list[float]] = []
+    for start, end, number in sorted(segments):
+        if joined and start <= joined[-1][1]:
+            if start < joined[-1][1]:
+                logger.warning("%s, line %d overlaps another segment: joined.", path, number)
+            joined[-1][1] = max(joined[-1][1], end)
+        else:
+            joined.append([start, end])
+    return np.array(joined, float).reshape(-1, 2)
+
+
+def _refuse_contradiction(
+    path: Path, sung: list[tuple[float, float, int]], unsung: list[tuple[float, float, int]]
+) -> None:
+    """Refuse times that are in a segment of either class, for longer than rounding explains."""
+    both = sorted([(*s, True) for s in sung] + [(*s, False) for s in unsung])
+    last = {True: (-np.inf, 0), False: (-np.inf, 0)}  # latest end of each class, and its line
+    for start, end, number, is_sung in both:
+        other_end, other = last[not is_sung]
+        if min(end, other_end) - start > TOLERANCE_SEC:
+            raise DataError(
+                f"{path}, line {number} overlaps line {other}, which says the opposite: correct "
+                "one of them."
+            )
+        last[is_sung] = max(last[is_sung], (end, number))
+
+
+def _inside(segments: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Whether ``times`` lie in segments that are in order and apart, starts included."""
+    starts, ends = segments.T
+    place = np.searchsorted(starts, times, "right") - 1
+    if not len(starts):
+        return np.zeros(len(times), bool)
+    return (place >= 0) & (times < ends[np.maximum(place, 0)])

@@ -1,0 +1,109 @@
+"""Scores of all frames of an evaluation: areas over everything, and a file for later tests."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from .detection import AreaDifference, auc, delong_test
+
+SCORES_FILE = "activity_scores.npz"
+
+
+class FrameScores:
+    """Vocal activity of many clips: labels and scores of the frames whose label is known."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._labels: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
+
+    def add(self, name: str, labels: np.ndarray | None, scores: np.ndarray | None) -> None:
+        """Add a clip, if both its labels and its scores are there.
+
+        Args:
+            name: Of the clip.
+            labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
+            scores: ``(frames,)``.
+        """
+        if labels is None or scores is None:
+            return
+        known = ~np.isnan(labels)
+        self.names.append(name)
+        self._labels.append(labels[known] > 0.5)
+        self._scores.append(np.asarray(scores, np.float32)[known])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def facts(self) -> dict[str, float | int]:
+        """What stands beside the metrics of single clips; empty where there is no clip.
+
+        ``auc_pooled`` is the area over all frames, NaN where they are of one class;
+        ``n_auc_undefined`` says how many clips are, and so have no area of their own.
+        """
+        if not self.names:
+            return {}
+        labels, scores = np.concatenate(self._labels), np.concatenate(self._scores)
+        return {
+            "auc_pooled": auc(labels, scores),
+            "n_auc_frames": len(labels),
+            "n_auc_undefined": sum(len(np.unique(x)) < 2 for x in self._labels),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the file of an evaluation, or remove that of an earlier one if there is no clip."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / SCORES_FILE
+        if not self.names:
+            path.unlink(missing_ok=True)
+            return
+        counts = [len(labels) for labels in self._labels]
+        part = path.with_name(path.name + ".part")
+        with open(part, "wb") as file:
+            np.savez_compressed(
+                file,
+                name=np.array(self.names),
+                clip=np.repeat(np.arange(len(counts), dtype=np.uint32), counts),
+                label=np.concatenate(self._labels),
+                score=np.concatenate(self._scores),
+            )
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, folder: Path) -> "FrameScores":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: If the file is missing or of another kind.
+        """
+        path = folder / SCORES_FILE
+        scores = cls()
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                names, clip, label, score = (file[k] for k in ("name", "clip", "label", "score"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
+            raise DataError(f"{path} does not hold frame scores: evaluate again.") from err
+        bounds = np.searchsorted(clip, np.arange(1, len(names)))
+        for name, labels, values in zip(
+            names.tolist(), np.split(label, bounds), np.split(score, bounds), strict=True
+        ):
+            scores.add(name, labels.astype(float), values)
+        return scores
+
+    def compare(self, other: "FrameScores") -> AreaDifference | None:
+        """DeLong's test over all frames; ``None`` where the two have no frames in common.
+
+        That is so where clips, or the distance of frames, differ.
+        """
+        place = {name: i for i, name in enumerate(other.names)}
+        if set(self.names) != set(place):
+            return None
+        order = [place[name] for name in self.names]
+        mine, theirs = self._labels, [other._labels[i] for i in order]
+        if not all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True)):
+            return None
+        scores = np.concatenate([other._scores[i] for i in order])
+        return delong_test(np.concatenate(mine), np.concatenate(self._scores), scores)

@@ -1,0 +1,138 @@
+"""Weights of the authors' DTTNet: from their checkpoint to arguments and tensors of ours."""
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ..errors import CheckpointError
+from ..masknn.idpm import GROUP_CHAN
+from .xumx_weights import PLAIN_OBJECTS
+
+CONSTANTS = ("window", "freq_pad")  # stored, but no weights
+NAMES = (  # theirs, ours
+    (r"^first_conv\.", "first."),
+    (r"^final_conv\.0\.", "last."),
+    (r"^encoding_blocks\.", "encoder."),
+    (r"^decoding_blocks\.", "decoder."),
+    (r"^ds\.", "downs."),
+    (r"^us\.", "ups."),
+    (r"^bottleneck_block1\.", "bottom."),
+    (r"^bottleneck_block2\.bsrnn\.(\d+)\.0\.", r"paths.layers.\1.over_time."),
+    (r"^bottleneck_block2\.bsrnn\.(\d+)\.1\.", r"paths.layers.\1.over_freq."),
+    (r"\.groupnorm\.", ".norm."),
+    (r"\.rnn\.", ".lstm."),
+    (r"\.fc\.", ".linear."),
+    (r"\.tfc1\.H\.", ".before."),
+    (r"\.tfc2\.H\.", ".after."),
+    (r"\.res\.H\.", ".shortcut."),
+)
+
+
+class DTTNetWeights(NamedTuple):
+    """What is needed to go on with a separator of the authors'.
+
+    Attributes:
+        model_args: Sizes, as arguments of :class:`~asteroid_joint.models.JointDTTNet`.
+        state_dict: Weights of its network.
+    """
+
+    model_args: dict[str, Any]
+    state_dict: dict[str, torch.Tensor]
+
+    def load_into(self, net: nn.Module) -> None:
+        """Load the weights.
+
+        Raises:
+            CheckpointError: If names or shapes differ.
+        """
+        try:
+            net.load_state_dict(self.state_dict)
+        except RuntimeError as err:
+            reason = " ".join(str(err).split())[:200]
+            raise CheckpointError(f"The weights do not fit DTTNet: {reason}") from err
+
+
+def read_dttnet(separator: Any) -> DTTNetWeights:
+    """Read a separator trained with the authors' code.
+
+    Args:
+        separator: Checkpoint file (of Lightning's, read as data), its content, or the state.
+
+    Raises:
+        CheckpointError: One sentence on why it cannot be used.
+    """
+    content = separator
+    if isinstance(separator, str | os.PathLike):
+        content = _read(os.fspath(separator))
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or "first_conv.0.weight" not in state:
+        raise CheckpointError(
+            "These are no weights of DTTNet: its checkpoints hold a state_dict with "
+            "first_conv.0.weight."
+        )
+    try:
+        args = _arguments(state)
+        return DTTNetWeights(args, {_rename(k): v for k, v in state.items() if k not in CONSTANTS})
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as err:
+        reason = " ".join(str(err).split())[:200]
+        raise CheckpointError(f"These are no usable weights of DTTNet: {reason}") from err
+
+
+def _read(path: str) -> Any:
+    """Content of a checkpoint, as data, never as code."""
+    if not os.path.isfile(path):
+        raise CheckpointError(f"There is no checkpoint {path}.")
+    try:
+        with torch.serialization.safe_globals(PLAIN_OBJECTS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:
+        raise CheckpointError(
+            f"{path} is corrupt or holds more than plain data, and was not run: save its "
+            "state_dict alone."
+        ) from err
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint (corrupt or cut off)."
+        ) from err
+
+
+def _rename(name: str) -> str:
+    for theirs, ours in NAMES:
+        name = re.sub(theirs, ours, name)
+    return name
+
+
+def _arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Sizes that the weights tell."""
+
+    def count(pattern: str) -> int:
+        return len({m.group(1) for name in state if (m := re.match(pattern, name))})
+
+    first_chan, n_maps = state["first_conv.0.weight"].shape[:2]
+    dense = state["encoding_blocks.0.tdf.0.weight"]  # (width, n_freqs)
+    chan = state["bottleneck_block1.res.H.0.0.weight"].shape[0]
+    head_chan = state["bottleneck_block2.bsrnn.0.0.groupnorm.weight"].shape[0]
+    if head_chan < GROUP_CHAN:
+        raise ValueError(f"their heads have {head_chan} channels, fewer than {GROUP_CHAN}.")
+    args = {
+        "in_channels": n_maps // 2,
+        "n_freqs": dense.shape[1],
+        "bottleneck": dense.shape[1] // dense.shape[0],
+        "first_chan": first_chan,
+        "growth": state["ds.0.0.weight"].shape[0] - first_chan,
+        "depth": count(r"ds\.(\d+)\."),
+        "n_convs": count(r"encoding_blocks\.0\.tfc1\.H\.(\d+)\."),
+        "n_paths": count(r"bottleneck_block2\.bsrnn\.(\d+)\."),
+        "n_heads": chan // head_chan,
+    }
+    if "window" in state:
+        window, hann = state["window"], torch.hann_window(state["window"].numel())
+        if not torch.allclose(window.cpu().float(), hann, atol=1e-5):
+            raise ValueError("their window is not Hann's.")
+        args["n_fft"] = window.numel()
+    return {name: int(value) for name, value in args.items()}
