@@ -1,4 +1,4 @@
-"""Evaluate on MUSDB18-HQ and Jamendo: ``python eval.py --exp_dir exp/x [--control torchcrepe_mixture]``."""
+"""Evaluate on MUSDB18-HQ and Jamendo: ``python eval.py --exp_dir exp/x``."""
 
 from asteroid_joint.engine.recipe import eval_main
 

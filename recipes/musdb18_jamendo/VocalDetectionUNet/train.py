@@ -1,4 +1,4 @@
-"""Train on MUSDB18-HQ and Jamendo: ``python train.py --exp_dir exp/x --data_dir ... [--key value]``."""
+"""Train on MUSDB18-HQ and Jamendo: ``python train.py --exp_dir exp/x --data_dir ...``."""
 
 from asteroid_joint.engine.recipe import train_main
 

@@ -7,12 +7,10 @@ bootstrapped over songs, each paired with itself.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from asteroid_joint.metrics.report import read_rows
-from asteroid_joint.metrics.significance import paired_bootstrap
+from asteroid_joint.metrics.seeds import Setting, difference, read_setting
 
 CELLS = {
     "c1": "nothing: a UMX per stem",
@@ -35,43 +33,12 @@ METRICS = {
 GROUPS = {"corpus": "made voices", "mir1k": "MIR-1K's voices"}
 
 
-class Cell(NamedTuple):
-    """Means over the seeds of a cell.
-
-    Attributes:
-        clips: Clip to metric to value.
-        songs: Song of each clip.
-        seeds: Those that were run.
-    """
-
-    clips: dict[str, dict[str, float]]
-    songs: dict[str, str]
-    seeds: list[str]
-
-
-def read_cell(exp: Path, name: str) -> Cell | None:
-    """A cell's runs; ``None`` where there are none."""
-    paths = sorted(exp.glob(f"train_jointxumx_{name}_*/all_metrics.csv"))
-    runs = [{row["name"]: row for row in read_rows(path)} for path in paths]
-    if not runs:
-        return None
-
-    def mean(clip: str, metric: str) -> float:
-        values = [run[clip][metric] for run in runs if run[clip].get(metric) is not None]
-        return float(np.mean(values)) if values else np.nan
-
-    clips = {clip: {metric: mean(clip, metric) for metric in METRICS} for clip in runs[0]}
-    songs = {clip: row["song"] for clip, row in runs[0].items()}
-    return Cell(clips, songs, [path.parent.name.rsplit("_", 1)[1] for path in paths])
-
-
-def cell_text(cell: Cell, base: Cell, clips: Sequence[str], metric: str, scale: float) -> str:
+def cell_text(cell: Setting, base: Setting, clips: Sequence[str], metric: str, scale: float) -> str:
     """Mean, and the difference from ``base`` with its 95 % interval."""
-    ours, theirs = (np.array([c.clips[clip][metric] for clip in clips]) for c in (cell, base))
-    text = f"{scale * np.nanmean(ours):.2f}"
+    text = f"{scale * np.nanmean(cell.values(metric, clips)):.2f}"
     if cell is base:
         return text
-    d = paired_bootstrap(ours, theirs, [base.songs[clip] for clip in clips])
+    d = difference(cell, base, metric, clips)
     strong = "**" if d.low > 0 or d.high < 0 else ""
     shown = [f"{scale * x:+.2f}" for x in (d.mean, d.low, d.high)]
     return f"{text} ({strong}{shown[0]}{strong}: {shown[1]} to {shown[2]})"
@@ -79,7 +46,8 @@ def cell_text(cell: Cell, base: Cell, clips: Sequence[str], metric: str, scale: 
 
 def main(exp: Path) -> None:
     """Print a table for each group of test clips."""
-    cells = {name: cell for name in CELLS if (cell := read_cell(exp, name))}
+    paths = {name: sorted(exp.glob(f"train_jointxumx_{name}_*/all_metrics.csv")) for name in CELLS}
+    cells = {name: read_setting(found, list(METRICS)) for name, found in paths.items() if found}
     if "c1" not in cells:
         sys.exit(f"ablation_table: no run of c1 in {exp}: start ./ablation.sh first.")
     base = cells["c1"]
@@ -90,7 +58,7 @@ def main(exp: Path) -> None:
         print(f"|---|---|{'---|' * len(METRICS)}")
         for name, cell in cells.items():
             texts = [cell_text(cell, base, clips, m, s) for m, (_, s) in METRICS.items()]
-            print(f"| {CELLS[name]} | {', '.join(cell.seeds)} | {' | '.join(texts)} |")
+            print(f"| {CELLS[name]} | {cell.seeds} | {' | '.join(texts)} |")
 
 
 if __name__ == "__main__":

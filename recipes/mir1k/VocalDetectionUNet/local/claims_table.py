@@ -1,0 +1,98 @@
+"""Tables of the paper's claims: ``python local/claims_table.py [EXP_FOLDER]``, after ``claims.sh``.
+
+Detection is judged of the model that ``joint`` keeps by AU-ROC, separation of the one by the error
+of normalised magnitudes. A clip's value is the mean over seeds; tests are over songs, DeLong's over
+all frames of each seed by itself.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from asteroid_joint.metrics.frame_scores import FrameScores
+from asteroid_joint.metrics.seeds import Setting, difference, read_setting
+
+PREFIX = "train_vocaldetectionunet_"
+RESULTS = {  # row -> folder of the results in an experiment, and the runs' name
+    "SVD alone": ("svd", "."),
+    "joint, kept by AU-ROC": ("joint", "."),
+    "SVS alone": ("svs", "."),
+    "SVS alone, a voice in ten left out": ("silence", "."),
+    "SVS alone, extra non-vocal sections": ("extra", "."),
+    "joint, kept by MSE": ("joint", "eval_model_test_best_val_log_magnitude"),
+}
+METRICS = {
+    "auc": ("AU-ROC of clips", ".4f"),
+    "log_mse": ("MSE", ".5f"),
+    "silent_rms_db": ("silence dB", ".1f"),
+    "nsdr": ("NSDR dB", ".2f"),
+}
+CLAIMS = (
+    ("joint, kept by AU-ROC", "SVD alone", "auc"),
+    ("joint, kept by MSE", "SVS alone", "log_mse"),
+    ("joint, kept by MSE", "SVS alone", "silent_rms_db"),
+    ("joint, kept by MSE", "SVS alone", "nsdr"),
+    ("SVS alone, extra non-vocal sections", "SVS alone, a voice in ten left out", "log_mse"),
+    ("SVS alone, extra non-vocal sections", "SVS alone, a voice in ten left out", "silent_rms_db"),
+)
+
+
+def folders(exp: Path, row: str) -> list[Path]:
+    """Results of a row, one folder per seed."""
+    name, below = RESULTS[row]
+    found = (path / below for path in sorted(exp.glob(f"{PREFIX}{name}_*")))
+    return [path for path in found if (path / "all_metrics.csv").is_file()]
+
+
+def pooled_areas(exp: Path, row: str) -> str:
+    """AU-ROC over all frames, of each seed."""
+    reports = [json.loads((p / "final_metrics.json").read_text()) for p in folders(exp, row)]
+    return ", ".join(f"{report['auc_pooled']:.4f}" for report in reports)
+
+
+def delong(exp: Path, first: str, second: str) -> str:
+    """Difference and p value of DeLong's test, of each seed."""
+    texts = []
+    for one, other in zip(folders(exp, first), folders(exp, second), strict=False):
+        area = FrameScores.load(one).compare(FrameScores.load(other))
+        if area is not None:
+            texts.append(f"{area.difference:+.4f} (p {area.p_value:.1g})")
+    return ", ".join(texts)
+
+
+def main(exp: Path) -> None:
+    """Print both tables."""
+    settings: dict[str, Setting] = {
+        row: read_setting([p / "all_metrics.csv" for p in folders(exp, row)], list(METRICS))
+        for row in RESULTS
+        if folders(exp, row)
+    }
+    if not settings:
+        sys.exit(f"claims_table: no results in {exp}: start ./claims.sh first.")
+    heads = ["system", "seeds", "AU-ROC of all frames", *(head for head, _ in METRICS.values())]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for row, setting in settings.items():
+        values = [
+            f"{np.nanmean(setting.values(metric, list(setting.clips))):{form}}"
+            for metric, (_, form) in METRICS.items()
+        ]
+        print(f"| {row} | {setting.seeds} | {pooled_areas(exp, row)} | {' | '.join(values)} |")
+    heads = ["first", "second", "metric", "first - second", "95 % interval", "p (bootstrap)"]
+    heads += ["p (Wilcoxon)", "each seed over all frames (DeLong)"]
+    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for first, second, metric in CLAIMS:
+        if first not in settings or second not in settings:
+            continue
+        one, other = settings[first], settings[second]
+        d = difference(one, other, metric, list(one.clips))
+        head, form = METRICS[metric]
+        mean, low, high = (f"{x:+{form}}" for x in d[:3])
+        frames = delong(exp, first, second) if metric == "auc" else ""
+        tests = f"{d.p_value:.4f} | {d.wilcoxon_p:.4f}"
+        print(f"| {first} | {second} | {head} | {mean} | {low} to {high} | {tests} | {frames} |")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "exp")
