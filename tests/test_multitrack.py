@@ -14,7 +14,7 @@ from conftest import MULTITRACK_RATE as RATE
 from conftest import ROOT, STEMS, f0_at, recipe_on, write_track
 
 from asteroid_joint import DJCM
-from asteroid_joint.data import Clip, JointDataset, Multitrack, SoloVoice
+from asteroid_joint.data import Clip, JointDataset, Multitrack, SoloVoice, resampled
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.files import audio_file, read_stretch
 from asteroid_joint.engine.build import build_dataset, check_fit
@@ -323,3 +323,24 @@ def test_one_stem_is_read_without_the_others(tracks, monkeypatch):
         np.testing.assert_array_equal(
             accompaniment.read_source(0, s, 320, 3000), accompaniment.read(0, 320, 3000)[1][s]
         )
+
+
+def test_a_folder_is_resampled_once_and_heard_the_same(tracks, tmp_path, capsys):
+    dest = tmp_path / "dest"
+    resampled.main([str(tracks), str(dest), "--sample_rate", "16000", "--n_channels", "1"])
+    assert "5 tracks written" in capsys.readouterr().out
+    options = {"sources": ("vocals", "bass"), "valid_tracks": ["two"]}
+    before = Multitrack(str(tracks), "train", 16000, 1, **options)
+    after = Multitrack(str(dest), "train", None, None, **options)
+    assert (after.sample_rate, after.n_channels, after.clips) == (16000, 1, before.clips)
+    for start, length in ((0, None), (320, 3000)):
+        one, other = (d.read(0, start, length)[1] for d in (before, after))
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    times = np.arange(10) * 0.02
+    np.testing.assert_array_equal(before.f0_at(0, times), after.f0_at(0, times))
+    # killed in the middle of a track: that one is made again, the others are not
+    track = next(dest.glob("test/*"))
+    track.rename(track.with_name(f".{track.name}.part"))
+    assert resampled.resample_folder(tracks, dest, 16000, 1) == 1
+    with pytest.raises(SystemExit, match="resampled: No tracks in"):
+        resampled.main([str(tmp_path / "nowhere"), str(dest)])
