@@ -129,9 +129,8 @@ def main() -> None:
 
     print(f"JointDTTNet {args.preset}, 1 x {args.seconds:.2f} s; {hardware('cpu')}")
     print(f"commit {commit()}, {args.rounds} rounds after one to warm up")
-    print(
-        f"{'':24}{'seconds':>9}{'x real time':>13}{'ratio':>8}{'(min, max)':>16}{'error':>10}{'SNR dB':>8}"
-    )
+    head = f"{'':24}{'seconds':>9}{'x real time':>13}{'ratio':>8}{'(min, max)':>16}"
+    print(f"{head}{'error':>10}{'SNR dB':>8}")
     for name, times in seconds.items():
         times = times[1:]  # the first round packs weights
         ratios = [p / t for p, t in zip(seconds["plain"][1:], times, strict=True)]

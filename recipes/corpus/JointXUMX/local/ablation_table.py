@@ -30,22 +30,31 @@ METRICS = {
     "rpa": ("RPA %", 100.0),
     "oa": ("OA %", 100.0),
 }
+PARTS = {  # cells with and without, the others alike
+    "bridging": (("c4", "c1"), ("c6", "c2"), ("c7", "c3"), ("full", "c5")),
+    "MDL": (("c2", "c1"), ("c5", "c3"), ("c6", "c4"), ("full", "c7")),
+    "CL": (("c3", "c1"), ("c5", "c2"), ("c7", "c4"), ("full", "c6")),
+}
+SUMMARY = ("nsdr_mean", "nsdr", "rpa", "oa")
 GROUPS = {"corpus": "made voices", "mir1k": "MIR-1K's voices"}
 
 
 def cell_text(cell: Setting, base: Setting, clips: Sequence[str], metric: str, scale: float) -> str:
     """Mean, and the difference from ``base`` with its 95 % interval."""
     text = f"{scale * np.nanmean(cell.values(metric, clips)):.2f}"
-    if cell is base:
-        return text
-    d = difference(cell, base, metric, clips)
+    return text if cell is base else f"{text}: {added(cell, base, clips, metric)}"
+
+
+def added(one: Setting, other: Setting, clips: Sequence[str], metric: str) -> str:
+    """Difference with its 95 % interval, bold where that leaves out zero."""
+    d, scale = difference(one, other, metric, clips), METRICS[metric][1]
     strong = "**" if d.low > 0 or d.high < 0 else ""
-    shown = [f"{scale * x:+.2f}" for x in (d.mean, d.low, d.high)]
-    return f"{text} ({strong}{shown[0]}{strong}: {shown[1]} to {shown[2]})"
+    mean, low, high = (f"{scale * x:+.2f}" for x in d[:3])
+    return f"{strong}{mean}{strong} ({low} to {high})"
 
 
 def main(exp: Path) -> None:
-    """Print a table for each group of test clips."""
+    """Print a table for each group of test clips, and one of what each part adds."""
     paths = {name: sorted(exp.glob(f"train_jointxumx_{name}_*/all_metrics.csv")) for name in CELLS}
     cells = {name: read_setting(found, list(METRICS)) for name, found in paths.items() if found}
     if "c1" not in cells:
@@ -59,6 +68,15 @@ def main(exp: Path) -> None:
         for name, cell in cells.items():
             texts = [cell_text(cell, base, clips, m, s) for m, (_, s) in METRICS.items()]
             print(f"| {CELLS[name]} | {cell.seeds} | {' | '.join(texts)} |")
+    print("\nwhat a part adds to the same cell without it, all clips\n")
+    print(f"| part | to | {' | '.join(METRICS[m][0] for m in SUMMARY)} |")
+    print(f"|---|---|{'---|' * len(SUMMARY)}")
+    for part, pairs in PARTS.items():
+        for with_it, without in pairs:
+            if with_it in cells and without in cells:
+                one, other = cells[with_it], cells[without]
+                texts = [added(one, other, list(base.clips), m) for m in SUMMARY]
+                print(f"| {part} | {CELLS[without]} | {' | '.join(texts)} |")
 
 
 if __name__ == "__main__":
