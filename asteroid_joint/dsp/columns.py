@@ -1,0 +1,96 @@
+"""Series of columns that stay short however long a recording is, and what is drawn in them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+MOST_COLUMNS = 8192  # six rows of 1200 pixels show less
+ROWS_PER_OCTAVE = 24
+Merge = Callable[[np.ndarray], np.ndarray]
+
+
+class Columns:
+    """A series of columns that never gets longer than ``most``: neighbours become one.
+
+    Args:
+        merge: ``(n, k, D)`` to ``(n, D)``: one column from ``k`` neighbours.
+        most: Number of columns above which each two are merged.
+
+    Example:
+        >>> columns = Columns(lambda block: block.max(1), most=4)
+        >>> columns.push(np.arange(12.0)[:, None])
+        >>> columns.width, columns.values()[:, 0].tolist()
+        (4, [3.0, 7.0, 11.0])
+    """
+
+    def __init__(self, merge: Merge, most: int = MOST_COLUMNS) -> None:
+        self.width = 1  # original columns in one of them
+        self._merge = merge
+        self._most = most
+        self._held: np.ndarray | None = None  # (n, D)
+        self._rest: np.ndarray | None = None  # (fewer than width, D)
+
+    def push(self, columns: np.ndarray) -> None:
+        """Append ``(n, D)``."""
+        if self._rest is not None:
+            columns = np.concatenate([self._rest, columns])
+        whole = len(columns) // self.width * self.width
+        merged = self._merged(columns[:whole], self.width)
+        self._rest = columns[whole:].copy()
+        self._held = merged if self._held is None else np.concatenate([self._held, merged])
+        while len(self._held) > self._most:
+            even = len(self._held) // 2 * 2
+            self._rest = np.concatenate([np.repeat(self._held[even:], self.width, 0), self._rest])
+            self._held = self._merged(self._held[:even], 2)
+            self.width *= 2
+
+    def values(self) -> np.ndarray:
+        """All of them, ``(n, D)``; the last may stand for less than the others."""
+        if self._held is None or self._rest is None:
+            return np.zeros((0, 0))
+        last = [self._merge(self._rest[None])] if len(self._rest) else []
+        return np.concatenate([self._held, *last])
+
+    def _merged(self, columns: np.ndarray, by: int) -> np.ndarray:
+        if by == 1 or not len(columns):
+            return columns
+        return self._merge(columns.reshape(-1, by, columns.shape[1]))  # (n, by, D)
+
+
+def surest(block: np.ndarray) -> np.ndarray:
+    """Of ``(n, k, 2)`` frequency and confidence the surest pair, ``(n, 2)``."""
+    return np.take_along_axis(block, block[..., 1:].argmax(1)[:, None], 1)[:, 0]
+
+
+def log_rows(
+    sample_rate: int, n_fft: int, low_hz: float, high_hz: float
+) -> tuple[np.ndarray, Merge]:
+    """Rows of a spectrogram with a logarithmic axis.
+
+    Args:
+        sample_rate: Hz; there are no rows above 0.45 of it.
+        n_fft: Length of the transform.
+        low_hz: Of the first row, Hz.
+        high_hz: Of the last row at most, Hz.
+
+    Returns:
+        Frequencies of the rows in Hz, and a function from powers ``(N, n_fft // 2 + 1)`` to rows
+        ``(N, F)``.
+    """
+    top_hz = min(high_hz, 0.45 * sample_rate)
+    n_rows = int(np.log2(top_hz / low_hz) * ROWS_PER_OCTAVE)
+    hz = low_hz * 2 ** (np.arange(n_rows) / ROWS_PER_OCTAVE)
+    bins = hz * n_fft / sample_rate
+    below = bins.astype(int)
+    part = (bins - below).astype(np.float32)
+    reach = np.maximum(np.rint(bins * (2 ** (0.5 / ROWS_PER_OCTAVE) - 1)).astype(int), 0)
+
+    def pick(power: np.ndarray) -> np.ndarray:
+        rows = power[:, below] * (1 - part) + power[:, below + 1] * part  # (N, F)
+        for k in range(1, int(reach.max(initial=0)) + 1):  # in wide rows the loudest bin
+            wide = np.flatnonzero(reach >= k)
+            around = np.maximum(power[:, below[wide] - k], power[:, below[wide] + k])
+            rows[:, wide] = np.maximum(rows[:, wide], around)
+        return rows.astype(np.float32)
+
+    return hz, pick

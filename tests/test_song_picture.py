@@ -1,0 +1,154 @@
+"""Pictures of songs: what is gathered, that it stays small, and where it is drawn."""
+
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+
+from asteroid_joint.dsp.columns import Columns, log_rows, surest
+from asteroid_joint.notes import Note
+from asteroid_joint.song_picture import MOST_ROWS, SongPicture, _minutes
+
+RATE = 8000
+
+
+def song(seconds: float, hz: float = 220.0) -> tuple[np.ndarray, np.ndarray, list[Note]]:
+    """Stems ``(2, 1, T)``, F0 rows and notes: one second sung, one silent, in turn."""
+    sec = np.arange(int(seconds * RATE)) / RATE
+    gate = sec % 2 < 1
+    voice = 0.5 * gate * sum(np.sin(2 * np.pi * k * hz * sec) / k for k in range(1, 5))
+    band = 0.2 * np.random.default_rng(0).standard_normal(len(sec))
+    time = 0.02 * np.arange(int(seconds * 50))
+    sung = time % 2 < 1
+    f0 = np.stack([time, np.full(len(time), hz), np.where(sung, 0.9, 0.1), sung], 1)
+    notes = [Note(float(t), t + 1.0, 57.0, 0.9) for t in range(0, int(seconds), 2)]
+    return np.stack([voice, band])[:, None].astype(np.float32), f0, notes
+
+
+def pixels(path) -> np.ndarray:
+    """``(height, width, 3)`` of a PNG, by matplotlib's reader."""
+    from matplotlib.image import imread
+
+    return imread(path)[..., :3]
+
+
+# Columns
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 100, 1000])
+def test_columns_are_those_of_the_whole_series(n):
+    rng = np.random.default_rng(n)
+    series = rng.standard_normal((n, 3))
+    columns, at = Columns(lambda block: block.max(1), most=8), 0
+    while at < n:
+        step = int(rng.integers(0, 20))
+        columns.push(series[at : at + step])
+        at += step
+    values = columns.values()
+    if n == 0:
+        assert len(values) == 0
+        return
+    assert len(values) <= 9 and columns.width == max(1, 2 ** int(np.ceil(np.log2(n / 8) - 1e-9)))
+    edges = range(0, n, columns.width)
+    expected = [series[edge : edge + columns.width].max(0) for edge in edges]
+    np.testing.assert_array_equal(values[: len(expected)], expected)
+
+
+def test_the_surest_of_neighbours_stays():
+    block = np.array([[[220.0, 0.5], [0.0, -1.0], [440.0, 0.9]], [[0.0, -1.0]] * 3])
+    np.testing.assert_array_equal(surest(block), [[440.0, 0.9], [0.0, -1.0]])
+
+
+@pytest.mark.parametrize("hz", [60.0, 220.0, 997.0, 3000.0])
+def test_rows_show_a_tone_where_it_is(hz):
+    n_fft = 2048
+    wav = np.sin(2 * np.pi * hz * np.arange(n_fft) / RATE) * np.hanning(n_fft)
+    rows_hz, pick = log_rows(RATE, n_fft, 50.0, 6000.0)
+    power = pick((np.abs(np.fft.rfft(wav)) ** 2)[None])[0]
+    assert rows_hz[0] == 50.0 and rows_hz[-1] < 0.45 * RATE
+    assert abs(np.log2(rows_hz[power.argmax()] / hz)) < 1 / 12 + 8 / hz
+    assert power.max() > 0.5 * (n_fft / 4) ** 2  # no tone falls between two rows
+
+
+# Pictures
+
+
+def gathered(seconds: float, step: int) -> SongPicture:
+    stems, f0, notes = song(seconds)
+    picture, frame = SongPicture(RATE, ("vocals", "accompaniment"), "a song"), 0
+    for at in range(0, stems.shape[2], step):
+        until = min((at + step) / RATE, seconds) if at + step < stems.shape[2] else np.inf
+        stop = int(np.searchsorted(f0[:, 0], until))
+        done = [n for n in notes if frame <= np.searchsorted(f0[:, 0], n.offset_sec - 0.02) < stop]
+        picture.push(stems[..., at : at + step], f0[frame:stop], done)
+        frame = stop
+    return picture
+
+
+def test_chunks_do_not_show(tmp_path):
+    for step in (1_000_000, 777):
+        picture = gathered(6.0, step)
+        assert picture.seconds == 6.0
+        picture.draw(tmp_path / f"{step}.png")
+    first = pixels(tmp_path / "1000000.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "777.png"), first)
+    assert first.shape[1] == 1200
+
+
+def test_what_is_sung_is_bright_and_what_is_not_is_dark(tmp_path):
+    gathered(6.0, 8000).draw(tmp_path / "song.png")
+    image = pixels(tmp_path / "song.png")
+    height, width = image.shape[:2]
+    row = image[int(0.1 * height) : int(0.6 * height), int(0.09 * width) : int(0.91 * width)]
+    light = row.mean((0, 2))
+    seconds = np.array_split(light, 6)
+    sung, silent = np.mean(seconds[::2]), np.mean(seconds[1::2])
+    assert sung > silent + 0.1
+    saturated = row.max(2) - row.min(2) > 0.5  # the curve is in colour, the spectrum is not
+    in_colour = [part.mean() for part in np.array_split(saturated.mean(0), 6)]
+    assert min(in_colour[::2]) > 0.005 > 4 * max(in_colour[1::2])
+
+
+def test_an_hour_takes_the_memory_of_minutes(tmp_path):
+    """Two minutes with columns that are merged early."""
+    stems, f0, _ = song(6.0)
+    picture = SongPicture(RATE, ("vocals", "accompaniment"))
+    for columns in (picture._low, picture._high, picture._power, picture._pitch):
+        columns._most = 200
+    held = []
+    tracemalloc.start()
+    for k in range(20):
+        picture.push(stems, f0 + [6.0 * k, 0, 0, 0], [Note(6.0 * k, 6.0 * k + 1, 57.0, 1.0)])
+        held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert picture._low.width == 32 and picture.seconds == 120.0
+    assert max(held[12:]) < 1.25 * max(held[:8])
+    picture.draw(tmp_path / "long.png")
+    image = pixels(tmp_path / "long.png")
+    assert image.shape[1] == 1200 and image.shape[0] < 500 * MOST_ROWS
+
+
+def test_songs_without_notes_pitch_or_sound(tmp_path):
+    stems, f0, _ = song(1.0)
+    cases = {
+        "no notes": (stems, f0),
+        "unvoiced": (stems, f0 * [1, 1, 1, 0]),
+        "silence": (0 * stems, f0[:0]),
+        "one sample": (stems[..., :1], f0[:0]),
+        "four stereo stems": (np.repeat(np.concatenate([stems, stems]), 2, 1), f0),
+    }
+    for name, (wav, rows) in cases.items():
+        picture = SongPicture(RATE, [f"stem {k}" for k in range(len(wav))])
+        picture.push(wav, rows)
+        picture.draw(tmp_path / f"{name}.png")
+        header = (tmp_path / f"{name}.png").read_bytes()[:33]
+        assert struct.unpack(">L", header[16:20]) == (1200,), name
+        assert zlib.crc32(header[12:29]) == struct.unpack(">L", header[29:33])[0]
+    with pytest.raises(ValueError, match="at least one sample"):
+        SongPicture(RATE, ("vocals",)).draw(tmp_path / "nothing.png")
+
+
+def test_minutes_and_seconds():
+    assert [_minutes(sec) for sec in (0, 9, 75, 3600)] == ["0:00", "0:09", "1:15", "60:00"]
