@@ -354,8 +354,8 @@ def test_controls_stand_in_the_same_table(djcm, mir1k_dir, capsys):
     evaluate(djcm, "--control", "torchcrepe_clean")
     evaluate(djcm, "--control", "torchcrepe_separated", "--threshold", 0.5)
     clean, separated = (
-        json.loads((djcm / f"eval_torchcrepe_{x}_tiny_test/final_metrics.json").read_text())
-        for x in ("clean", "separated")
+        json.loads((djcm / f"eval_torchcrepe_{x}_tiny_test{y}/final_metrics.json").read_text())
+        for x, y in (("clean", ""), ("separated", "_threshold0.5"))
     )
     assert clean["metrics"]["rpa_t0"]["mean"] > 0.8 and "sdr" not in clean["metrics"]
     assert 0 < clean["voicing_threshold"] < 1 and separated["voicing_threshold"] == 0.5
@@ -368,8 +368,21 @@ def test_selection_side_does_not_touch_the_final_results(djcm):
     before = (djcm / "final_metrics.json").read_text()
     evaluate(djcm, "--side", "valid", "--n_clips", 2)
     assert (djcm / "final_metrics.json").read_text() == before
-    valid = json.loads((djcm / "eval_model_valid/final_metrics.json").read_text())
+    valid = json.loads((djcm / "eval_model_valid_n2/final_metrics.json").read_text())
     assert valid["side"] == "valid" and valid["n_clips"] == 2
+
+
+def test_another_model_does_not_touch_the_results_of_the_experiments_own(djcm):
+    before = (djcm / "final_metrics.json").read_text()
+    evaluate(djcm, "--model", "djcm_mir1k", "--n_clips", 1)
+    evaluate(djcm, "--model", djcm / "best_model.pth", "--model_args", "power=0.5,phase_init=0")
+    assert (djcm / "final_metrics.json").read_text() == before
+    other = json.loads((djcm / "eval_model_test_djcm_mir1k_n1/final_metrics.json").read_text())
+    assert other["model_file"] == "djcm_mir1k" and other["n_clips"] == 1
+    assert (djcm / "eval_model_test_power0.5_phase_init0/final_metrics.json").is_file()
+    for wrong, message in (("mixture_scale", "name=value"), ("no_such=1", "do not fit DJCM")):
+        with pytest.raises(SystemExit, match=f"eval.py: .*{message}"):
+            evaluate(djcm, "--model_args", wrong)
 
 
 def test_two_evaluations_are_compared(djcm, capsys, tmp_path):

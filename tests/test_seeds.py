@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from asteroid_joint.errors import DataError
 from asteroid_joint.metrics.frame_scores import FrameScores
 from asteroid_joint.metrics.report import rows_to_csv
 from asteroid_joint.metrics.seeds import difference, read_setting
@@ -31,16 +32,32 @@ def write_run(folder: Path, metrics: dict[str, float], spread: float = 0.0, seed
 
 
 def test_a_setting_is_the_mean_over_its_seeds(tmp_path):
-    paths = [write_run(tmp_path / str(s), {"nsdr": 1.0 + s, "oa": 0.5}) for s in range(3)]
-    setting = read_setting(paths, ["nsdr", "oa", "auc"])
-    assert setting.seeds == 3 and setting.songs["corpus/a_2"] == "corpus/a"
+    paths = {str(s): write_run(tmp_path / str(s), {"nsdr": 1.0 + s, "oa": 0.5}) for s in range(3)}
+    setting = read_setting(paths)
+    assert list(setting.runs) == ["0", "1", "2"] and setting.songs["corpus/a_2"] == "corpus/a"
     np.testing.assert_allclose(setting.values("nsdr", CLIPS), 2.0 + np.arange(len(CLIPS)) / 100)
     assert np.isnan(setting.values("auc", CLIPS)).all()
-    other = read_setting(paths[:1], ["nsdr"])
-    d = difference(setting, other, "nsdr", CLIPS)
-    assert d.mean == pytest.approx(1.0) and d.low == pytest.approx(1.0) and d.n_songs == 12
+    setting.runs["1"][CLIPS[0]]["nsdr"] = np.nan  # what one seed lacks the others have
+    assert setting.values("nsdr", CLIPS[:1]) == pytest.approx(2.0)
     with pytest.raises(ValueError, match="a file per seed"):
-        read_setting([], ["nsdr"])
+        read_setting({})
+
+
+def test_settings_are_compared_over_the_seeds_that_both_have(tmp_path):
+    three = read_setting(
+        {str(s): write_run(tmp_path / str(s), {"nsdr": 1.0 + s}) for s in range(3)}
+    )
+    one = read_setting({"0": write_run(tmp_path / "one", {"nsdr": 0.5})})
+    d = difference(three, one, "nsdr", CLIPS)  # not the mean of three against one
+    assert d.mean == pytest.approx(0.5) and d.low == pytest.approx(0.5) and d.n_songs == 12
+    other = read_setting({"7": write_run(tmp_path / "other", {"nsdr": 0.5})})
+    with pytest.raises(DataError, match="a seed in common"):
+        difference(three, other, "nsdr", CLIPS)
+    folder = write_run(tmp_path / "less", {"nsdr": 0.5}).parent
+    lines = (folder / "all_metrics.csv").read_text().splitlines(keepends=True)
+    (folder / "all_metrics.csv").write_text("".join(lines[:-1]))
+    with pytest.raises(DataError, match="other clips than the runs beside it"):
+        read_setting({"0": tmp_path / "one/all_metrics.csv", "1": folder / "all_metrics.csv"})
 
 
 def cells(line: str) -> list[str]:
@@ -61,10 +78,10 @@ def test_the_table_of_the_ablation(tmp_path, run):
     ]
     assert "what a part adds" in tables[4] and len(tables[5].splitlines()) == 2  # no such pairs
     _, _, base, full = tables[1].splitlines()
-    assert cells(base)[:2] == ["nothing: a UMX per stem", "2"]
+    assert cells(base)[:2] == ["nothing: a UMX per stem", "0, 1"]
     assert cells(base)[2] == f"{0.2 + np.mean(np.arange(12)) / 100:.2f}"
     assert cells(full)[0] == "all: X-UMX" and cells(full)[2].endswith(
-        ": **+0.50** (+0.50 to +0.50)"
+        ": **+0.60** (+0.60 to +0.60)"
     )
     done = run(sys.executable, script, tmp_path / "nothing")
     assert done.returncode == 1 and done.stderr.count("\n") == 1

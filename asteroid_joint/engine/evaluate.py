@@ -92,17 +92,15 @@ class EvalOptions:
     def out_dir(self) -> Path:
         """The experiment folder for the model on all of test, one in it for everything else."""
         changes = {"n": self.n_clips or None, "threshold": self.threshold, **self.model_args}
-        native = "_native" * self.native
-        model = Path(self.model)  # another one of the experiment's, e.g. the best by also_monitor
-        other = bool(self.model) and model.parent.resolve() == self.exp_dir.resolve()
-        kept = f"_{model.stem}" if other and model.stem != "best_model" else ""
-        data_set = kept + (f"_{self.data_set}" if self.data_set else "")
-        suffix = (
-            data_set + "".join(f"_{k}{v}" for k, v in changes.items() if v is not None) + native
-        )
-        if self.control or self.side != "test":
-            return self.exp_dir / f"eval_{self.system}_{self.side}{data_set}{native}"
-        return self.exp_dir / f"eval_model_test{suffix}" if suffix else self.exp_dir
+        model = Path(self.model)
+        own = self.exp_dir / "best_model.pth"
+        kept = "" if not self.model or model.resolve() == own.resolve() else f"_{model.stem}"
+        suffix = kept + (f"_{self.data_set}" if self.data_set else "")
+        suffix += "".join(f"_{k}{v}" for k, v in changes.items() if v is not None)
+        suffix += "_native" * self.native
+        if self.control or self.side != "test" or suffix:
+            return self.exp_dir / f"eval_{self.system}_{self.side}{suffix}"
+        return self.exp_dir
 
 
 def evaluate(conf: Config, options: EvalOptions) -> str:

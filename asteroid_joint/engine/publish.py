@@ -59,7 +59,8 @@ def publish(
         exp_dir: Folder of a finished run.
         name: ``<hub entry>_<name>``, e.g. ``djcm_mir1k``.
         weights_dir: Where to.
-        reports: ``final_metrics.json`` of the file's evaluations; by default the experiment's.
+        reports: ``final_metrics.json`` of the file's evaluations; by default that on test
+            which ``eval.py --model NAME`` left in the experiment.
 
     Returns:
         Path of the weights.
@@ -79,7 +80,7 @@ def publish(
     save_file(conf, path)
     finals = [
         json.loads(p.read_text())
-        for p in reports or [exp_dir / "final_metrics.json"]
+        for p in reports or [exp_dir / f"eval_model_test_{name}" / "final_metrics.json"]
         if p.is_file()
     ]
     finals = [final for final in finals if final.get("model_file") in (name, path.name)]

@@ -15,11 +15,15 @@ for ((i = 1; i < $#; i++)); do
   fi
 done
 runs="joint_0 svs_0 svd_0 joint_1 svs_1 svd_1 joint_2 svs_2 svd_2 extra_0 silence_0"
+runs="$runs joint3_0 svs3_0 svd3_0"  # one seed with three times the steps
 
 declare -A options=(
   [joint]=""
   [svs]="--overlay svs"
   [svd]="--overlay svd"
+  [joint3]="--epochs 30"
+  [svs3]="--overlay svs --epochs 30"
+  [svd3]="--overlay svd --epochs 30"
   [extra]="--overlay svs,extra_nonvocal"  # the first approach
   [silence]="--overlay svs --silence 0.1"  # what of it is the silence alone
 )
@@ -36,7 +40,7 @@ for run in ${only:-$runs}; do
   fi
   # shellcheck disable=SC2086  # options are several words
   (cd "$started_in" && "$here/run.sh" --stage 2 --tag "$run" --seed "$seed" ${options[$name]} "$@")
-  if [[ $name == joint ]]; then  # the second model that it keeps
+  if [[ $name == joint* ]]; then  # the second model that it keeps
     exp_dir=exp/train_vocaldetectionunet_$run
     (cd "$here" && "$python" eval.py --exp_dir "$exp_dir" \
       --model "$exp_dir/best_val_log_magnitude.pth")

@@ -1,7 +1,7 @@
 """Tables of the ablation: ``python local/ablation_table.py [EXP_FOLDER]``, after ``ablation.sh``.
 
-A cell's metric of a clip is the mean over its seeds; differences from the cell without anything are
-bootstrapped over songs, each paired with itself.
+A cell's metric of a clip is the mean over its seeds. Differences are over the seeds that both cells
+have, and bootstrapped over songs, each paired with itself.
 """
 
 import sys
@@ -53,30 +53,36 @@ def added(one: Setting, other: Setting, clips: Sequence[str], metric: str) -> st
     return f"{strong}{mean}{strong} ({low} to {high})"
 
 
+def results(exp: Path, cell: str) -> dict[str, Path]:
+    """Seed to results of a cell's runs."""
+    found = sorted(exp.glob(f"train_jointxumx_{cell}_*/all_metrics.csv"))
+    return {path.parent.name.rsplit("_", 1)[1]: path for path in found}
+
+
 def main(exp: Path) -> None:
     """Print a table for each group of test clips, and one of what each part adds."""
-    paths = {name: sorted(exp.glob(f"train_jointxumx_{name}_*/all_metrics.csv")) for name in CELLS}
-    cells = {name: read_setting(found, list(METRICS)) for name, found in paths.items() if found}
+    cells = {name: read_setting(paths) for name in CELLS if (paths := results(exp, name))}
     if "c1" not in cells:
         sys.exit(f"ablation_table: no run of c1 in {exp}: start ./ablation.sh first.")
     base = cells["c1"]
     for group, title in GROUPS.items():
-        clips = [clip for clip in base.clips if clip.startswith(f"{group}/")]
+        clips = [clip for clip in base.songs if clip.startswith(f"{group}/")]
         print(f"\n{title}: {len(clips)} clips of {len({base.songs[c] for c in clips})} songs\n")
         print(f"| cell | seeds | {' | '.join(head for head, _ in METRICS.values())} |")
         print(f"|---|---|{'---|' * len(METRICS)}")
         for name, cell in cells.items():
             texts = [cell_text(cell, base, clips, m, s) for m, (_, s) in METRICS.items()]
-            print(f"| {CELLS[name]} | {cell.seeds} | {' | '.join(texts)} |")
-    print("\nwhat a part adds to the same cell without it, all clips\n")
-    print(f"| part | to | {' | '.join(METRICS[m][0] for m in SUMMARY)} |")
-    print(f"|---|---|{'---|' * len(SUMMARY)}")
+            print(f"| {CELLS[name]} | {', '.join(cell.runs)} | {' | '.join(texts)} |")
+    print("\nwhat a part adds to the same cell without it, all clips, seeds that both have\n")
+    print(f"| part | to | seeds | {' | '.join(METRICS[m][0] for m in SUMMARY)} |")
+    print(f"|---|---|---|{'---|' * len(SUMMARY)}")
     for part, pairs in PARTS.items():
         for with_it, without in pairs:
             if with_it in cells and without in cells:
                 one, other = cells[with_it], cells[without]
-                texts = [added(one, other, list(base.clips), m) for m in SUMMARY]
-                print(f"| {part} | {CELLS[without]} | {' | '.join(texts)} |")
+                texts = [added(one, other, list(base.songs), m) for m in SUMMARY]
+                seeds = ", ".join(seed for seed in one.runs if seed in other.runs)
+                print(f"| {part} | {CELLS[without]} | {seeds} | {' | '.join(texts)} |")
 
 
 if __name__ == "__main__":

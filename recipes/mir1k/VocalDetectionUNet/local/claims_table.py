@@ -15,13 +15,18 @@ from asteroid_joint.metrics.frame_scores import FrameScores
 from asteroid_joint.metrics.seeds import Setting, difference, read_setting
 
 PREFIX = "train_vocaldetectionunet_"
+SECOND = "eval_model_test_best_val_log_magnitude"
 RESULTS = {  # row -> folder of the results in an experiment, and the runs' name
     "SVD alone": ("svd", "."),
     "joint, kept by AU-ROC": ("joint", "."),
     "SVS alone": ("svs", "."),
     "SVS alone, a voice in ten left out": ("silence", "."),
     "SVS alone, extra non-vocal sections": ("extra", "."),
-    "joint, kept by MSE": ("joint", "eval_model_test_best_val_log_magnitude"),
+    "joint, kept by MSE": ("joint", SECOND),
+    "SVD alone, 3 x the steps": ("svd3", "."),
+    "joint, 3 x, kept by AU-ROC": ("joint3", "."),
+    "SVS alone, 3 x the steps": ("svs3", "."),
+    "joint, 3 x, kept by MSE": ("joint3", SECOND),
 }
 METRICS = {
     "auc": ("AU-ROC of clips", ".4f"),
@@ -34,29 +39,35 @@ CLAIMS = (
     ("joint, kept by MSE", "SVS alone", "log_mse"),
     ("joint, kept by MSE", "SVS alone", "silent_rms_db"),
     ("joint, kept by MSE", "SVS alone", "nsdr"),
+    ("joint, 3 x, kept by AU-ROC", "SVD alone, 3 x the steps", "auc"),
+    ("joint, 3 x, kept by MSE", "SVS alone, 3 x the steps", "log_mse"),
+    ("joint, 3 x, kept by MSE", "SVS alone, 3 x the steps", "silent_rms_db"),
     ("SVS alone, extra non-vocal sections", "SVS alone, a voice in ten left out", "log_mse"),
     ("SVS alone, extra non-vocal sections", "SVS alone, a voice in ten left out", "silent_rms_db"),
 )
 
 
-def folders(exp: Path, row: str) -> list[Path]:
-    """Results of a row, one folder per seed."""
+def folders(exp: Path, row: str) -> dict[str, Path]:
+    """Seed to the results of a row."""
     name, below = RESULTS[row]
-    found = (path / below for path in sorted(exp.glob(f"{PREFIX}{name}_*")))
-    return [path for path in found if (path / "all_metrics.csv").is_file()]
+    runs = {path.name.rsplit("_", 1)[1]: path for path in sorted(exp.glob(f"{PREFIX}{name}_*"))}
+    found = {seed: path / below for seed, path in runs.items()}
+    return {seed: path for seed, path in found.items() if (path / "all_metrics.csv").is_file()}
 
 
 def pooled_areas(exp: Path, row: str) -> str:
     """AU-ROC over all frames, of each seed."""
-    reports = [json.loads((p / "final_metrics.json").read_text()) for p in folders(exp, row)]
-    return ", ".join(f"{report['auc_pooled']:.4f}" for report in reports)
+    files = [path / "final_metrics.json" for path in folders(exp, row).values()]
+    return ", ".join(f"{json.loads(path.read_text())['auc_pooled']:.4f}" for path in files)
 
 
 def delong(exp: Path, first: str, second: str) -> str:
     """Difference and p value of DeLong's test, of each seed."""
-    texts = []
-    for one, other in zip(folders(exp, first), folders(exp, second), strict=False):
-        area = FrameScores.load(one).compare(FrameScores.load(other))
+    texts, others = [], folders(exp, second)
+    for seed, folder in folders(exp, first).items():
+        if seed not in others:
+            continue
+        area = FrameScores.load(folder).compare(FrameScores.load(others[seed]))
         if area is not None:
             texts.append(f"{area.difference:+.4f} (p {area.p_value:.1g})")
     return ", ".join(texts)
@@ -65,9 +76,9 @@ def delong(exp: Path, first: str, second: str) -> str:
 def main(exp: Path) -> None:
     """Print both tables."""
     settings: dict[str, Setting] = {
-        row: read_setting([p / "all_metrics.csv" for p in folders(exp, row)], list(METRICS))
+        row: read_setting({seed: p / "all_metrics.csv" for seed, p in found.items()})
         for row in RESULTS
-        if folders(exp, row)
+        if (found := folders(exp, row))
     }
     if not settings:
         sys.exit(f"claims_table: no results in {exp}: start ./claims.sh first.")
@@ -75,10 +86,10 @@ def main(exp: Path) -> None:
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for row, setting in settings.items():
         values = [
-            f"{np.nanmean(setting.values(metric, list(setting.clips))):{form}}"
+            f"{np.nanmean(setting.values(metric, list(setting.songs))):{form}}"
             for metric, (_, form) in METRICS.items()
         ]
-        print(f"| {row} | {setting.seeds} | {pooled_areas(exp, row)} | {' | '.join(values)} |")
+        print(f"| {row} | {len(setting.runs)} | {pooled_areas(exp, row)} | {' | '.join(values)} |")
     heads = ["first", "second", "metric", "first - second", "95 % interval", "p (bootstrap)"]
     heads += ["p (Wilcoxon)", "each seed over all frames (DeLong)"]
     print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
@@ -86,7 +97,7 @@ def main(exp: Path) -> None:
         if first not in settings or second not in settings:
             continue
         one, other = settings[first], settings[second]
-        d = difference(one, other, metric, list(one.clips))
+        d = difference(one, other, metric, list(one.songs))
         head, form = METRICS[metric]
         mean, low, high = (f"{x:+{form}}" for x in d[:3])
         frames = delong(exp, first, second) if metric == "auc" else ""
