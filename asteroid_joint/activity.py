@@ -94,7 +94,7 @@ class SegmentTracker:
         return _rows(final)
 
     def finish(self, end_sec: float = np.inf) -> np.ndarray:
-        """The rest, cut where the recording ends, ``(n, 2)``.
+        """The rest, cut where the recording ends, ``(n, 2)``; what is then too short is dropped.
 
         Args:
             end_sec: Length of the recording; the last frame may reach beyond it.
@@ -103,7 +103,8 @@ class SegmentTracker:
         self._close(self._end, final)
         self._release(final)
         rows = _rows(final)
-        return np.minimum(rows[rows[:, 0] < end_sec], end_sec)
+        rows = np.minimum(rows[rows[:, 0] < end_sec], end_sec)
+        return rows[rows[:, 1] - rows[:, 0] >= self.rules.min_sec - EPSILON]
 
     def _close(self, end: float, final: list[tuple[float, float]]) -> None:
         """End the running stretch at ``end``."""

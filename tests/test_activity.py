@@ -140,6 +140,9 @@ def test_nothing_lies_outside_the_recording():
     assert segments(np.ones(100), times, end_sec=1.985).tolist() == [[0.0, 1.985]]
     late = np.where(np.arange(100) > 70, 0.9, 0.1)
     assert segments(late, times, end_sec=1.4).tolist() == []
+    # from 1.41 s on: long enough until the recording ends in the middle of it
+    assert segments(late, times, end_sec=1.6).tolist() == []
+    np.testing.assert_allclose(segments(late, times, end_sec=1.62), [[1.41, 1.62]])
 
 
 # Models

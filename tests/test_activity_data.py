@@ -41,7 +41,9 @@ def segments(folder: Path, text: str, name: str = "x.csv", length_sec: float = 1
     return read_segments(path, length_sec, **options)
 
 
-@pytest.mark.parametrize("header", ["", "start,end\n", "start_sec;end_sec\n\n"])
+@pytest.mark.parametrize(
+    "header", ["", "start,end\n", "start_sec;end_sec\n\n", '"start","end"\n', "# from to\n"]
+)
 def test_what_no_segment_covers_is_not_sung(tmp_path, header):
     found = segments(tmp_path, header + "4,5.5\n\n1.0 2.0\n10,10.03\n")
     np.testing.assert_array_equal(found.sung, [[1, 2], [4, 5.5]])  # what is past the end is cut
@@ -62,6 +64,14 @@ def test_what_a_lab_file_does_not_cover_is_unknown(tmp_path):
 @pytest.mark.parametrize("text", ["", "\n \n", ",\n"])
 def test_an_empty_file_says_that_nobody_sings(tmp_path, name, text):
     np.testing.assert_array_equal(segments(tmp_path, text, name).active_at(np.arange(10.0)), 0)
+
+
+@pytest.mark.parametrize("between", [",", ", ", ";", " ; ", "\t", "   "])
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_columns_are_parted_in_many_ways(tmp_path, between, quote):
+    words = [f"{quote}{word}{quote}" for word in ("1.5", "2", "sing")]
+    for name, text in (("x.csv", between.join(words[:2])), ("x.lab", between.join(words))):
+        np.testing.assert_array_equal(segments(tmp_path, f" {text} \n", name).sung, [[1.5, 2.0]])
 
 
 def test_a_header_alone_says_that_nobody_sings(tmp_path):
@@ -90,6 +100,15 @@ def test_two_singers_at_once_are_joined_with_a_warning(tmp_path, caplog):
         ("x.csv", "1,2\n3\n", "line 2: expected start and end in seconds"),
         ("x.csv", "1,nan\n", "line 1: expected start and end"),
         ("x.csv", "1,2\nx,3\n", "line 2: expected start and end"),
+        ("x.csv", "nan,nan\n1,2\n", "line 1: expected start and end"),
+        ("x.csv", "1,2\nstart,end\n", "line 2: expected start and end"),
+        ("x.csv", "1,5;2,5\n", "line 1: .* in seconds with a decimal point"),
+        ("x.csv", "0:01;0:05\n1;2\n", "line 1: expected start and end in seconds"),
+        ("x.csv", "1,5 2,5\n", "line 1: expected start and end in seconds"),
+        ("x.csv", "1,5,2,5\n", "line 1: expected 2 columns, received 4"),
+        ("x.csv", "start,end\n0,1,nosing\n", "x.csv, line 2: expected 2 columns, received 3.*lab"),
+        ("x.lab", "0,5 1,5 sing\n", "line 1: expected start and end"),
+        ("x.lab", "0 1 sing nosing\n", "line 1: expected 3 columns, received 4"),
         ("x.lab", "sing 0 1\n", "line 1: expected start and end"),
         ("x.lab", "0 1 sing\n1 2\n", "line 2: expected a third word, sing or nosing"),
         ("x.lab", "0 1 hum\n", "line 1: expected a third word"),
@@ -244,6 +263,20 @@ def test_a_song_without_labels_is_unknown_and_none_at_all_is_refused(jamendo_dir
     next((flat / "audio").glob("*valid*.wav")).unlink()
     with pytest.raises(DataError, match="lacks 02 - valid vs. song, which valid.txt lists"):
         Jamendo(str(flat), "valid")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_lists_are_read_in_the_encodings_of_their_time(jamendo_dir, tmp_path, encoding):
+    flat = as_kept_by_others(jamendo_dir, tmp_path, "{}.txt", ".mp3")
+    for path in [p for p in flat.rglob("*train*song*") if p.is_file()]:
+        path.rename(path.with_name(path.name.replace("song", "mélodie")))
+    listed = (flat / "filelists" / "train.txt").read_text().replace("song", "mélodie")
+    (flat / "filelists" / "train.txt").write_text(listed, encoding=encoding)
+    dataset = Jamendo(str(flat), "train", RATE, 1)
+    assert len(dataset) == 2 and all("mélodie" in clip.name for clip in dataset.clips)
+    (flat / "filelists" / "train.txt").write_text(listed, encoding="utf-16")
+    with pytest.raises(DataError, match="lacks .* which train.txt lists"):
+        Jamendo(str(flat), "train", RATE, 1)
 
 
 # ------------------------------------------------------------------ halves of MIR-1K

@@ -150,6 +150,30 @@ def test_sets_with_labels_only_have_level_and_share(tmp_path):
     assert a.vocals_db is None and a.level_db == pytest.approx(-20.0, abs=1e-4)
 
 
+def test_sets_of_mixed_formats_are_measured_in_one(tmp_path):
+    for name, rate, shape in (("a", RATE, (1,)), ("b", 2 * RATE, (1,)), ("c", RATE, (1, 2))):
+        path = tmp_path / "labels" / "train" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(path, np.full((4 * rate, *shape[1:]), 0.1), rate, subtype="FLOAT")
+        path.with_name(f"{name}.activity.csv").write_text("1,2\n")
+    (one,) = find_sets([str(tmp_path / "labels")])
+    assert "brought to 44100 Hz and mono. labels: " in one.note  # there are no other sides
+    for facts in measure_set(one.name, one.datasets):
+        assert (facts.seconds, facts.vocal_share) == (4.0, 0.25)
+        assert facts.level_db == pytest.approx(-20.0, abs=0.05)
+    for index, name in enumerate("xy"):
+        write_track(tmp_path / "tracks" / "train" / name, index)
+    for path in (tmp_path / "tracks" / "train" / "x").glob("*.wav"):
+        wav, rate = sf.read(path)
+        sf.write(path, wav[:, 0], rate)
+    (one,) = find_sets([str(tmp_path / "tracks")])
+    assert one.note == "tracks: tracks differ in channels, so all were mixed to mono."
+    assert [len(d) for d in one.datasets] == [2] and one.datasets[0].n_channels == 1
+    write_track(tmp_path / "tracks" / "train" / "z", 2, rate=22050)
+    with pytest.raises(DataError, match="at different sample rates: .* asteroid_joint.data.resam"):
+        find_sets([str(tmp_path / "tracks")])
+
+
 # The command
 
 

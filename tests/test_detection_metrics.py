@@ -155,6 +155,51 @@ def test_evaluations_are_compared_with_all_tests(rng, tmp_path, capsys):
     assert "AU-ROC" not in capsys.readouterr().out
 
 
+def one_class(n_clips: int = 2) -> FrameScores:
+    scores = FrameScores()
+    for clip in range(n_clips):
+        scores.add(f"clip {clip}", np.zeros(50), np.linspace(0, 1, 50))
+    return scores
+
+
+def test_an_area_that_cannot_be_is_a_dash_and_null(tmp_path):
+    rows = [{"name": f"clip {i}", "song": "s", "duration_sec": 1.0} for i in range(2)]
+    rows = [{**row, "auc": float("nan"), "log_mse": 0.25} for row in rows]
+    facts = {"split": None, "side": "test", "sources": ["vocals"], **one_class().facts()}
+    write_results(EvalOptions(tmp_path), rows, facts)
+    text = (tmp_path / "final_metrics.json").read_text()
+    stored = json.loads(text)
+    assert stored["auc_pooled"] is None and stored["n_auc_undefined"] == 2 and "NaN" not in text
+    heads, _, cells = (tmp_path / "detection_row.md").read_text().splitlines()
+    table = dict(zip(heads.split(" | "), cells.split(" | "), strict=True))
+    assert table["AU-ROC"] == table["AU-ROC of clips"] == "–" and "nan" not in cells
+    assert table["AU-ROC undefined"] == "2 of 2 clips" and table["MSE"] == "0.25000"
+
+
+def test_separation_alone_has_a_row_without_areas():
+    summary = report.summarise([{"name": "a", "log_mse": 0.25}])
+    lines = report.detection_table("x", summary, {}, ["vocals"]).splitlines()
+    assert lines[0].startswith("| system | AU-ROC | AU-ROC of clips | MSE |")
+    assert lines[2].startswith("| x |  |  | 0.25000 |")
+    assert report.detection_table("x", report.summarise([{"rpa": 0.5}]), {}, ["vocals"]) == ""
+
+
+@pytest.mark.parametrize("more", [{}, {"log_mse": 0.1}])
+def test_a_metric_that_no_pair_has_is_named(tmp_path, capsys, more):
+    for name in "ab":
+        rows = [{"name": f"clip {i}", "song": str(i), "auc": np.nan, **more} for i in range(2)]
+        one_class().save(tmp_path / name)
+        (tmp_path / name / "all_metrics.csv").write_text(report.rows_to_csv(rows))
+    pair = [str(tmp_path / name / "all_metrics.csv") for name in "ab"]
+    eval_main(__file__, ["--compare", *pair])
+    out = capsys.readouterr().out
+    assert "Not compared, as no clip has a value of both: auc.\n" in out and "nan" not in out
+    assert "No test of AU-ROC over all frames: fewer than two are vocal" in out
+    assert ("| MSE |" in out) == bool(more)
+    with pytest.raises(SystemExit, match="have none of the metrics rpa,? ?in common"):
+        eval_main(__file__, ["--compare", *pair, "--metrics", "rpa"])
+
+
 def test_files_of_an_evaluation_say_what_was_left_out(tmp_path):
     rows = [
         {"name": "a", "song": "a", "duration_sec": 60.0, "auc": 0.9, "log_mse": 0.02},
@@ -269,6 +314,14 @@ def test_windows_with_a_silent_source_are_left_out_and_counted(rng, short_window
     nothing = windowed_bss.windowed_bss(0 * true, estimate, 8000)
     assert [nothing[count] for count in windowed_bss.COUNTS] == [0, 7, 0]
     assert np.isnan(nothing["bss_sdr"]) and np.isnan(nothing["bss_sar_accompaniment"])
+
+
+def test_less_than_a_hop_at_the_end_enters_no_window(rng, short_windows):
+    true, estimate = bss_case(rng)
+    cut = [x[..., :15999] for x in (true, estimate)]  # a sample short of the last window
+    row = windowed_bss.windowed_bss(*cut, 8000)
+    assert row == windowed_bss.windowed_bss(true[..., :14000], estimate[..., :14000], 8000)
+    assert row["bss_windows"] == 6
 
 
 def test_bss_is_in_a_row_when_asked(rng):

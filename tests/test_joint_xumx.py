@@ -430,6 +430,18 @@ def test_sources_are_checked(sources):
         JointXUMX.from_preset("tiny", sources=sources)
 
 
+@pytest.mark.parametrize("sources", [3, None, "vocals", {"vocals": 1}])
+def test_sources_are_a_list(sources):
+    with pytest.raises(ConfigError, match="Expected a list of names"):
+        JointXUMX.from_preset("tiny", sources=sources)
+
+
+@pytest.mark.parametrize("name", ["keys", "forward", "training", "setdefault"])
+def test_names_that_pytorch_uses_are_refused(name):
+    with pytest.raises(ConfigError, match=f"cannot be called {name}:"):
+        JointXUMX.from_preset("tiny", sources=("vocals", name))
+
+
 # ------------------------------------------------------------------ statistics of the input
 
 

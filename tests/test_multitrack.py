@@ -344,3 +344,62 @@ def test_a_folder_is_resampled_once_and_heard_the_same(tracks, tmp_path, capsys)
     assert resampled.resample_folder(tracks, dest, 16000, 1) == 1
     with pytest.raises(SystemExit, match="resampled: No tracks in"):
         resampled.main([str(tmp_path / "nowhere"), str(dest)])
+
+
+def test_notes_on_a_set_come_along_and_hidden_files_do_not(tracks, tmp_path):
+    source, dest = Path(shutil.copytree(tracks, tmp_path / "source")), tmp_path / "dest"
+    (source / "corpus.json").write_text("{}")
+    (source / "all.zip").write_bytes(b"PK")
+    (source / ".DS_Store").touch()
+    write_track(source / "test" / ".six.part", 6)  # a run that was killed left it
+    (source / "test" / "four" / "._vocals.wav").write_bytes(b"no audio")
+    (source / "test" / "four" / "takes").mkdir()
+    assert resampled.resample_folder(source, dest, 8000, 1) == 5
+    assert sorted(path.name for path in dest.iterdir()) == ["corpus.json", "test", "train"]
+    assert sorted(path.name for path in (dest / "test").iterdir()) == ["five", "four"]
+    names = {path.name for path in (source / "test" / "four").iterdir()}
+    names -= {"._vocals.wav", "takes"}
+    assert {path.name for path in (dest / "test" / "four").iterdir()} == names
+    assert [clip.name for clip in Multitrack(str(source), "test").clips] == ["five", "four"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sample_rate", "0"], "no sample rate of 0 Hz"),
+        (["--sample_rate", "-1"], "no sample rate of -1 Hz"),
+        (["--n_channels", "0"], "no audio of 0 channels"),
+        (["--n_channels", "2", "--sample_rate", "22050"], "there already, at 8000 Hz with 2 chan"),
+        (["--n_channels", "1", "--sample_rate", "8000"], "there already, at 8000 Hz with 2 chan"),
+    ],
+)
+def test_formats_that_cannot_be_are_refused(tracks, tmp_path, options, message):
+    shutil.copytree(tracks / "test", tmp_path / "test")
+    resampled.resample_folder(tmp_path, tmp_path / "dest", 8000)
+    shutil.copytree(tracks / "train", tmp_path / "train")
+    with pytest.raises(SystemExit, match=message):
+        resampled.main([str(tmp_path), str(tmp_path / "dest"), *options])
+    assert not (tmp_path / "dest" / "train").exists()
+
+
+@pytest.mark.parametrize("where", ["copy", "write", "move", "note"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(
+    tracks, tmp_path, monkeypatch, where
+):
+    source, dest = Path(shutil.copytree(tracks, tmp_path / "source")), tmp_path / "dest"
+    (source / "corpus.json").write_text("{}")
+    copy = shutil.copy
+
+    def fail(*args, **_):
+        if where == "note" and Path(args[0]).name != "corpus.json":
+            return copy(*args)
+        raise sf.LibsndfileError(2) if where == "write" else OSError(28, "No space left on device")
+
+    module, name = {"write": (sf, "write"), "move": (resampled.os, "replace")}.get(
+        where, (shutil, "copy")
+    )
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises(SystemExit, match=r"resampled: .* cannot be written \(.*check disk"):
+        resampled.main([str(source), str(dest)])
+    assert not list(dest.rglob("*.part"))
+    assert not (dest / "corpus.json").exists() and (where == "note") == any(dest.glob("*/*"))

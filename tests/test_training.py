@@ -15,7 +15,7 @@ from conftest import ROOT, child_env
 
 from asteroid_joint.data.drawing import DrawSampler
 from asteroid_joint.engine.config import parse_recipe_args
-from asteroid_joint.engine.train import train
+from asteroid_joint.engine.train import _check_resumable, train
 from asteroid_joint.errors import DataError
 
 RECIPE = ROOT / "recipes" / "mir1k" / "DJCM"
@@ -174,6 +174,37 @@ def test_configuration_is_stored_and_plain(mir1k_dir, tmp_path):
     infos = torch.load(exp_dir / "best_model.pth", weights_only=True)["infos"]
     assert infos["training_config"] == conf
     assert infos["run_facts"]["seed"] == 0 and infos["run_facts"]["hardware"]
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        ("data", "dataset", "multitrack"),
+        ("data", "singers", "second_half"),
+        ("data", "hide", ["f0"]),
+        ("data", "extra_nonvocal", {"min_sec": 1.0}),
+        ("data", "mixing", "djcm_official"),
+        ("data", "split", "djcm_official"),
+        ("data", "remix", 0.25),
+        ("loss", "pitch", 7.0),
+        ("loss_args", "pitch_blur", 1),
+        ("model_args", "activity", True),
+        ("more_data", "x", {"hide": ["f0"]}),
+    ],
+)
+def test_a_run_goes_on_as_what_it_was(mir1k_dir, tmp_path, group, key, value):
+    conf = parse_recipe_args(RECIPE, arguments(mir1k_dir, tmp_path))
+    conf["data"]["singers"] = "first_half"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "conf.yml").write_text(yaml.safe_dump(conf))
+    moved = {"data_dir": "elsewhere", "labels_dir": "there", "plugins": "", "later_option": 1}
+    same = {**conf, "data": {**conf["data"], **moved}, "training": {"epochs": 99}}
+    _check_resumable(same, tmp_path)
+    other = {**same, group: {**same[group], key: value}}
+    name = key if group == "data" else group
+    with pytest.raises(DataError, match=f"was started with another {name} \\("):
+        _check_resumable(other, tmp_path)
 
 
 def test_too_few_draws_for_a_batch_are_refused(mir1k_dir, tmp_path):

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..data.activity_folder import LABELS, ActivityFolder
 from ..data.base import JointDataset
+from ..data.files import FormatError
 from ..data.jamendo import Jamendo
 from ..data.mir1k import HALVES, MIR1K, side_of
-from ..data.multitrack import Multitrack
+from ..data.multitrack import Multitrack, track_folders
 from ..errors import ConfigError, DataError
 
 SIDES = ("train", "valid", "test")
+MIXED_RATE = 44100  # Hz that files of different formats are brought to
 LAYOUTS = (
     "Wavfile/*.wav (MIR-1K), {train,valid,test}/<track>/mixture.wav (MUSDB's layout), songs with "
     f".lab files (Jamendo) or with <name>{LABELS}"
@@ -24,7 +26,7 @@ class SongSet(NamedTuple):
     Attributes:
         name: For tables and pictures.
         datasets: Its sides.
-        note: What was left out, in one sentence; empty where nothing was.
+        note: What was left out or changed, in a sentence each; empty where nothing was.
     """
 
     name: str
@@ -76,11 +78,11 @@ def _find(text: str) -> SongSet:
         there = [side for side in sides if _tracks(root, side)]
         if not there:
             raise DataError(f"No tracks in {root / part}: name another part or none.")
-        return SongSet(name, [Multitrack(str(root), side) for side in there])
+        return _multitracks(name, root, there)
     if any(root.rglob("*.lab")):
-        return _those_there(name, root, sides, Jamendo)
+        return _recordings(name, root, sides, Jamendo)
     if any(root.rglob(f"*{LABELS}")):
-        return _those_there(name, root, sides, ActivityFolder)
+        return _recordings(name, root, sides, ActivityFolder)
     raise DataError(f"{root} holds no set of songs that can be read: expected {LAYOUTS}.")
 
 
@@ -93,17 +95,53 @@ def _mir1k(root: Path, part: str) -> list[JointDataset]:
 
 
 def _tracks(root: Path, side: str) -> bool:
-    return any((root / side).glob("*/mixture.wav"))
+    return bool(track_folders(root / side))
+
+
+def _multitracks(name: str, root: Path, sides: Sequence[str]) -> SongSet:
+    try:
+        return SongSet(name, [Multitrack(str(root), side) for side in sides])
+    except FormatError:
+        pass
+    try:
+        mono: list[JointDataset] = [Multitrack(str(root), side, n_channels=1) for side in sides]
+    except FormatError as err:  # stems at rates of their own do not add up
+        raise DataError(
+            f"The tracks in {root} are at different sample rates: bring them to one first "
+            "(python -m asteroid_joint.data.resampled)."
+        ) from err
+    return SongSet(name, mono, f"{name}: tracks differ in channels, so all were mixed to mono.")
+
+
+def _recordings(
+    name: str, root: Path, sides: Sequence[str], build: Callable[..., JointDataset]
+) -> SongSet:
+    """Recordings as they are on disk, or all in one format if they differ."""
+    try:
+        return _those_there(name, root, sides, build)
+    except FormatError:
+        one = _those_there(name, root, sides, build, sample_rate=MIXED_RATE, n_channels=1)
+    changed = (
+        f"{name}: recordings differ in sample rate or channels, so all were brought to "
+        f"{MIXED_RATE} Hz and mono."
+    )
+    return one._replace(note=" ".join(filter(None, [changed, one.note])))
 
 
 def _those_there(
-    name: str, root: Path, sides: Sequence[str], build: Callable[[str, str], JointDataset]
+    name: str,
+    root: Path,
+    sides: Sequence[str],
+    build: Callable[..., JointDataset],
+    **options: Any,
 ) -> SongSet:
     """The sides that can be opened: sets of labels only need not have all three."""
     datasets, errors = [], []
     for side in sides:
         try:
-            datasets.append(build(str(root), side))
+            datasets.append(build(str(root), side, **options))
+        except FormatError:
+            raise
         except DataError as err:
             errors.append(err)
     if not datasets:

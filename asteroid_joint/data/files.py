@@ -16,6 +16,10 @@ from ..errors import ConfigError, DataError
 MARGIN = 512  # samples at the lower rate on either side of a stretch: soxr's HQ filter is shorter
 
 
+class FormatError(DataError):
+    """Files that differ in rate or channels where a set has to have one of each."""
+
+
 class AudioFile(NamedTuple):
     """Facts of an audio file.
 
@@ -62,18 +66,18 @@ def common_format(
     """Rate in Hz and channels to present files at; ``None`` is what they have on disk.
 
     Raises:
-        DataError: If they have nothing in common that could be meant, or the channels asked for
+        FormatError: If they have nothing in common that could be meant, or the channels asked for
             are neither theirs nor one.
     """
     first = files[0]
     for other in files:
         if sample_rate is None and other.sample_rate != first.sample_rate:
-            raise DataError(
+            raise FormatError(
                 f"{first.path} is at {first.sample_rate} Hz and {other.path} at "
                 f"{other.sample_rate} Hz: give a sample_rate or bring them to one."
             )
         if n_channels != 1 and other.n_channels != (n_channels or first.n_channels):
-            raise DataError(
+            raise FormatError(
                 f"{other.path} has {other.n_channels} channels, not "
                 f"{n_channels or first.n_channels}: give n_channels 1 to mix down."
             )

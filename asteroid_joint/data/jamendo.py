@@ -88,11 +88,23 @@ def _of_side(songs: list[Path], files: list[Path], side: str, root: Path) -> lis
             "there."
         )
     by_name = {song.stem: song for song in songs}
-    listed = [_stem(line.strip()) for line in lists[0].read_text(encoding="utf-8").splitlines()]
+    listed = [_stem(line.strip()) for line in _text(lists[0]).splitlines()]
     missing = [name for name in listed if name and name not in by_name]
     if missing:
         raise DataError(f"{root} lacks {missing[0]}, which {lists[0].name} lists: get it again.")
     return sorted(by_name[name] for name in listed if name)
+
+
+def _text(path: Path) -> str:
+    """Text of a list: UTF-8, or Latin-1, as lists of 2008 may be."""
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise DataError(f"{path} cannot be read: get it again.") from err
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _stem(name: str) -> str:

@@ -170,6 +170,15 @@ def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
     return {**otherwise, "dataset": name, "licenses": [licence]}
 
 
+def track_folders(folder: Path) -> list[Path]:
+    """Folders in ``folder`` that hold a mixture, sorted by name.
+
+    Hidden ones are left out: they are halfway through being written, or of no concern.
+    """
+    found = sorted(path.parent for path in folder.glob("*/mixture.wav"))
+    return [track for track in found if not track.name.startswith(".")]
+
+
 def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path]:
     """Folders of the tracks of a side, sorted by name."""
     in_train = valid_tracks is not None
@@ -178,7 +187,7 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
             f"{root} has no folder valid: name tracks in train as valid_tracks (data_args)."
         )
     folder = root / ("train" if side == "valid" and in_train else side)
-    tracks = sorted(path.parent for path in folder.glob("*/mixture.wav"))
+    tracks = track_folders(folder)
     if not tracks:
         raise DataError(f"No tracks in {folder}: expected <track>/mixture.wav, as in MUSDB.")
     if not in_train or side == "test":

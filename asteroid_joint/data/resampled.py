@@ -3,7 +3,8 @@
 ``python -m asteroid_joint.data.resampled SOURCE DEST [--sample_rate 16000] [--n_channels 1]``
 
 Every stem is resampled as :mod:`.files` does it on the fly, so that a training hears the same;
-other files of a track (labels, ``meta.json``) are copied. Tracks that are there are left alone.
+other files of a track (labels, ``meta.json``) are copied, and so are the notes on the whole set
+beside its sides (``corpus.json``). Tracks that are there are left alone.
 """
 
 import argparse
@@ -15,10 +16,12 @@ from pathlib import Path
 import soundfile as sf
 from tqdm import tqdm
 
-from ..errors import DataError, UserError
+from ..errors import ConfigError, DataError, UserError
 from .files import audio_file, common_format, read_stretch
+from .multitrack import track_folders
 
 SIDES = ("train", "valid", "test")
+NOTES = ("", ".csv", ".json", ".md", ".txt", ".yml", ".yaml")  # not archives of what is unpacked
 
 
 def resample_folder(
@@ -29,38 +32,86 @@ def resample_folder(
     Args:
         source: Folder that holds ``train``, ``test`` and, perhaps, ``valid``.
         dest: Folder; made if need be. A track appears in it when it is complete.
-        sample_rate: Hz.
+        sample_rate: Hz, above 0.
         n_channels: 1 for the mean of the channels; ``None`` leaves them.
 
     Returns:
         Tracks that were written.
 
     Raises:
-        DataError: If there are no tracks, or they cannot be read.
+        DataError: If there are no tracks, they cannot be read, ``dest`` cannot be written to or
+            has tracks of another rate.
+        ConfigError: If there is no such rate or number of channels.
     """
+    if sample_rate <= 0:
+        raise ConfigError(f"There is no sample rate of {sample_rate} Hz: give one above 0.")
+    if n_channels is not None and n_channels <= 0:
+        raise ConfigError(f"There is no audio of {n_channels} channels: give 1 or leave it out.")
     source, dest = Path(source).expanduser(), Path(dest).expanduser()
-    tracks = [p.parent for side in SIDES for p in sorted((source / side).glob("*/mixture.wav"))]
+    tracks = [track for side in SIDES for track in track_folders(source / side)]
     if not tracks:
         raise DataError(f"No tracks in {source}: expected train/<track>/mixture.wav, as in MUSDB.")
-    written = 0
-    for track in tqdm(tracks, desc=f"{sample_rate} Hz", unit="track", disable=None):
-        target = dest / track.relative_to(source)
+    pairs = [(track, dest / track.relative_to(source)) for track in tracks]
+    missing = [(track, target) for track, target in pairs if not target.is_dir()]
+    for _, target in pairs:
         if target.is_dir():
-            continue
+            _check_written(target, sample_rate, n_channels)
+    for track, target in tqdm(missing, desc=f"{sample_rate} Hz", unit="track", disable=None):
         part = target.with_name(f".{target.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        for path in sorted(track.iterdir()):
-            if path.suffix != ".wav":
-                shutil.copy(path, part)
-                continue
-            file = audio_file(path)
-            rate, channels = common_format([file], sample_rate, n_channels)
-            wav = read_stretch([file], rate, channels)[0]  # (C, T)
-            sf.write(part / path.name, wav.T, rate, subtype="FLOAT")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            _write_track(track, part, sample_rate, n_channels)
+            os.replace(part, target)
+        except (OSError, sf.LibsndfileError, AssertionError) as err:  # the last: a short write
+            raise _failure(target, err) from err
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    for path in _plain_files(source):
+        if path.suffix.lower() in NOTES:
+            _copy_note(path, dest / path.name)
+    return len(missing)
+
+
+def _check_written(target: Path, sample_rate: int, n_channels: int | None) -> None:
+    """Refuse a track that is there in another format: a set has one."""
+    there = audio_file(target / "mixture.wav")
+    if there.sample_rate != sample_rate or there.n_channels != (n_channels or there.n_channels):
+        raise DataError(
+            f"{target} is there already, at {there.sample_rate} Hz with {there.n_channels} "
+            "channels: give another folder, or remove it."
+        )
+
+
+def _write_track(track: Path, part: Path, sample_rate: int, n_channels: int | None) -> None:
+    for path in _plain_files(track):
+        if path.suffix != ".wav":
+            shutil.copy(path, part)
+            continue
+        file = audio_file(path)
+        rate, channels = common_format([file], sample_rate, n_channels)
+        wav = read_stretch([file], rate, channels)[0]  # (C, T)
+        sf.write(part / path.name, wav.T, rate, subtype="FLOAT")
+
+
+def _copy_note(path: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copy(path, part)
         os.replace(part, target)
-        written += 1
-    return written
+    except OSError as err:
+        part.unlink(missing_ok=True)
+        raise _failure(target, err) from err
+
+
+def _plain_files(folder: Path) -> list[Path]:
+    """Files of a folder in order, without hidden ones, as some systems leave them behind."""
+    return [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
+
+
+def _failure(target: Path, err: Exception) -> DataError:
+    reason = getattr(err, "strerror", None) or str(err) or "not all of it was written"
+    return DataError(f"{target} cannot be written ({reason}): check disk and permissions.")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,9 +3,13 @@
 Two forms: ``start,end`` in seconds of what is sung (``.csv``; the rest is not sung), and lines
 ``start end sing`` or ``start end nosing`` (``.lab``; what neither covers is unknown). A file
 without a segment says that nobody sings. A file that is not there says nothing.
+
+Columns are parted by semicolons, tabs, commas or blanks, a line by the first of these that it has;
+so decimal commas are never taken for two numbers.
 """
 
 import logging
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +21,7 @@ from ..errors import DataError
 logger = logging.getLogger(__name__)
 
 TOLERANCE_SEC = 0.05  # past the end of the audio: what rounding and frames of 50 ms explain
+DELIMITERS = (";", "\t", ",", None)  # None: any blanks
 WORDS = {"sing": True, "nosing": False, "1": True, "0": False}
 
 
@@ -51,22 +56,22 @@ def read_segments(path: Path, length_sec: float, tolerance_sec: float = TOLERANC
     not sung at once is refused.
 
     Args:
-        path: ``.lab`` is read as such, anything else as ``start,end``, below a header or none.
+        path: ``.lab`` is read as such, anything else as ``start,end``, below a header or none. A
+            header is a first line without numbers. Words may be in quotes.
         length_sec: Of the audio.
         tolerance_sec: A segment may end so long after the audio does, and is cut there.
 
     Raises:
-        DataError: One sentence with file and line: no numbers, an end before its start, times
-            before 0 or beyond the audio, both classes at once.
+        DataError: One sentence with file and line: no numbers, columns too many, an end before
+            its start, times before 0 or beyond the audio, both classes at once.
     """
     lab = path.suffix.lower() == ".lab"
     sung: list[tuple[float, float, int]] = []
     unsung: list[tuple[float, float, int]] = []
     for number, words in _rows(path, header=not lab):
         start, end = _times(path, number, words)
+        _check_columns(path, number, words, lab)
         _check_range(path, number, start, end, length_sec, tolerance_sec)
-        if lab and (len(words) < 3 or words[2].lower() not in WORDS):
-            raise DataError(f"{path}, line {number}: expected a third word, sing or nosing.")
         kind = sung if not lab or WORDS[words[2].lower()] else unsung
         if start < length_sec:
             kind.append((start, min(end, length_sec), number))
@@ -83,27 +88,48 @@ def _rows(path: Path, header: bool) -> list[tuple[int, list[str]]]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as err:
         raise DataError(f"{path} cannot be read as a text file: get it again.") from err
-    rows = [
-        (n, line.replace(",", " ").replace(";", " ").split()) for n, line in enumerate(lines, 1)
-    ]
-    rows = [(number, words) for number, words in rows if words]
-    return rows[1:] if header and rows and rows[0][1][0][0].isalpha() else rows
+    rows = [(number, _words(line)) for number, line in enumerate(lines, 1)]
+    rows = [(number, words) for number, words in rows if any(words)]
+    return rows[1:] if header and rows and _is_header(rows[0][1]) else rows
+
+
+def _is_header(words: list[str]) -> bool:
+    """Whether nothing in a line could be a time, not even 1,5 or 0:01."""
+    return all(_float(word) is None and not re.match(r"[-+.]?\d", word) for word in words)
+
+
+def _words(line: str) -> list[str]:
+    """Columns of a line, without quotes."""
+    line = line.strip()
+    delimiter = next(d for d in DELIMITERS if d is None or d in line)
+    return [word.strip().strip("\"'").strip() for word in line.split(delimiter)]
 
 
 def _times(path: Path, number: int, words: list[str]) -> tuple[float, float]:
-    found = [_number(word) for word in words[:2]]
-    if len(found) < 2 or found[0] is None or found[1] is None:
-        raise DataError(f"{path}, line {number}: expected start and end in seconds.")
+    numbers = [_float(word) for word in words[:2]]
+    found = [x for x in numbers if x is not None and np.isfinite(x)]
+    if len(found) < 2:
+        comma = " with a decimal point" if any("," in word for word in words) else ""
+        raise DataError(f"{path}, line {number}: expected start and end in seconds{comma}.")
     return found[0], found[1]
 
 
-def _number(word: str) -> float | None:
-    """A finite number, or ``None``."""
+def _check_columns(path: Path, number: int, words: list[str], lab: bool) -> None:
+    where = f"{path}, line {number}:"
+    if lab and (len(words) < 3 or words[2].lower() not in WORDS):
+        raise DataError(f"{where} expected a third word, sing or nosing.")
+    wanted = 3 if lab else 2
+    if len(words) > wanted:
+        hint = "" if lab else ", start and end of what is sung; a third belongs into a .lab file"
+        raise DataError(f"{where} expected {wanted} columns, received {len(words)}{hint}.")
+
+
+def _float(word: str) -> float | None:
+    """A number, which may be infinite or NaN; ``None`` if it is none."""
     try:
-        value = float(word)
+        return float(word)
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
 
 
 def _check_range(

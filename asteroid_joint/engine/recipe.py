@@ -4,6 +4,7 @@ A user's error is one sentence and exit code 1.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -182,11 +183,18 @@ def _compare(paths: list[str], metrics: list[str], seed: int) -> str:
     from ..metrics.significance import compare_rows
 
     first, second = paths
-    differences = compare_rows(read_rows(first), read_rows(second), metrics, seed)
-    if not differences:
-        raise DataError(f"Neither file has one of the metrics {', '.join(metrics)}.")
-    tables = [comparison_table(differences), _compare_frames(Path(first), Path(second))]
-    return "\n\n".join(filter(None, [f"first: {first}\nsecond: {second}", *tables]))
+    rows = read_rows(first), read_rows(second)
+    differences = compare_rows(*rows, metrics, seed)
+    both = set.intersection(*({key for row in one for key in row} for one in rows))
+    undefined = [m for m in metrics if m in both and m not in differences]
+    if not differences and not undefined:
+        raise DataError(f"The two files have none of the metrics {', '.join(metrics)} in common.")
+    parts = [f"first: {first}\nsecond: {second}"]
+    if differences:
+        parts.append(comparison_table(differences))
+    if undefined:
+        parts.append(f"Not compared, as no clip has a value of both: {', '.join(undefined)}.")
+    return "\n\n".join(filter(None, [*parts, _compare_frames(Path(first), Path(second))]))
 
 
 def _compare_frames(first: Path, second: Path) -> str:
@@ -201,6 +209,8 @@ def _compare_frames(first: Path, second: Path) -> str:
     difference = one.compare(other)
     if difference is None:
         return "No test of AU-ROC over all frames: the two have other frames or other labels."
+    if math.isnan(difference.difference):
+        return "No test of AU-ROC over all frames: fewer than two are vocal, or non-vocal."
     return area_comparison_table(difference)
 
 

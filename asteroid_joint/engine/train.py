@@ -10,6 +10,7 @@ Started again with the same folder it goes on from the last checkpoint.
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ from .system import JointSystem
 from .voicing import choose_voicing_threshold
 
 logger = logging.getLogger(__name__)
+
+# groups that say what a run is; how long it takes and on what machine may change with a restart
+FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
+# keys in them that do not: where files are, how a teacher made its labels, what to import
+FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
 
 
 def train(conf: Config) -> Path:
@@ -82,17 +88,31 @@ def train(conf: Config) -> Path:
 
 
 def _check_resumable(conf: Config, exp_dir: Path) -> None:
-    """Refuse to go on with another model or other data than the run was started with."""
+    """Refuse to go on with another model, data or loss than the run was started with."""
     old = exp_dir / "conf.yml"
     if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
         return
-    was = read_config(old)
-    for group in ("model", "model_args", "data_args", "more_data"):
-        if was.get(group, {}) != plain_types(conf).get(group, {}):
-            raise DataError(
-                f"{exp_dir} was started with another {group} ({was.get(group)}): give the options "
-                "of the first start, or another experiment."
-            )
+    was, now = _fixed(read_config(old)), _fixed(yaml.safe_load(yaml.safe_dump(plain_types(conf))))
+    differing = {group: was.get(group) for group in FIXED if group != "data"}
+    differing = {k: v for k, v in differing.items() if (v or {}) != (now.get(k) or {})}
+    # of `data` each key has its own name, and one that a later version added has no older value
+    data = was.get("data") or {}
+    differing.update({k: v for k, v in data.items() if v != now["data"].get(k)})
+    if differing:
+        name, value = next(iter(differing.items()))
+        raise DataError(
+            f"{exp_dir} was started with another {name} ({value}): give the options of the first "
+            "start, or another experiment."
+        )
+
+
+def _fixed(value: Any) -> Any:
+    """A configuration without the keys that may change with a restart."""
+    if isinstance(value, list):
+        return [_fixed(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _fixed(v) for k, v in value.items() if not FREE.fullmatch(str(k))}
 
 
 def _trainer(conf: Config, exp_dir: Path) -> Any:

@@ -38,18 +38,20 @@ class FrameScores:
     def __len__(self) -> int:
         return len(self.names)
 
-    def facts(self) -> dict[str, float | int]:
+    def facts(self) -> dict[str, float | int | None]:
         """What stands beside the metrics of single clips; empty where there is no clip.
 
-        ``auc_pooled`` is the area over all frames, NaN where they are of one class;
-        ``n_auc_undefined`` says how many clips are, and so have no area of their own.
+        ``auc_pooled`` is the area over all frames, ``None`` where they are of one class, as JSON
+        has no NaN; ``n_auc_undefined`` of ``n_auc_clips`` are, and so have no area of their own.
         """
         if not self.names:
             return {}
         labels, scores = np.concatenate(self._labels), np.concatenate(self._scores)
+        area = auc(labels, scores)
         return {
-            "auc_pooled": auc(labels, scores),
+            "auc_pooled": None if np.isnan(area) else area,
             "n_auc_frames": len(labels),
+            "n_auc_clips": len(self.names),
             "n_auc_undefined": sum(len(np.unique(x)) < 2 for x in self._labels),
         }
 

@@ -47,6 +47,7 @@ DETECTION = (  # in the table beside that of all
     Column("silent_rms_db", "silence dB", 1, 1),
 )
 FACTS = ("split", "seed", "hardware", "commit")
+UNDEFINED = "–"  # in place of a number that there cannot be
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
@@ -182,24 +183,37 @@ def area_comparison_table(d: AreaDifference) -> str:
 def detection_table(
     name: str, summary: Summary, facts: Mapping[str, Any], sources: Sequence[str]
 ) -> str:
-    """Markdown table of what the paper on detection reports; empty without detection or BSS Eval.
+    """Markdown table of what the paper on detection reports, of detection or separation or both.
+
+    A metric that was not asked for is an empty cell. One that no clip has is a dash: an area needs
+    vocal and non-vocal frames.
 
     Args:
         name: Of the system.
         summary: See :func:`summarise`.
-        facts: ``auc_pooled`` and the counts of windows, where there are any.
+        facts: Those of :meth:`.frame_scores.FrameScores.facts` and the counts of windows, where
+            there are any.
         sources: Names, those of the columns.
+
+    Returns:
+        The table; empty if there is none of its metrics.
 
     References:
         D. Stoller, S. Ewert, S. Dixon, LVA/ICA 2018, https://arxiv.org/abs/1804.01650, table 1.
     """
     here = [s for s in sources if bss_names(s)[0] in summary]
-    if "auc_pooled" not in facts and not here:
+    detected = "auc_pooled" in facts
+    if not detected and not here and "log_mse" not in summary:
         return ""
-    cells = [("system", name), ("AU-ROC", _fixed(facts.get("auc_pooled"), 4))]
+    pooled = _fixed(facts["auc_pooled"], 4) or UNDEFINED if detected else ""
+    cells = [("system", name), ("AU-ROC", pooled)]
     for column in DETECTION:
-        mean = summary.get(column.metric, {}).get("mean")
-        cells.append((column.heading, _fixed(mean, column.digits)))
+        mean = _fixed(summary.get(column.metric, {}).get("mean"), column.digits)
+        is_area = column.metric == "auc"
+        cells.append((column.heading, mean or UNDEFINED if is_area and detected else mean))
+        if is_area and "n_auc_clips" in facts:
+            share = f"{facts['n_auc_undefined']} of {facts['n_auc_clips']} clips"
+            cells.append(("AU-ROC undefined", share))
     for source in here:
         values = " / ".join(_fixed(summary.get(k, {}).get("mean"), 2) for k in bss_names(source))
         cells.append((f"{source} SDR / SIR / SAR", values))
@@ -212,7 +226,7 @@ def detection_table(
 
 def _fixed(value: float | None, digits: int) -> str:
     """A number with so many digits, or nothing."""
-    return "" if value is None else f"{value:.{digits}f}"
+    return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 
 def _is_number(value: Any) -> bool:

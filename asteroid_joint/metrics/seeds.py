@@ -19,7 +19,7 @@ class Setting(NamedTuple):
         songs: Song of each clip.
     """
 
-    runs: dict[str, dict[str, Mapping[str, Any]]]
+    runs: dict[str, dict[str, dict[str, Any]]]
     songs: dict[str, str]
 
     def values(
@@ -81,6 +81,8 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
     seeds = [seed for seed in first.runs if seed in second.runs]
     if not seeds or first.songs.keys() != second.songs.keys():
         raise DataError("Two settings are compared on the same clips, with a seed in common.")
-    songs = [first.songs[clip] for clip in clips]
-    pair = (setting.values(metric, clips, seeds) for setting in (first, second))
-    return paired_bootstrap(*pair, songs)
+    return paired_bootstrap(
+        first.values(metric, clips, seeds),
+        second.values(metric, clips, seeds),
+        [first.songs[clip] for clip in clips],
+    )

@@ -24,7 +24,9 @@ def windowed_bss(
 ) -> dict[str, float]:
     """SDR, SIR and SAR in dB: mean over windows of 30 s, 15 s apart, of the mono signals.
 
-    A track that is shorter than a window is one. Windows in which a true source is digitally
+    A track that is shorter than a window is one. Of others only whole windows count, as
+    ``bss_eval_sources_framewise`` has it: up to 15 s at the end, less than a hop, enter none.
+    Windows in which a true source is digitally
     silent have no ratios. They are left out, and counted, as this hides what a system does there:
     see :func:`~.separation.silent_rms_db`. The same goes for windows in which an estimate is.
 

@@ -285,13 +285,28 @@ class JointXUMX(JointModel):
 
 
 def check_sources(sources: Sequence[str]) -> None:
-    """Refuse what cannot name files and modules, or does not begin with vocals."""
+    """Refuse what cannot name files and modules, or does not begin with vocals.
+
+    Args:
+        sources: Names, as a user gave them.
+
+    Raises:
+        ConfigError: One sentence on what is wrong.
+    """
+    if isinstance(sources, str) or not isinstance(sources, Sequence):
+        raise ConfigError(
+            f"Expected a list of names that begin with vocals as sources, received {sources!r}."
+        )
     plain = all(isinstance(s, str) and re.fullmatch(r"\w[\w-]*", s) for s in sources)
     if not plain or tuple(sources[:1]) != ("vocals",) or len(set(sources)) != len(sources):
         raise ConfigError(
             "Expected different plain names that begin with vocals as sources, "
             f"received {', '.join(map(str, sources))}."
         )
+    containers = nn.ModuleDict(), nn.ParameterDict()  # what they have for themselves is taken
+    for name in sources:
+        if any(hasattr(container, name) for container in containers):
+            raise ConfigError(f"A source cannot be called {name}: PyTorch uses that name itself.")
 
 
 def _voice_first(names: Sequence[str]) -> list[str]:

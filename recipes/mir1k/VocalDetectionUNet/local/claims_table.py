@@ -58,7 +58,8 @@ def folders(exp: Path, row: str) -> dict[str, Path]:
 def pooled_areas(exp: Path, row: str) -> str:
     """AU-ROC over all frames, of each seed."""
     files = [path / "final_metrics.json" for path in folders(exp, row).values()]
-    return ", ".join(f"{json.loads(path.read_text())['auc_pooled']:.4f}" for path in files)
+    areas = [json.loads(path.read_text())["auc_pooled"] for path in files]
+    return ", ".join("undefined" if area is None else f"{area:.4f}" for area in areas)
 
 
 def delong(exp: Path, first: str, second: str) -> str:
