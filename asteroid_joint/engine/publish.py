@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 CARD = """# {name}
 
 {model} (`{preset}` preset, {parameters:,} parameters) that separates the singing voice from a
-mixture and estimates its pitch, {sample_rate} Hz, {channels}. File: {size:.1f} MB, matrices in half
+mixture{also}, {sample_rate} Hz, {channels}. File: {size:.1f} MB, matrices in half
 precision; the figures below are those of this file.
 
 ## Data and licence
 
 Trained on {dataset}, train side only{split}; weights were selected on the validation side by
-`{monitor}`, the voicing threshold ({threshold:.2f}) was chosen there, too.
+`{monitor}`{threshold}.
 {licence}
 
 ## Training
@@ -102,7 +102,7 @@ def model_card(path: Path, finals: Sequence[dict[str, Any]]) -> str:
         f"{x['title']}: {x['license']}" + (f" ({x['title_link']})" if x["title_link"] else "")
         for x in conf.get("licenses", [])
     )
-    averaged = conf["infos"].get("averaged")
+    averaged, threshold = conf["infos"].get("averaged"), float(model.voicing_threshold)
     hours = facts.get("hours")
     return CARD.format(
         name=path.stem,
@@ -117,7 +117,10 @@ def model_card(path: Path, finals: Sequence[dict[str, Any]]) -> str:
         dataset=conf.get("dataset", data["dataset"]),
         split=f", `{data['split']}` split" if data.get("split") else "",
         monitor=training["monitor"],
-        threshold=float(model.voicing_threshold),
+        also=" and estimates its pitch" if model.has_pitch else "",
+        threshold=f", the voicing threshold ({threshold:.2f}) was chosen there, too"
+        if model.has_pitch
+        else "",
         licence=f"Licence of the data: {licences}. The weights are for research use accordingly.",
         seed=training["seed"],
         epochs=training["epochs"],
