@@ -182,7 +182,7 @@ def check_activity(model: JointModel) -> None:
         output = model.forward_joint(silence.to(model.voicing_threshold.device))
     finally:
         model.train(was_training)
-    if model.activity(output) is None:
+    if model.sung_probability(output) is None:
         raise ConfigError(
             f"{type(model).__name__} has neither an activity output nor pitch to tell when "
             "somebody sings: choose another model, or leave activity out."

@@ -37,7 +37,7 @@ class Chunk(NamedTuple):
         f0: ``(n_frames, 4)``: time in seconds, frequency in Hz, confidence, voiced (0 or 1). Its
             frames do not end with the samples of the same chunk.
         activity: ``(n_frames, 2)``: time in seconds, probability that somebody sings; see
-            :meth:`JointModel.activity`. Its frames need not end with those of ``f0``.
+            :meth:`JointModel.sung_probability`. Its frames need not end with those of ``f0``.
     """
 
     mixture: np.ndarray
@@ -127,7 +127,7 @@ class WindowRunner:
         else:
             logits = out.pitch_logits.float().cpu()  # (B, N, P)
             logits[silent] = -torch.inf
-        probability = model.activity(out)
+        probability = model.sung_probability(out)
         if probability is None:
             activity = torch.zeros(len(windows), 0)
         else:

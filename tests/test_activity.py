@@ -152,8 +152,8 @@ def test_activity_comes_from_its_own_output_where_there_is_one():
     model = DJCM.from_preset("tiny")
     logits = torch.tensor([[0.0, 2.0]])
     both = JointOutput(torch.zeros(1, 2, 9), torch.zeros(1, 2, 360), logits)
-    torch.testing.assert_close(model.activity(both), logits.sigmoid())
-    assert model.activity(JointOutput(torch.zeros(1, 2, 9))) is None
+    torch.testing.assert_close(model.sung_probability(both), logits.sigmoid())
+    assert model.sung_probability(JointOutput(torch.zeros(1, 2, 9))) is None
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.93, 1.0])
@@ -164,13 +164,13 @@ def test_pitch_confidence_becomes_activity_with_the_threshold_at_one_half(thresh
     logits = torch.full((1, 501, 360), -20.0)
     logits[0, :, 77] = confidence.logit()
     output = JointOutput(torch.zeros(1, 2, 9), logits)
-    activity = model.activity(output)[0]
+    activity = model.sung_probability(output)[0]
     assert (activity.diff() > 0).all() and activity.min() >= 0 and activity.max() <= 1
     _, _, voiced = model.decode_pitch(logits)
     torch.testing.assert_close(activity > 0.5, voiced[0])
     if 0 < threshold < 1:
         at = JointOutput(output.sources, torch.tensor(threshold).logit().expand(1, 1, 360))
-        assert float(model.activity(at)) == pytest.approx(0.5, abs=1e-5)
+        assert float(model.sung_probability(at)) == pytest.approx(0.5, abs=1e-5)
 
 
 # Streams
@@ -192,7 +192,7 @@ def test_windows_do_not_show_and_frames_have_their_times():
     model = Loud()
     out = separate_array(model, wav, 16000, window_sec=2.56)
     with torch.no_grad():
-        expected = model.activity(model.forward_joint(torch.from_numpy(wav)))[0].numpy()
+        expected = model.sung_probability(model.forward_joint(torch.from_numpy(wav)))[0].numpy()
     np.testing.assert_array_equal(out.activity[:, 0], model.pitch_grid.times(len(expected)))
     np.testing.assert_allclose(out.activity[:, 1], expected, atol=1e-6)
     assert len(out.f0) == 0

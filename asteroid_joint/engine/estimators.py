@@ -77,7 +77,7 @@ class ModelEstimator:
             f0_hz, confidence, _ = (
                 x.cpu().numpy() for x in self.model.decode_pitch(out.pitch_logits[0])
             )
-        probability = self.model.activity(out)
+        probability = self.model.sung_probability(out)
         activity = None if probability is None else probability[0].cpu().numpy()
         return Estimate(sources, f0_hz, confidence, activity)
 

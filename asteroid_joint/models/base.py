@@ -215,7 +215,7 @@ class JointModel(BaseModel):
         return f0.hz, f0.confidence, f0.confidence > self.voicing_threshold
 
     @torch.no_grad()
-    def activity(self, output: JointOutput) -> torch.Tensor | None:
+    def sung_probability(self, output: JointOutput) -> torch.Tensor | None:
         """How likely somebody sings, per frame, whatever the model has to say it with.
 
         Args:
