@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {
         "kernel_size": 16,
         "bn_chan": 8,
         "hid_chan": 12,
-        "skip_chan": 8,
+        "skip_chan": 0,
         "n_blocks": 3,
         "n_repeats": 1,
         "norm_type": "cLN",  # torch.export does not take Asteroid's gLN
