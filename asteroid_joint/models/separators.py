@@ -15,7 +15,7 @@ from asteroid.models import BaseModel
 from torch.nn import functional
 from torch.torch_version import TorchVersion
 
-from ..compat import plain_types
+from ..compat import model_arguments, plain_types
 from ..errors import CheckpointError, ConfigError
 from .base import JointModel, read_model_file
 from .store import WEIGHTS, available_weights
@@ -161,7 +161,7 @@ def describe_separator(separator: BaseModel) -> tuple[str, dict[str, Any]]:
             f"asteroid.models.register_model({name}) first."
         )
     try:
-        arguments = plain_types(separator.get_model_args())
+        arguments = model_arguments(separator)
     except (NotImplementedError, TypeError) as err:
         raise ConfigError(f"get_model_args() of {name} gives no plain values: {err}.") from err
     return name, {key: value for key, value in arguments.items() if key != "sample_rate"}
@@ -181,11 +181,11 @@ def check_arguments(separator: BaseModel) -> None:
         raise ConfigError(
             f"{name} cannot be made of its own get_model_args(): {' '.join(str(err).split())[:200]}"
         ) from err
-    shapes, expected = (
-        {key: value.shape for key, value in model.state_dict().items()}
+    made, wanted = (
+        (model_arguments(model), {key: value.shape for key, value in model.state_dict().items()})
         for model in (again, separator)
     )
-    if shapes != expected:
+    if made != wanted:
         raise ConfigError(f"get_model_args() of {name} does not describe this instance.")
 
 
