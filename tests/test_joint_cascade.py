@@ -526,7 +526,7 @@ def test_file_reads_back_without_the_weights_that_it_began_with(tmp_path, monkey
 
 
 def test_default_threshold_is_the_estimators():
-    assert float(with_pitch(Fixed()).voicing_threshold) == pytest.approx(0.7)
+    assert float(with_pitch(Fixed()).voicing_threshold) == pytest.approx(0.65)
     assert float(cascade(Fixed()).voicing_threshold) == 0.5
 
 

@@ -85,7 +85,6 @@ class JointCascade(JointModel):
         (torch.Size([1, 2, 16000]), torch.Size([1, 100, 360]))
     """
 
-    _plain_arguments = staticmethod(lambda arguments: {})  # its parts describe themselves
     presets = {
         "convtasnet_crepe_tiny": {},
         "convtasnet_rmvpe": {"estimator": "rmvpe"},
@@ -137,6 +136,11 @@ class JointCascade(JointModel):
         self.resample = Resample(rate, int(heard.sample_rate))
         self.bridge = GridBridge(heard, self.pitch_grid)
         self.voicing_threshold.fill_(listener.voicing_threshold)
+
+    @staticmethod
+    def _plain_arguments(value: Any) -> Any:
+        """Nothing yet: the parts describe themselves once they are there."""
+        return {}
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
         """See :meth:`JointModel.forward_joint`."""
