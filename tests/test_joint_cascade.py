@@ -152,6 +152,17 @@ def test_ours_as_a_separator(tmp_path):
         torch.testing.assert_close(model(wav).sum(1), 2 * wav[:, 0], atol=1e-5, rtol=1e-5)
 
 
+def test_ours_by_name_has_no_pitch_of_its_own():
+    make = {"separator_args": {"preset": "tiny"}, "estimator_args": SMALL_CNN}
+    model = JointCascade("joint_xconv_tasnet", "cnn", **make)
+    assert not model.separator.has_pitch
+    again = JointCascade(**model.get_model_args())
+    shapes = {k: v.shape for k, v in model.state_dict().items()}
+    assert {k: v.shape for k, v in again.state_dict().items()} == shapes
+    with pytest.raises(ConfigError, match="JointXConvTasNet has no preset 'none'"):
+        JointCascade("JointXConvTasNet", "cnn", separator_args={"preset": "none"})
+
+
 def test_stereo_separator_is_heard_as_the_mean_of_its_channels():
     from asteroid_joint import JointXUMX
 

@@ -60,7 +60,8 @@ class JointCascade(JointModel):
             ``"djcm"``), or shipped weights of DJCM, whose pitch module is taken.
         source: Which of the separator's outputs is the voice: index, or name where they have one.
         separator_args: Constructor arguments of a separator given by its registered name; two
-            sources and the estimator's rate where they say nothing.
+            sources, the estimator's rate and no pitch of its own where they say nothing. With a
+            model of this package, ``preset`` may be among them.
         estimator_args: Same for the estimator.
         stems: Names of the separator's outputs in its order, where it has none or others are
             wanted.

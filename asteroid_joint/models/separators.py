@@ -4,6 +4,7 @@ An instance, a registered name, a model file or a hub id becomes a module; a mod
 and plain arguments, from which a model file can be read back without it.
 """
 
+import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,24 +78,32 @@ def find_separator(
 
 
 def build_separator(model_class: type[BaseModel], arguments: Mapping[str, Any]) -> BaseModel:
-    """Construct a separator; two sources and odd lengths where nothing else is said.
+    """Construct a separator; where nothing else is said, with two sources and no pitch of its own.
+
+    Args:
+        model_class: Of Asteroid's table.
+        arguments: Of its constructor; for models of this package ``preset`` may be among them.
 
     Raises:
         ConfigError: If the constructor does not take the arguments.
     """
     from asteroid.models.dcunet import BaseDCUNet
 
-    defaults: dict[str, Any] = {}
-    if "n_src" in model_class.__init__.__code__.co_varnames:
-        defaults["n_src"] = 2
+    accepted, wanted = inspect.signature(model_class).parameters, dict(arguments)
+    if "n_src" in accepted:
+        wanted.setdefault("n_src", 2)
+    if "pitch" in accepted and accepted["pitch"].default is True:
+        wanted.setdefault("pitch", False)
     if issubclass(model_class, BaseDCUNet):
-        defaults["fix_length_mode"] = "pad"  # else it takes some lengths only
+        wanted.setdefault("fix_length_mode", "pad")  # else it takes some lengths only
     try:
-        return model_class(**{**defaults, **arguments})
+        if issubclass(model_class, JointModel) and "preset" in wanted:
+            return model_class.from_preset(wanted.pop("preset"), **wanted)
+        return model_class(**wanted)
     except (TypeError, ValueError, AssertionError, RuntimeError) as err:
         raise ConfigError(
-            f"{model_class.__name__} cannot be made of {sorted(arguments)}: "
-            f"{' '.join(str(err).split())[:200]} (see separator_args)"
+            f"{model_class.__name__} cannot be made of separator_args {sorted(arguments)}: "
+            f"{' '.join(str(err).split())[:200]}"
         ) from err
 
 
