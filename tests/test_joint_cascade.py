@@ -11,9 +11,18 @@ import pytest
 import torch
 from asteroid.models import BaseModel, ConvTasNet
 from contract_checks import noise, save
+from test_joint_xumx import xumx_conf
 from torch import nn
 
-from asteroid_joint import DJCM, ESTIMATORS, JointCascade, PitchGrid, load_model, with_pitch
+from asteroid_joint import (
+    DJCM,
+    ESTIMATORS,
+    JointCascade,
+    JointXUMX,
+    PitchGrid,
+    load_model,
+    with_pitch,
+)
 from asteroid_joint.compat import register_once
 from asteroid_joint.data import Collate, JointExample
 from asteroid_joint.dsp.resample import Resample
@@ -164,8 +173,6 @@ def test_ours_by_name_has_no_pitch_of_its_own():
 
 
 def test_stereo_separator_is_heard_as_the_mean_of_its_channels():
-    from asteroid_joint import JointXUMX
-
     torch.manual_seed(0)
     separator = JointXUMX.from_preset("tiny", sample_rate=RATE, in_channels=2).eval()
     model = cascade(separator)
@@ -209,6 +216,17 @@ def test_by_file_as_asteroid_writes_it(tmp_path):
         torch.testing.assert_close(model(wav), separator.eval()(wav))
     again = load_model(save(model, tmp_path))
     assert torch.equal(again(wav), model(wav))
+
+
+def test_by_file_of_asteroids_xumx(tmp_path):
+    """Asteroid's class is broken, its files are not: ours takes their place."""
+    torch.save(xumx_conf(), tmp_path / "xumx.pth")
+    model = with_pitch(tmp_path / "xumx.pth", "cnn", estimator_args=SMALL_CNN)
+    assert type(model.separator) is JointXUMX and model.sources[0] == "vocals"
+    again = load_model(save(model, tmp_path))
+    wav = noise(model, 9000)
+    with torch.no_grad():
+        assert torch.equal(again(wav), model(wav))
 
 
 def test_by_file_never_runs_code(tmp_path):
