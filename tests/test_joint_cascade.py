@@ -245,9 +245,6 @@ def test_fasnet_steps_as_far_after_reading_as_before(rate):
     separator = asteroid.models.FasNetTAC(2, **SEPARATORS["FasNetTAC"], sample_rate=rate)
     again = JointCascade(**cascade(separator).get_model_args()).separator
     assert again.stride == separator.stride == separator.window // 2
-    with pytest.raises(AssertionError):  # the day this fails, compat.model_arguments can go
-        plain = asteroid.models.FasNetTAC(**separator.get_model_args())
-        assert plain.stride == separator.stride
 
 
 def test_by_name_of_shipped_weights():
