@@ -90,6 +90,26 @@ def joint_xconv_tasnet(name_url_or_file=None, **kwargs):
     return _model("joint_xconv_tasnet", "JointXConvTasNet", name_url_or_file, kwargs)
 
 
+def joint_cascade(name_url_or_file=None, estimator=None, **kwargs):
+    """Any separator with any pitch estimator behind it, in the style of MAJL (Wei et al. 2025).
+
+    Args:
+        name_url_or_file (str): With an estimator: the separator, by its name ("conv_tasnet"), a
+            file, or what Asteroid can fetch. Without: a cascade's weights, as for ``djcm``.
+        estimator (str): "crepe-tiny", "crepe-full", "cnn", "rmvpe", "djcm", "djcm_pop".
+        **kwargs: More arguments of ``JointCascade``; for a fresh model also ``preset``.
+
+    Example:
+        >>> model = torch.hub.load("<owner>/<repo>", "joint_cascade", "conv_tasnet", "crepe-tiny")
+        >>> vocals, accompaniment = model(wav)[0]  # wav: (1, time) at 16 kHz
+    """
+    if estimator is None:
+        return _model("joint_cascade", "JointCascade", name_url_or_file, kwargs)
+    from asteroid_joint import with_pitch
+
+    return with_pitch(name_url_or_file or "ConvTasNet", estimator, **kwargs)
+
+
 def vocal_detection_unet(name_url_or_file=None, **kwargs):
     """U-Net that separates and detects singing (Stoller et al. 2018). See ``djcm`` for arguments.
 

@@ -21,6 +21,7 @@ Axis letters, used in every shape comment of this package:
 from .compat import register_once
 from .models import (
     DJCM,
+    JointCascade,
     JointDTTNet,
     JointModel,
     JointOutput,
@@ -30,10 +31,11 @@ from .models import (
     MMoE,
     SharedBottom,
     VocalDetectionUNet,
+    with_pitch,
 )
 from .models.store import available_weights, load_model
 from .pitch import PitchGrid
-from .registry import DATASETS, DECODERS, LOSSES, MODELS
+from .registry import DATASETS, DECODERS, ESTIMATORS, LOSSES, MODELS
 
 __version__ = "0.1.0"
 
@@ -41,8 +43,10 @@ __all__ = [
     "DATASETS",
     "DECODERS",
     "DJCM",
+    "ESTIMATORS",
     "LOSSES",
     "MODELS",
+    "JointCascade",
     "JointDTTNet",
     "JointModel",
     "JointOutput",
@@ -55,6 +59,7 @@ __all__ = [
     "VocalDetectionUNet",
     "available_weights",
     "load_model",
+    "with_pitch",
 ]
 
 for _model in MODELS.values():  # again, for a process that cleared Asteroid's table

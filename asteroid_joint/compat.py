@@ -62,6 +62,18 @@ def plain_types(value: Any) -> Any:
     raise TypeError(f"A model file holds plain values only, received {type(value).__name__}.")
 
 
+def model_arguments(model: Any) -> dict[str, Any]:
+    """Constructor arguments of an Asteroid model in types of a model file.
+
+    Reason: ``FasNetTAC.get_model_args`` gives its stride in samples, its constructor takes
+    milliseconds, so that what is read from a file steps further than what was written.
+    """
+    arguments = plain_types(model.get_model_args())
+    if type(model).__name__ == "FasNetTAC":  # half a sample more, as the constructor cuts
+        arguments["stride"] = 1000 * (model.stride + 0.5) / model.sample_rate
+    return arguments
+
+
 def separate_in_eval_mode(model: torch.nn.Module, wav: torch.Tensor) -> torch.Tensor:
     """Call ``model`` in evaluation mode and give back its previous mode.
 

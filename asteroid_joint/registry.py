@@ -82,5 +82,6 @@ def import_plugins(modules: str) -> None:
 
 DATASETS = Registry("dataset")
 DECODERS = Registry("pitch decoder")
+ESTIMATORS = Registry("pitch estimator")
 LOSSES = Registry("loss term")
 MODELS = Registry("model")

@@ -31,6 +31,7 @@ from asteroid_joint.losses import build_loss
 from asteroid_joint.models import register_model
 
 LENGTHS = (1, 2, 319, 321, 1601, 8000)  # samples
+UNPUBLISHED = {"JointCascade"}  # whose paper's configuration is not known: no preset claims it
 
 
 def make(cls: type[JointModel], seed: int = 0) -> JointModel:
@@ -102,12 +103,13 @@ def check_registering_again(cls: type[JointModel], tmp_path: Path) -> None:
 
 
 def check_presets(cls: type[JointModel], tmp_path: Path) -> None:
-    assert {"paper", "tiny"} <= set(cls.presets)
+    assert "tiny" in cls.presets
+    assert ("paper" in cls.presets) == (cls.__name__ not in UNPUBLISHED)
     for preset in cls.presets:
         with torch.device("meta"):
             model = cls.from_preset(preset)
         assert sum(p.numel() for p in model.parameters()) > 0
-    with pytest.raises(ValueError, match=f"{cls.__name__} has no preset 'nonsense'.*paper"):
+    with pytest.raises(ValueError, match=f"{cls.__name__} has no preset 'nonsense'.*tiny"):
         cls.from_preset("nonsense")
 
 

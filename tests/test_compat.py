@@ -100,6 +100,19 @@ def test_plain_types_of_each_kind(tmp_path):
         compat.plain_types({"s": {1}})
 
 
+def test_model_arguments():
+    small = {"enc_dim": 4, "feature_dim": 4, "hidden_dim": 4, "n_layers": 1, "tac_hidden_dim": 4}
+    for rate in (8000, 16000, 44100):
+        model = zoo.FasNetTAC(2, **small, sample_rate=rate)
+        with still_broken("model_arguments", AssertionError):
+            assert zoo.FasNetTAC(**model.get_model_args()).stride == model.stride
+        arguments = compat.model_arguments(model)
+        again = zoo.FasNetTAC(**arguments)
+        assert again.stride == model.stride and compat.model_arguments(again) == arguments
+    stock = StockModel()
+    assert compat.model_arguments(stock) == stock.get_model_args()
+
+
 def test_separate_in_eval_mode():
     model = StockModel()
     again = StockModel.from_pretrained(model.serialize())

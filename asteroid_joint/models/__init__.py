@@ -3,6 +3,7 @@
 from .base import JointModel, JointOutput, register_model
 from .djcm import DJCM
 from .djcm_controls import MMoE, SharedBottom
+from .joint_cascade import JointCascade, with_pitch
 from .joint_dttnet import JointDTTNet
 from .joint_xconv_tasnet import JointXConvTasNet
 from .joint_xd3net import JointXD3Net
@@ -11,6 +12,7 @@ from .vocal_detection_unet import VocalDetectionUNet
 
 __all__ = [
     "DJCM",
+    "JointCascade",
     "JointDTTNet",
     "JointModel",
     "JointOutput",
@@ -21,4 +23,5 @@ __all__ = [
     "SharedBottom",
     "VocalDetectionUNet",
     "register_model",
+    "with_pitch",
 ]

@@ -79,6 +79,7 @@ class JointModel(BaseModel):
     window_multiple: int = 1
     voicing_threshold: torch.Tensor
     _model_args: dict[str, Any]
+    _plain_arguments = staticmethod(plain_types)  # for models whose arguments may be objects
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Remember constructor arguments, so that ``get_model_args`` needs no code per model."""
@@ -94,7 +95,7 @@ class JointModel(BaseModel):
                 bound = signature.bind(self, *args, **kwargs)
                 bound.apply_defaults()
                 arguments = dict(list(bound.arguments.items())[1:])
-                object.__setattr__(self, "_model_args", plain_types(arguments))
+                object.__setattr__(self, "_model_args", self._plain_arguments(arguments))
             original(self, *args, **kwargs)
 
         cls.__init__ = __init__  # type: ignore[method-assign]

