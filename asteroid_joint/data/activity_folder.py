@@ -20,12 +20,10 @@ from .files import (
     audio_file,
     check_side,
     common_format,
-    files_below,
+    files_of_side,
     read_stretch,
-    side_by_name,
 )
 from .segments import TOLERANCE_SEC, read_segments
-from .solo import SIDES
 
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
 LABELS = ".activity.csv"
@@ -117,10 +115,7 @@ class ActivityFolder(Recordings):
     ) -> None:
         check_side(side)
         self.root = Path(data_dir).expanduser()
-        by_folder = any((self.root / name).is_dir() for name in SIDES)
-        top = self.root / side if by_folder else self.root
-        found = [p for p in files_below(top) if p.suffix.lower() in AUDIO]
-        paths = [p for p in found if by_folder or side_by_name(p, top) == side]
+        top, paths = files_of_side(self.root, side, AUDIO)
         if not paths:
             raise DataError(f"{top} holds no recording for the {side} side: name another folder.")
         pairs = [(path, _beside(path)) for path in paths]

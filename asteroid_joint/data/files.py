@@ -202,6 +202,23 @@ def side_by_name(path: Path, top: Path) -> str:
     return {0: "test", 1: "valid"}.get(zlib.crc32(key.encode()) % 10, "train")
 
 
+def files_of_side(root: Path, side: str, suffixes: Sequence[str]) -> tuple[Path, list[Path]]:
+    """Files of one side: those in its folder, or, where no side has one, by :func:`side_by_name`.
+
+    Args:
+        root: Folder of the set.
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        suffixes: Of the files, lower case, with the dot.
+
+    Returns:
+        The folder that was searched, at any depth, and the files in order; none is an empty list.
+    """
+    by_folder = any((root / name).is_dir() for name in ("train", "valid", "test"))
+    top = root / side if by_folder else root
+    found = [path for path in files_below(top) if path.suffix.lower() in suffixes]
+    return top, [path for path in found if by_folder or side_by_name(path, top) == side]
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)

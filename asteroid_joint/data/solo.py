@@ -20,12 +20,11 @@ from .files import (
     audio_file,
     check_side,
     common_format,
+    files_of_side,
     read_f0,
     read_stretch,
-    side_by_name,
 )
 
-SIDES = ("train", "valid", "test")
 LABELS = (".f0.csv", ".csv")
 
 
@@ -68,9 +67,7 @@ class SoloVoice(JointDataset):
     ) -> None:
         check_side(side)
         self.root = Path(data_dir).expanduser()
-        by_folder = any((self.root / name).is_dir() for name in SIDES)
-        top = self.root / side if by_folder else self.root
-        paths = [p for p in sorted(top.rglob("*.wav")) if by_folder or side_by_name(p, top) == side]
+        top, paths = files_of_side(self.root, side, (".wav",))
         if not paths:
             raise DataError(f"{top} holds no .wav file for the {side} side: name another folder.")
         self._files = [audio_file(path) for path in paths]
