@@ -210,6 +210,9 @@ def test_accompaniment_may_be_read_in_parts(tracks, first):
     dataset = Multitrack(str(tracks), "train", 16000, 1, sources, accompaniment=parts)
     assert [whole.n_parts(s) for s in range(2)] == [1, 1]
     assert [dataset.n_parts(s) for s in range(2)] == [1, 3]
+    alone = Multitrack(str(tracks), "train", 16000, 1, sources, accompaniment=parts[:1])
+    assert alone.n_parts(1) == 1
+    np.testing.assert_array_equal(alone.read_part(0, 1, 0), dataset.read_part(0, 1, 0))
     mixture, read = dataset.read(0, 320, 4000)  # the parts are not among them
     np.testing.assert_array_equal(read, whole.read(0, 320, 4000)[1])
     for one in (whole, dataset):

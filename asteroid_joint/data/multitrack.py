@@ -142,15 +142,20 @@ class Multitrack(JointDataset):
 
     def n_parts(self, source: int) -> int:
         """See :meth:`JointDataset.n_parts`."""
-        return len(self._parts) or 1 if self.sources[source] == "accompaniment" else 1
+        return max(len(self._parts_of(source)), 1)
 
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
         """See :meth:`JointDataset.read_part`."""
-        if self.n_parts(source) == 1:
+        parts = self._parts_of(source)
+        if not parts:
             return self.read_source(index, source, start, n_samples)
-        return self._read_file(index, self._parts[part], start, n_samples)
+        return self._read_file(index, parts[part], start, n_samples)
+
+    def _parts_of(self, source: int) -> tuple[str, ...]:
+        """Stems that a source is made up of; nothing where it is one recording."""
+        return self._parts if self.sources[source] == "accompaniment" else ()
 
     def _read_file(
         self, index: int, name: str, start: int = 0, n_samples: int | None = None
