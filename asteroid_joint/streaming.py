@@ -49,13 +49,13 @@ class Chunk(NamedTuple):
 def plan_windows(model: JointModel, window_sec: float) -> WindowPlan:
     """Windows of about ``window_sec``: faded, or butt-joined where the model's context is bounded.
 
-    The latter are longer where that takes more than half of them.
+    The latter are longer where that takes more than half of them, or the model asks for it.
     """
     rate, grid = int(model.sample_rate), model.pitch_grid
     hop_length = grid.hop_length if grid else 1
     if model.context_samples is None:
         return WindowPlan.in_seconds(window_sec, min(OVERLAP_SEC, window_sec / 4), rate, hop_length)
-    length = max(int(window_sec * rate), 4 * model.context_samples)
+    length = max(int(window_sec * rate), 4 * model.context_samples, model.window_samples)
     return WindowPlan.exact(length, model.context_samples, model.window_multiple, hop_length)
 
 

@@ -15,6 +15,7 @@ from asteroid_joint.masknn.fused_tfc_tdf import FusedTFCTDFNet
 from asteroid_joint.masknn.idpm import ImprovedDualPath
 from asteroid_joint.masknn.tfc_tdf import Maps, TFCTDFNet
 from asteroid_joint.separate import separate_array
+from asteroid_joint.streaming import plan_windows
 
 HOP = 320  # of the tiny preset, samples
 
@@ -357,8 +358,20 @@ def test_streamed_is_what_the_whole_gives(overlap, n_samples):
     f0_hz, confidence, _ = model.decode_pitch(whole.pitch_logits[0])
     assert len(chunk.f0) == len(f0_hz)
     np.testing.assert_allclose(chunk.f0[:, 2], confidence, atol=1e-4)
-    if n_samples > model.context_samples * 4:
+    if n_samples == 70_000:
         assert len(Chunks(16, overlap, HOP, 1280).starts(n_samples)) > 3
+        assert n_samples > plan_windows(model, 1.0).length  # more than one window
+
+
+def test_windows_are_so_long_that_little_is_computed_twice():
+    for overlap in (0.0, 0.5, 0.75):
+        model = make(overlap=overlap)
+        plan, chunks = plan_windows(model, 1.0), model.chunks
+        starts = chunks.starts(plan.length)
+        done = sum(min(chunks.length, plan.length - start) for start in starts)
+        once = plan.step / chunks.step * chunks.length
+        assert done / once <= (1.13 if overlap else 1.25)
+        assert plan_windows(model, 60.0).length >= 60 * 16000  # more if asked for
 
 
 def test_silence_is_silent_in_the_stream():

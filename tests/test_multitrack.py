@@ -14,13 +14,21 @@ from conftest import MULTITRACK_RATE as RATE
 from conftest import ROOT, STEMS, f0_at, recipe_on, write_track
 
 from asteroid_joint import DJCM
-from asteroid_joint.data import Clip, JointDataset, Multitrack, SoloVoice, resampled
+from asteroid_joint.data import (
+    Clip,
+    DrawnExamples,
+    JointDataset,
+    Multitrack,
+    SoloVoice,
+    resampled,
+)
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.files import audio_file, read_stretch
 from asteroid_joint.engine.build import build_dataset, check_fit
 from asteroid_joint.engine.estimators import NativeEstimator
 from asteroid_joint.engine.recipe import eval_main
 from asteroid_joint.errors import ConfigError, DataError
+from asteroid_joint.pitch import PitchGrid
 from asteroid_joint.separate import separate_array
 
 # ------------------------------------------------------------------ multitrack
@@ -163,12 +171,81 @@ def test_broken_labels_are_refused(tmp_path, text, message):
 
 
 def test_options_that_do_not_exist_are_refused(tracks):
-    with pytest.raises(ConfigError, match="begin with vocals"):
-        Multitrack(str(tracks), "train", sources=("drums", "vocals"))
+    for sources in ((), ("accompaniment", "vocals"), ("vocals", "guitar")):
+        with pytest.raises(ConfigError, match="begin with a stem of its own"):
+            Multitrack(str(tracks), "train", sources=sources)
+    for parts in (["vocals"], ["accompaniment"], ["guitar"]):
+        with pytest.raises(ConfigError, match="can be made up of .*'bass', 'drums', 'other'.*not"):
+            Multitrack(str(tracks), "train", accompaniment=parts)
+    with pytest.raises(ConfigError, match="can be made up of"):
+        Multitrack(str(tracks), "train", sources=STEMS, accompaniment=["drums"])
     with pytest.raises(ConfigError, match="Expected side"):
         Multitrack(str(tracks), "tests")
     with pytest.raises(DataError, match="No tracks in"):
         Multitrack(str(tracks / "train"), "train")
+
+
+def test_another_stem_may_come_first_and_has_no_labels(tracks):
+    dataset = Multitrack(str(tracks), "train", sources=("drums", "accompaniment"))
+    mixture, sources = dataset.read(0, 100, 4000)
+    folder = tracks / "train" / dataset.clips[0].name
+    drums = sf.read(folder / "drums.wav", dtype="float32")[0].T[:, 100:4100]
+    np.testing.assert_array_equal(sources[0], drums)
+    np.testing.assert_array_equal(sources[1], mixture - drums)
+    np.testing.assert_array_equal(dataset.read_source(0, 0, 100, 4000), drums)
+    assert (folder / "vocals_f0.csv").is_file() and (folder / "vocals_activity.csv").is_file()
+    example = dataset.example(0, PitchGrid(882, RATE))
+    assert example.f0_hz is None and example.activity is None
+    loud = Multitrack(
+        str(tracks), "train", sources=("drums", "accompaniment"), activity_from_stem=True
+    )
+    assert loud.activity_at(0, np.zeros(1)) is None
+
+
+@pytest.mark.parametrize("first", ["vocals", "bass"])
+def test_accompaniment_may_be_read_in_parts(tracks, first):
+    parts = [stem for stem in STEMS if stem != first]
+    sources = (first, "accompaniment")
+    whole = Multitrack(str(tracks), "train", 16000, 1, sources)
+    dataset = Multitrack(str(tracks), "train", 16000, 1, sources, accompaniment=parts)
+    assert [whole.n_parts(s) for s in range(2)] == [1, 1]
+    assert [dataset.n_parts(s) for s in range(2)] == [1, 3]
+    alone = Multitrack(str(tracks), "train", 16000, 1, sources, accompaniment=parts[:1])
+    assert alone.n_parts(1) == 1
+    np.testing.assert_array_equal(alone.read_part(0, 1, 0), dataset.read_part(0, 1, 0))
+    mixture, read = dataset.read(0, 320, 4000)  # the parts are not among them
+    np.testing.assert_array_equal(read, whole.read(0, 320, 4000)[1])
+    for one in (whole, dataset):
+        np.testing.assert_array_equal(one.read_part(0, 0, 0, 320, 4000), read[0])
+        total = sum(one.read_part(0, 1, part, 320, 4000) for part in range(one.n_parts(1)))
+        np.testing.assert_allclose(total, read[1], atol=1e-6)
+
+
+def test_a_remix_takes_every_part_from_a_track_of_its_own(tracks):
+    """Which track a part is from is heard: each part of each track has a spectrum of its own."""
+    parts = ["drums", "bass", "other"]
+    dataset = Multitrack(str(tracks), "train", 16000, 1, accompaniment=parts)
+    grid = PitchGrid(320, 16000)
+    quiet = {"gain_db": 0.0, "speed_semitones": 0.0, "remix": 1.0, "remix_stems": True}
+    draws = DrawnExamples(dataset, grid, 8000, **quiet)
+    pieces = {
+        (part, index): dataset.read_part(index, 1, part)[0]
+        for part in range(3)
+        for index in range(3)
+    }
+    mixed = 0
+    for number in range(6):
+        rest = draws[number].sources[1, 0]
+        found = [key for key, wav in pieces.items() if _heard(wav, rest)]
+        assert [part for part, _ in found] == [0, 1, 2]
+        mixed += len({index for _, index in found}) > 1
+    assert mixed > 2
+
+
+def _heard(wav: np.ndarray, within: np.ndarray) -> bool:
+    """Whether a noise is in a sum of noises, at any place."""
+    match = np.abs(np.correlate(wav, within, "valid"))
+    return bool(match.max() > 8 * np.median(match))
 
 
 # ------------------------------------------------------------------ solo

@@ -1,6 +1,8 @@
 """What is special to MUSDB18: its validation tracks, its recipes, a real song in its layout."""
 
 import importlib.util
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,14 +10,20 @@ import av
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from conftest import ROOT, STEMS
 
 from asteroid_joint.data import Multitrack
 from asteroid_joint.data.multitrack import musdb18_valid_tracks
 from asteroid_joint.data.teacher import TeacherSettings, label_vocals
+from asteroid_joint.engine.build import build_model, build_optimizer
 from asteroid_joint.engine.config import parse_recipe_args
+from asteroid_joint.engine.recipe import eval_main, prepare_main, train_main
 from asteroid_joint.errors import ConfigError, DataError, UserError
 from asteroid_joint.losses import build_loss
+from asteroid_joint.metrics.separation import sdr
+from asteroid_joint.models.store import load_model
+from asteroid_joint.separate import separate_array
 
 TINY = TeacherSettings("tiny")
 
@@ -102,3 +110,66 @@ def test_musdb18_recipes_are_the_published_configurations():
     assert optim["decay_steps"] == 40 * steps_per_epoch and optim["decay"] == 0.1
     assert round(44100 * tasnet["data"]["segment_sec"]) == 80000
     assert tasnet["training"]["epochs"] == 180
+
+
+def test_dttnet_is_the_published_configuration_of_every_stem():
+    recipe = ROOT / "recipes/musdb18/JointDTTNet"
+    sizes = {"separator": 4_958_468, "drums": 4_958_468, "bass": 4_184_388, "other": 4_958_468}
+    for overlay, n_parameters in sizes.items():
+        conf = parse_recipe_args(recipe, ["--overlay", overlay])
+        with torch.device("meta"):
+            model = build_model(conf)
+        assert sum(p.numel() for p in model.parameters()) == n_parameters and not model.has_pitch
+        first = "vocals" if overlay == "separator" else overlay
+        assert list(model.sources) == conf["data_args"]["sources"] == [first, "accompaniment"]
+        assert {first, *conf["data_args"]["accompaniment"]} == set(STEMS)
+        assert build_loss(conf["loss"], conf["loss_args"]).weights == {"waveform": 1.0}
+        small = build_model(parse_recipe_args(recipe, ["--overlay", f"small,{overlay},small"]))
+        assert small.sources == model.sources and not small.has_pitch and small.fold.fold == 16
+    conf = parse_recipe_args(recipe, [])
+    data = conf["data"]
+    assert round(44100 * data["segment_sec"]) == 1024 * 255
+    assert data["remix_stems"] and data["remix"] == 1 and data["pitch_tempo"] == 24 / 25
+    assert (data["pitch_semitones"], data["tempo_percent"]) == (2.0, 20.0)
+    assert not any(data[k] for k in ("gain_db", "level_db", "speed_semitones", "silence"))
+    (group,) = build_optimizer(conf, small, 10)[0].param_groups
+    assert type(build_optimizer(conf, small, 10)[0]) is torch.optim.AdamW
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (2e-4, 0.01, (0.9, 0.999))
+    optimizer, schedule = build_optimizer(conf, small, 10)
+    for _ in range(3):
+        optimizer.step()
+        schedule["scheduler"].step()
+    assert optimizer.param_groups[0]["lr"] == 2e-4
+
+
+def test_another_stem_is_trained_and_evaluated_without_labels(tracks, tmp_path, capsys):
+    """All stages for the drums; no teacher is asked, and every metric is that of the drums."""
+    recipe = ROOT / "recipes/musdb18/JointDTTNet"
+    data = tmp_path / "data"
+    for side in ("train", "test"):
+        shutil.copytree(tracks / side, data / side)
+    shutil.copytree(tracks / "test/four", data / "valid/six")
+    (data / "valid/six/meta.json").unlink()
+    options = ["--overlay", "debug,drums", "--preset", "tiny", "--data_dir", str(data)]
+    options += ["--epochs", "1", "--draws_per_epoch", "4", "--exp_dir", str(tmp_path / "exp")]
+    options += ["--labels_dir", str(tmp_path / "labels")]
+    prepare_main(str(recipe / "local/prepare.py"), options)
+    assert "labels of" not in capsys.readouterr().out and not (tmp_path / "labels").exists()
+    train_main(str(recipe / "train.py"), options)
+    argv = ["--exp_dir", str(tmp_path / "exp"), "--native", "--device", "cpu", "--museval"]
+    eval_main(str(recipe / "eval.py"), argv)
+    (results,) = (tmp_path / "exp").glob("eval_model_test_native")
+    final = json.loads((results / "final_metrics.json").read_text())
+    assert final["sources"] == ["drums", "accompaniment"] and "rpa" not in final["metrics"]
+    model = load_model(tmp_path / "exp/best_model.pth")
+    expected = []
+    for track in ("four", "five"):
+        mixture, drums = (
+            sf.read(tracks / "test" / track / f"{name}.wav", dtype="float32")[0].T
+            for name in ("mixture", "drums")
+        )
+        expected.append(sdr(drums, separate_array(model, mixture, 44100).stems[0]))
+    assert final["metrics"]["sdr"]["mean"] == pytest.approx(np.mean(expected), abs=1e-3)
+    lines = (results / "museval_row.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| drums", "| accompaniment"]
+    assert "museval_sdr_drums" in final["metrics"] and len(list(results.rglob("*.png"))) == 2

@@ -70,6 +70,16 @@ class JointDataset(ABC):
         sources = self.read(index, start, n_samples)[1]
         return None if sources is None else sources[source]
 
+    def n_parts(self, source: int) -> int:
+        """Recordings that a stem is the sum of: a remix may take each from a clip of its own."""
+        return 1
+
+    def read_part(
+        self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """One of the recordings that a stem is the sum of, ``(C, T)``."""
+        return self.read_source(index, source, start, n_samples)
+
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """F0 at ``times`` (seconds) in Hz: 0 = unvoiced, NaN = unknown; ``None`` = no labels."""
         return None

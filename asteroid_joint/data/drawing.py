@@ -1,4 +1,4 @@
-"""Training examples are drawn, not fixed: random crop, remix, relative gain, speed.
+"""Training examples are drawn, not fixed: random crop, remix, relative gain, speed, pitch, tempo.
 
 Draw number ``i`` is a function of ``(seed, i)`` alone. Hence any number of workers, any number of
 processes and a resumed run see the same examples in the same order.
@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..pitch import PitchGrid
 from .base import JointDataset
 from .batch import JointExample
+from .pitch_tempo import UNCHANGED, Change, PitchTempo
 
 
 class DrawnExamples(Dataset[JointExample]):
@@ -32,9 +33,12 @@ class DrawnExamples(Dataset[JointExample]):
         speed_semitones: With probability one half the voice is played faster or slower by up to
             this; pitch labels follow exactly.
         silence: Probability that the voice is left out.
-        remix_stems: Whether a remix takes every stem but the voice from a clip of its own.
+        remix_stems: Whether a remix takes every stem but the voice from a clip of its own, and
+            every part of a stem that is a sum: see :meth:`JointDataset.n_parts`.
         stem_gain: Least and greatest factor on every stem.
         swap_channels: Probability that a stem's channels change places.
+        pitch_tempo: Changes of pitch and tempo. What comes from one clip changes alike, and pitch
+            labels follow exactly.
 
     Clips without sources are cropped only: nothing in them can be moved.
 
@@ -56,6 +60,7 @@ class DrawnExamples(Dataset[JointExample]):
         remix_stems: bool = False,
         stem_gain: tuple[float, float] = (1.0, 1.0),
         swap_channels: float = 0.0,
+        pitch_tempo: PitchTempo | None = None,
     ) -> None:
         self.dataset = dataset
         self.grid = grid
@@ -69,6 +74,7 @@ class DrawnExamples(Dataset[JointExample]):
         self.remix_stems = remix_stems
         self.stem_gain = stem_gain
         self.swap_channels = swap_channels
+        self.pitch_tempo = pitch_tempo or PitchTempo()
         self._has_rest = dataset.rest_weights > 0
         self._voices = _Lot(dataset.voice_weights, "a voice")
         self._rests = _Lot(dataset.rest_weights, "accompaniment")
@@ -80,19 +86,21 @@ class DrawnExamples(Dataset[JointExample]):
         speed = 1.0
         if self.speed_semitones and rng.random() < 0.5:
             speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones) / 12)
+        change = self.pitch_tempo.draw(rng)
         # enough for a faster voice; never less than the accompaniment beside a slower one
-        n_read = int(np.ceil(self.n_samples * max(speed, 1.0))) + 8
+        n_heard = int(np.ceil(self.n_samples * max(speed, 1.0))) + 8
+        n_read = max(change.n_before(n_heard, self.dataset.sample_rate), n_heard)
         start = self._start(rng, index, n_read)
         mixture, sources = self.dataset.read(index, start, n_read)
         if sources is None:
-            speed, mixture = 1.0, _fit(mixture, self.n_samples)
+            speed, change, mixture = 1.0, UNCHANGED, _fit(mixture, self.n_samples)
         else:
-            sources = self._sources(rng, sources, index, speed)
+            sources = self._sources(rng, sources, index, speed, change)
             mixture = sources.sum(0) * self.dataset.mixture_gain  # (C, T)
         level = 10 ** (-rng.uniform(0, self.level_db) / 20)
         mixture = (mixture * level).astype(np.float32)
         frame_times = self.grid.times(self.grid.n_frames(self.n_samples))
-        times = start / self.dataset.sample_rate + frame_times * speed
+        times = start / self.dataset.sample_rate + frame_times * speed * change.tempo
         f0_hz = self.dataset.f0_at(index, times)
         activity = self.dataset.activity_at(index, times)
         if sources is not None:
@@ -106,7 +114,7 @@ class DrawnExamples(Dataset[JointExample]):
         return JointExample(
             mixture,
             sources,
-            None if f0_hz is None else f0_hz * np.float32(speed),
+            None if f0_hz is None else f0_hz * np.float32(speed * change.pitch),
             activity,
             clip.name,
             clip.song,
@@ -118,19 +126,27 @@ class DrawnExamples(Dataset[JointExample]):
         return int(rng.integers(0, room + 1)) * self.grid.hop_length
 
     def _sources(
-        self, rng: np.random.Generator, sources: np.ndarray, index: int, speed: float
+        self,
+        rng: np.random.Generator,
+        sources: np.ndarray,
+        index: int,
+        speed: float,
+        change: Change,
     ) -> np.ndarray:
         """Voice at another speed and gain over the rest of this or other clips, ``(S, C, T)``."""
         voice, rest = sources[:1], sources[1:]
         remixed = rng.random() < self.remix or not self._has_rest[index]
         if remixed and not self.remix_stems:
             rest_of = self._rests.draw(rng)
+        voice = self._changed(voice, change)
+        if not remixed or (not self.remix_stems and rest_of == index):
+            rest = self._changed(rest, change)
         if speed != 1.0:
             voice = change_speed(voice, speed, self.dataset.sample_rate)
         voice, rest = _fit(voice, self.n_samples), _fit(rest, self.n_samples)
         if remixed and self.remix_stems:
             for s in range(len(rest)):
-                stem = self._stem(rng, self._rests.draw(rng), s + 1)
+                stem = self._stem(rng, s + 1)
                 rest[s] = rest[s] if stem is None else stem
         elif remixed and rest_of != index:
             other = self._rest(rng, rest_of)
@@ -140,15 +156,34 @@ class DrawnExamples(Dataset[JointExample]):
 
     def _rest(self, rng: np.random.Generator, index: int) -> np.ndarray | None:
         """A stretch of all stems of a clip but its voice, ``(S - 1, C, T)``, if it has stems."""
-        start = self._start(rng, index, self.n_samples)
-        sources = self.dataset.read(index, start, self.n_samples)[1]
-        return None if sources is None else _fit(sources[1:], self.n_samples)
+        change, start, n_read = self._stretch(rng, index)
+        sources = self.dataset.read(index, start, n_read)[1]
+        return None if sources is None else _fit(self._changed(sources[1:], change), self.n_samples)
 
-    def _stem(self, rng: np.random.Generator, index: int, source: int) -> np.ndarray | None:
-        """A stretch of one stem of a clip, ``(C, T)``, if it has stems."""
-        start = self._start(rng, index, self.n_samples)
-        wav = self.dataset.read_source(index, source, start, self.n_samples)
-        return None if wav is None else _fit(wav, self.n_samples)
+    def _stem(self, rng: np.random.Generator, source: int) -> np.ndarray | None:
+        """A stem, each part of it from a clip of its own, ``(C, T)``, if they have stems."""
+        total = None
+        for part in range(self.dataset.n_parts(source)):
+            index = self._rests.draw(rng)
+            change, start, n_read = self._stretch(rng, index)
+            wav = self.dataset.read_part(index, source, part, start, n_read)
+            if wav is None:
+                return None
+            wav = _fit(change(wav, self.dataset.sample_rate), self.n_samples)
+            total = wav if total is None else total + wav
+        return total
+
+    def _stretch(self, rng: np.random.Generator, index: int) -> tuple[Change, int, int]:
+        """What to do to a stretch of a clip, its first sample and its length."""
+        change = self.pitch_tempo.draw(rng)
+        n_read = change.n_before(self.n_samples, self.dataset.sample_rate)
+        return change, self._start(rng, index, n_read), n_read
+
+    def _changed(self, sources: np.ndarray, change: Change) -> np.ndarray:
+        """Stems ``(S, C, T)`` at another pitch and tempo."""
+        if change == UNCHANGED:
+            return sources
+        return np.stack([change(wav, self.dataset.sample_rate) for wav in sources])
 
     def _augment(self, rng: np.random.Generator, sources: np.ndarray) -> np.ndarray:
         """Gains and places of channels, stem by stem; draws nothing where neither is asked for."""

@@ -49,6 +49,18 @@ class Hidden(JointDataset):
         mixture, sources = self.dataset.read(index, start, n_samples)
         return mixture, None if "sources" in self.labels else sources
 
+    def n_parts(self, source: int) -> int:
+        """See :meth:`JointDataset.n_parts`."""
+        return self.dataset.n_parts(source)
+
+    def read_part(
+        self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_part`."""
+        if "sources" in self.labels:
+            return None
+        return self.dataset.read_part(index, source, part, start, n_samples)
+
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
         return None if "f0" in self.labels else self.dataset.f0_at(index, times)

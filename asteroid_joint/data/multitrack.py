@@ -52,8 +52,11 @@ class Multitrack(JointDataset):
         side: ``"train"``, ``"valid"`` or ``"test"``.
         sample_rate: Hz that clips are resampled to; ``None`` is the rate on disk.
         n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
-        sources: Stems in the order of the model, ``vocals`` first. ``accompaniment`` is the
-            mixture minus the vocals; the others are files.
+        sources: Stems in the order of the model. ``accompaniment`` is the mixture minus the first
+            stem; the others are files. Labels are those of ``vocals``: where another stem comes
+            first there are none.
+        accompaniment: Stems that make up the accompaniment, if a remix (``remix_stems``) is to take
+            each from a track of its own; otherwise it is one recording.
         valid_tracks: Folders in ``train`` that make up the validation side, where there is no
             ``valid``; ``"musdb18"`` is the 14 published for MUSDB18, unless there is a ``valid``.
         labels_dir: Folder of labels that a teacher made, looked up before those beside the audio.
@@ -90,19 +93,23 @@ class Multitrack(JointDataset):
         valid_tracks: list[str] | str | None = None,
         labels_dir: str | None = None,
         activity_from_stem: bool = False,
+        accompaniment: tuple[str, ...] = (),
     ) -> None:
         check_side(side)
         self.activity_from_stem = activity_from_stem
-        self.sources = tuple(sources)
-        if self.sources[:1] != ("vocals",) or not set(self.sources) <= set(STEMS):
-            raise ConfigError(
-                f"Expected sources that begin with vocals out of {STEMS}, received {self.sources}."
-            )
+        self.sources, self._parts = tuple(sources), tuple(accompaniment)
+        _check_stems(self.sources, self._parts)
         self.root = Path(data_dir).expanduser()
         self.infos = _infos(self.root, type(self).infos)
         self.folders = _folders(self.root, side, _named(valid_tracks, self.root))
-        self._f0_files = [_f0_file(folder, self.root, labels_dir) for folder in self.folders]
-        self._names = ["mixture", *(name for name in self.sources if name != "accompaniment")]
+        self._has_labels = self.sources[0] == "vocals"
+        self._f0_files = [
+            _f0_file(folder, self.root, labels_dir) if self._has_labels else None
+            for folder in self.folders
+        ]
+        stems = [name for name in self.sources if name != "accompaniment"]
+        self._n_read = 1 + len(stems)  # files of `read`
+        self._names = ["mixture", *stems, *self._parts]
         self._files = [
             [audio_file(f / f"{name}.wav") for name in self._names] for f in self.folders
         ]
@@ -118,11 +125,10 @@ class Multitrack(JointDataset):
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See :meth:`JointDataset.read`."""
-        wavs = read_stretch(
-            self._files[index], self.sample_rate, self.n_channels, start, n_samples
-        )  # (1 + files, C, T)
-        mixture, stems = wavs[0], iter(wavs[1:])
-        accompaniment = mixture - wavs[1]  # the first stem is the vocals
+        files = self._files[index][: self._n_read]
+        wavs = read_stretch(files, self.sample_rate, self.n_channels, start, n_samples)
+        mixture, stems = wavs[0], iter(wavs[1:])  # wavs: (files, C, T)
+        accompaniment = mixture - wavs[1]
         sources = [accompaniment if s == "accompaniment" else next(stems) for s in self.sources]
         return mixture, np.stack(sources)
 
@@ -132,7 +138,30 @@ class Multitrack(JointDataset):
         """See :meth:`JointDataset.read_source`."""
         if self.sources[source] not in self._names:  # accompaniment: what the others leave
             return super().read_source(index, source, start, n_samples)
-        file = self._files[index][self._names.index(self.sources[source])]
+        return self._read_file(index, self.sources[source], start, n_samples)
+
+    def n_parts(self, source: int) -> int:
+        """See :meth:`JointDataset.n_parts`."""
+        return max(len(self._parts_of(source)), 1)
+
+    def read_part(
+        self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_part`."""
+        parts = self._parts_of(source)
+        if not parts:
+            return self.read_source(index, source, start, n_samples)
+        return self._read_file(index, parts[part], start, n_samples)
+
+    def _parts_of(self, source: int) -> tuple[str, ...]:
+        """Stems that a source is made up of; nothing where it is one recording."""
+        return self._parts if self.sources[source] == "accompaniment" else ()
+
+    def _read_file(
+        self, index: int, name: str, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray:
+        """A stretch of one file of a track, ``(C, T)``."""
+        file = self._files[index][self._names.index(name)]
         return read_stretch([file], self.sample_rate, self.n_channels, start, n_samples)[0]
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
@@ -145,6 +174,8 @@ class Multitrack(JointDataset):
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.activity_at`."""
+        if not self._has_labels:
+            return None
         path = self.folders[index] / ACTIVITY_FILE
         if not path.is_file():
             if not self.activity_from_stem:
@@ -155,6 +186,21 @@ class Multitrack(JointDataset):
     def _voice(self, index: int) -> AudioFile:
         """File of the vocals."""
         return self._files[index][1]
+
+
+def _check_stems(sources: tuple[str, ...], accompaniment: tuple[str, ...]) -> None:
+    """Refuse stems that no file can give, or that would be heard twice."""
+    if not set(sources) <= set(STEMS) or sources[:1] in ((), ("accompaniment",)):
+        raise ConfigError(
+            f"Expected sources out of {STEMS} that begin with a stem of its own, received "
+            f"{sources}."
+        )
+    alone = set(STEMS) - {*sources, "accompaniment"}
+    if accompaniment and not ("accompaniment" in sources and set(accompaniment) <= alone):
+        raise ConfigError(
+            f"The accompaniment of {sources} can be made up of {sorted(alone)}, not of "
+            f"{accompaniment}."
+        )
 
 
 def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:

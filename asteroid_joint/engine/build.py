@@ -11,6 +11,7 @@ from ..data.batch import Collate
 from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_per_worker
 from ..data.hiding import Hidden
 from ..data.nonvocal import ExtraNonVocal
+from ..data.pitch_tempo import PitchTempo
 from ..errors import ConfigError, DataError
 from ..models.base import JointModel
 from ..models.store import load_model
@@ -185,7 +186,9 @@ def draw_options(data: dict[str, Any]) -> dict[str, Any]:
     names = ("remix", "gain_db", "level_db", "speed_semitones", "silence", "remix_stems")
     options = {k: data[k] for k in (*names, "swap_channels") if k in data}
     gains = (float(data.get("stem_gain_min", 1.0)), float(data.get("stem_gain_max", 1.0)))
-    return {**options, "stem_gain": gains}
+    changes = ("pitch_tempo", "pitch_semitones", "tempo_percent")
+    pitch_tempo = PitchTempo(*(float(data[k]) for k in changes)) if data.get(changes[0]) else None
+    return {**options, "stem_gain": gains, "pitch_tempo": pitch_tempo}
 
 
 def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, Any]:

@@ -141,7 +141,8 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
         frames.add(example.name, example.activity, estimate.activity)
         if index in drawn:
             picture = options.out_dir / "pictures" / f"{example.name}.png"
-            draw_clip(picture, example, estimate, estimator.grid, threshold)
+            stem = next(iter(dataset.sources), "vocals")  # a set of recordings has none
+            draw_clip(picture, example, estimate, estimator.grid, threshold, stem)
     facts = {
         **run_facts(conf, options, rows, model, device),
         "native": options.native,

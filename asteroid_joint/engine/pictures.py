@@ -15,9 +15,14 @@ RANGE_DB = 70.0  # below the loudest bin of the mixture
 
 
 def draw_clip(
-    path: Path, example: JointExample, estimate: Estimate, grid: PitchGrid, threshold: float | None
+    path: Path,
+    example: JointExample,
+    estimate: Estimate,
+    grid: PitchGrid,
+    threshold: float | None,
+    stem: str = "vocals",
 ) -> None:
-    """Write a PNG: spectrograms of mixture and estimated voice, true and estimated F0 over them.
+    """Write a PNG: spectrograms of mixture and estimated stem, true and estimated F0 over them.
 
     Args:
         path: File to write.
@@ -25,6 +30,7 @@ def draw_clip(
         estimate: What the system said of it.
         grid: Frames of the curves.
         threshold: Voicing threshold; frames below it are not drawn.
+        stem: Name of the first stem, which is the one that is drawn.
     """
     optional("matplotlib", "eval")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,7 +38,7 @@ def draw_clip(
 
     panels = [("mixture", example.mixture)]
     if estimate.sources is not None:
-        panels.append(("estimated voice", estimate.sources[0]))
+        panels.append((f"estimated {stem}", estimate.sources[0]))
     figure = Figure(figsize=(10, 3.2 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]

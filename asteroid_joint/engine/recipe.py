@@ -33,7 +33,8 @@ def train_main(script: str, argv: list[str] | None = None) -> None:
 def prepare_main(script: str, argv: list[str] | None = None) -> None:
     """Check the data that the configuration names; see :func:`..data.check.check_dataset`.
 
-    Where ``data`` has a ``labels_dir``, a teacher labels the vocals first: :func:`label_first`.
+    Where ``data`` has a ``labels_dir``, a teacher labels the vocals first: :func:`label_first`;
+    but not where another stem is to be separated, which has no pitch.
     """
 
     def run() -> str:
@@ -42,7 +43,8 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
         from .sets import further_sets
 
         conf = parse_recipe_args(recipe_dir(script), argv)
-        if conf["data"].get("labels_dir"):
+        first, *_ = conf["data_args"].get("sources") or ("vocals",)
+        if conf["data"].get("labels_dir") and first == "vocals":
             print(label_first(conf), flush=True)
         tables = []
         for name, one in {"": conf, **further_sets(conf)}.items():

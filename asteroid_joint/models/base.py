@@ -63,6 +63,7 @@ class JointModel(BaseModel):
         context_samples: Samples on either side beyond which nothing matters to an output, with the
             window of any transform; ``None`` where everything matters.
         window_multiple: Samples by which an input can be moved so that the outputs move with it.
+        window_samples: Least length of windows, for models to which longer ones come cheap.
 
     Where ``context_samples`` is given, long audio is cut into windows that begin at multiples of
     ``window_multiple`` and overlap by twice the context, and the result is that of one pass; else
@@ -77,6 +78,7 @@ class JointModel(BaseModel):
     mixture_scale: float = 1.0
     context_samples: int | None = None
     window_multiple: int = 1
+    window_samples: int = 0
     voicing_threshold: torch.Tensor
     _model_args: dict[str, Any]
     _plain_arguments = staticmethod(plain_types)  # for models whose arguments may be objects

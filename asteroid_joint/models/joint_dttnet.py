@@ -29,6 +29,7 @@ from .dttnet_weights import read_dttnet
 PITCH_MAX_HZ = 5000.0  # Hz; partials above tell little more about F0
 PITCH_POWER = 0.3  # compresses what the pitch head reads
 PITCH_FROM = ("latent", "decoder", "magnitude")
+WINDOW_CONTEXTS = 10  # at 4, half as much again would be computed for ends that are thrown away
 
 
 class SpectralPitchHead(nn.Module):
@@ -232,6 +233,7 @@ class JointDTTNet(JointModel):
         if chunk_frames is not None:
             self.chunks = Chunks(chunk_frames, overlap, hop_length, shortest=n_fft)
             self.context_samples, self.window_multiple = self.chunks.context, self.chunks.step
+            self.window_samples = WINDOW_CONTEXTS * self.chunks.context
         self.stft = STFT(n_fft, hop_length)
         self.fold = FrequencyFold(fold)
         n_maps = 2 * in_channels * fold
