@@ -78,6 +78,14 @@ class JointDataset(ABC):
         """Vocal activity at ``times``: 0, 1 or NaN = unknown; ``None`` = no labels."""
         return None
 
+    def sources_quality(self, index: int) -> float:
+        """How far the sources of a clip are to be trusted, 0 to 1; here: true ones."""
+        return 1.0
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """How far F0 at ``times`` is to be trusted, 0 to 1; ``None`` = true labels."""
+        return None
+
     def example(
         self, index: int, grid: PitchGrid, start: int = 0, n_samples: int | None = None
     ) -> JointExample:
@@ -92,4 +100,6 @@ class JointDataset(ABC):
             self.activity_at(index, times),
             clip.name,
             clip.song,
+            self.sources_quality(index),
+            self.f0_quality_at(index, times),
         )
