@@ -30,6 +30,7 @@ class JointDataset(ABC):
     Instance attributes:
         clips: Facts per clip.
         sources: Names of the stems ``read`` returns, in order.
+        label_grid: Frames on which labels were made by a model; ``None`` where none were.
     """
 
     sample_rate: int = 16000
@@ -38,6 +39,7 @@ class JointDataset(ABC):
     infos: dict[str, Any] = {}
     sources: tuple[str, ...] = ("vocals", "accompaniment")
     clips: list[Clip]
+    label_grid: PitchGrid | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
