@@ -64,9 +64,9 @@ class PseudoLabelled(JointDataset):
         accepted = [self._accepted(facts) for facts in self._facts if facts is not None]
         if accepted and not any(accepted):
             raise DataError(
-                f"None of the {len(accepted)} pseudo labels of {name} in {self.folder} was "
-                "accepted: train the teacher longer, make labels with lower demands, or train "
-                "without --pseudo_dir."
+                f"None of the {len(accepted)} pseudo labels for this set of {name} in "
+                f"{self.folder} was accepted: train the teacher longer, make labels with lower "
+                "demands (--rule), or leave the pseudo_dir of the set empty."
             )
 
     def _read(self, piece: Piece) -> dict[str, np.ndarray]:

@@ -11,7 +11,6 @@ goes on where it was. ``--rule precision=0.95`` changes a rule. The test side is
 
 import argparse
 import json
-import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -58,8 +57,6 @@ from .pseudo_rules import (
     read_rules,
 )
 from .sets import further_sets
-
-logger = logging.getLogger(__name__)
 
 SECOND_CENTS = 300  # from the first pitch: nearer activations are the same one's
 FIRST_SET = "data"  # name of the set that a configuration describes there
@@ -203,8 +200,6 @@ def prepare(
                     "(--relabel), or give another folder."
                 )
     valid = hear_valid(teacher, conf, rules)
-    if not valid:
-        logger.warning("No clip for validation has stems and F0: thresholds are the defaults.")
     thresholds: Thresholds = choose_thresholds(valid, rules)
     header = Header(
         teacher.checksum, grid, settings, thresholds._asdict(), teacher.voicing_threshold

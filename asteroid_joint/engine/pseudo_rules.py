@@ -4,6 +4,7 @@ All rules are ours. What a teacher hears of a piece goes in, labels with a quali
 out; thresholds come from pieces of which both labels are known.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +13,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..pitch import PitchGrid
+
+logger = logging.getLogger(__name__)
 
 CANDIDATES = np.round(np.arange(0.02, 0.99, 0.01), 2)  # confidences
 NOTE_SHARES = np.round(np.arange(0.5, 0.96, 0.05), 2)
@@ -88,7 +91,7 @@ def read_rules(given: Sequence[str]) -> Rules:
 
 
 class Thresholds(NamedTuple):
-    """What depends on the teacher; these are the values where validation says nothing.
+    """What depends on the teacher; these are the values where there is no validation data.
 
     Attributes:
         voiced: Confidence from which a frame is voiced.
@@ -227,8 +230,11 @@ def frame_level_db(wav: np.ndarray, grid: PitchGrid) -> np.ndarray:
     """Level of ``(n_channels, time)`` over a hop around the centre of each frame, dBFS."""
     hop, n_frames = grid.hop_length, grid.n_frames(wav.shape[-1])
     power = np.square(wav, dtype=np.float64).mean(0)  # (T,)
-    padded = np.pad(power, (hop // 2, hop))[: n_frames * hop]
-    return 10 * np.log10(padded.reshape(n_frames, hop).mean(1) + 1e-12)  # (N,)
+    power, there = (
+        np.pad(x, (hop // 2, hop))[: n_frames * hop].reshape(n_frames, hop).sum(1)
+        for x in (power, np.ones_like(power))
+    )
+    return 10 * np.log10(power / there + 1e-12)  # (N,)
 
 
 def choose_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> Thresholds:
@@ -239,50 +245,56 @@ def choose_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> Thresholds:
         rules: See there.
 
     Returns:
-        For each the most generous that does; the default where none does.
+        For each the most generous that does; the strictest, with a warning, where none does.
     """
-    default = Thresholds()
-    voiced, unvoiced = _confidences(pieces, rules, default) if pieces else default[:2]
+    if not pieces:
+        logger.warning("No clip for validation has stems and F0: thresholds are the defaults.")
+        return Thresholds()
+    voiced, unvoiced = _confidences(pieces, rules)
     true_leaks = [p.true_leak_db for p in pieces if np.isfinite(p.true_leak_db)]
     leak = rules.leak_db
     if true_leaks:
         leak = min(leak, float(np.percentile(true_leaks, SAFE_LEAK_PERCENTILE)))
-    share = default.note_share
     for candidate in NOTE_SHARES:
         chosen = Thresholds(voiced, unvoiced, float(candidate), leak)
         sdrs = np.array([p.sdr for p in pieces if judge_voice(p.voice, chosen)[1]])
         if len(sdrs) and np.mean(sdrs >= rules.good_sdr_db) >= rules.good_share:
-            share = float(candidate)
-            break
-    return Thresholds(voiced, unvoiced, share, leak)
+            return chosen
+    _warn_strictest("separated voices", f"{rules.good_share:g} above {rules.good_sdr_db:g} dB")
+    return chosen
 
 
-def _confidences(
-    pieces: Sequence[ValidPiece], rules: Rules, default: Thresholds
-) -> tuple[float, float]:
+def _warn_strictest(what: str, promise: str) -> None:
+    logger.warning(
+        "No threshold for %s gives %s on validation: the strictest it is.", what, promise
+    )
+
+
+def _confidences(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float, float]:
     """Confidence from which frames are voiced, and up to which they are not."""
     known = [~np.isnan(p.f0_hz) & ~_silent(p.pitch, rules) for p in pieces]
-    join = [
+    confidence, f0_hz, right = (
         np.concatenate([x[k] for x, k in zip(xs, known, strict=True)])
         for xs in (
             [p.pitch.confidence for p in pieces],
             [p.f0_hz for p in pieces],
             [_right(p.pitch.hz, p.f0_hz, rules) for p in pieces],
         )
-    ]
-    confidence, f0_hz, right = join
-    voiced, unvoiced = default.voiced, default.unvoiced
-    for low in CANDIDATES:
-        above = confidence >= low
-        if above.any() and right[above].mean() >= rules.precision:
-            voiced = float(low)
-            break
-    for high in CANDIDATES[::-1]:
-        below = confidence <= high
-        if below.any() and np.mean(f0_hz[below] == 0) >= rules.precision:
-            unvoiced = float(high)
-            break
-    return voiced, min(unvoiced, voiced)
+    )
+    voiced = next((x for x in CANDIDATES if _keeps(right[confidence >= x], rules)), None)
+    silent = f0_hz == 0
+    unvoiced = next((x for x in CANDIDATES[::-1] if _keeps(silent[confidence <= x], rules)), None)
+    for value, what in ((voiced, "voiced frames"), (unvoiced, "unvoiced frames")):
+        if value is None:
+            _warn_strictest(what, f"a precision of {rules.precision:g}")
+    voiced = CANDIDATES[-1] if voiced is None else voiced
+    unvoiced = CANDIDATES[0] if unvoiced is None else unvoiced
+    return float(voiced), float(min(unvoiced, voiced))
+
+
+def _keeps(right: np.ndarray, rules: Rules) -> bool:
+    """Whether so many of some frames are right as is promised."""
+    return bool(right.size and right.mean() >= rules.precision)
 
 
 def _right(hz: np.ndarray, f0_hz: np.ndarray, rules: Rules) -> np.ndarray:
