@@ -499,6 +499,7 @@ def test_nothing_accepted_stops_stage_two_with_a_sentence(weights, mir1k_dir, tm
     assert not (tmp_path / "exp" / "best_model.pth").exists()
 
 
+@pytest.mark.slow
 def test_two_stages(mir1k_dir, tmp_path, capsys):
     threads = torch.get_num_threads()
     options = ["--epochs", 1, "--draws_per_epoch", 4, "--valid_clips", 1, "--exp_dir"]
