@@ -10,6 +10,7 @@ from .jamendo import Jamendo
 from .mir1k import MIR1K
 from .multitrack import Multitrack
 from .nonvocal import ExtraNonVocal
+from .pseudo import PseudoLabelled
 from .solo import SoloVoice
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "JointDataset",
     "JointExample",
     "Multitrack",
+    "PseudoLabelled",
     "SoloVoice",
     "WholeClips",
 ]

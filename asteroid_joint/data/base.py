@@ -30,6 +30,7 @@ class JointDataset(ABC):
     Instance attributes:
         clips: Facts per clip.
         sources: Names of the stems ``read`` returns, in order.
+        label_grid: Frames on which labels were made by a model; ``None`` where none were.
     """
 
     sample_rate: int = 16000
@@ -38,6 +39,7 @@ class JointDataset(ABC):
     infos: dict[str, Any] = {}
     sources: tuple[str, ...] = ("vocals", "accompaniment")
     clips: list[Clip]
+    label_grid: PitchGrid | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -88,6 +90,14 @@ class JointDataset(ABC):
         """Vocal activity at ``times``: 0, 1 or NaN = unknown; ``None`` = no labels."""
         return None
 
+    def sources_quality(self, index: int) -> float:
+        """How far the sources of a clip are to be trusted, 0 to 1; here: true ones."""
+        return 1.0
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """How far F0 at ``times`` is to be trusted, 0 to 1; ``None`` = true labels."""
+        return None
+
     def example(
         self, index: int, grid: PitchGrid, start: int = 0, n_samples: int | None = None
     ) -> JointExample:
@@ -102,4 +112,6 @@ class JointDataset(ABC):
             self.activity_at(index, times),
             clip.name,
             clip.song,
+            self.sources_quality(index),
+            self.f0_quality_at(index, times),
         )

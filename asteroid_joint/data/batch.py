@@ -19,6 +19,8 @@ class JointExample:
         activity: ``(frames,)`` 0 or 1, NaN = unknown; or ``None``.
         name: Clip name.
         song: Song identity, for statistics over songs.
+        sources_quality: How far the sources are to be trusted, 0 to 1; 1 = true labels.
+        f0_quality: Likewise of F0, ``(frames,)``; ``None`` = true labels.
     """
 
     mixture: np.ndarray
@@ -27,9 +29,21 @@ class JointExample:
     activity: np.ndarray | None = None
     name: str = ""
     song: str = ""
+    sources_quality: float = 1.0
+    f0_quality: np.ndarray | None = None
 
 
-class Batch(TypedDict):
+class Quality(TypedDict, total=False):
+    """How far labels are to be trusted, 0 to 1; a batch without it has true ones.
+
+    ``q_sources`` (B,), ``q_f0_hz`` (B, N).
+    """
+
+    q_sources: torch.Tensor
+    q_f0_hz: torch.Tensor
+
+
+class Batch(Quality):
     """Collated examples: labels that an example lacks are NaN, and ``has_*`` says so.
 
     ``mixture`` (B, C, T), ``sources`` (B, S, C, T), ``f0_hz`` and ``activity`` (B, N),
@@ -74,6 +88,7 @@ class Collate:
         def has(name: str) -> torch.Tensor:
             return torch.tensor([getattr(e, name) is not None for e in examples])
 
+        f0_quality = [np.ones(n_frames) if (q := e.f0_quality) is None else q for e in examples]
         return Batch(
             mixture=stack("mixture", (n_channels, n_samples)),
             sources=stack("sources", (self.n_src, n_channels, n_samples)),
@@ -84,10 +99,17 @@ class Collate:
             has_activity=has("activity"),
             name=[e.name for e in examples],
             song=[e.song for e in examples],
+            q_sources=torch.tensor([e.sources_quality for e in examples], dtype=torch.float32),
+            q_f0_hz=torch.from_numpy(np.stack(f0_quality).astype(np.float32)),
         )
 
 
 def has_label(batch: Batch, label: str, like: torch.Tensor) -> torch.Tensor:
-    """``has_<label>`` broadcast to the shape of ``like`` ``(B, ...)`` as float weights."""
+    """``has_<label>`` broadcast to the shape of ``like`` ``(B, ...)`` as float weights.
+
+    Sources that are to be trusted less weigh less.
+    """
     flag = batch[f"has_{label}"].to(like.dtype)  # type: ignore[literal-required]
+    if label == "sources" and "q_sources" in batch:
+        flag = flag * batch["q_sources"].to(flag)
     return flag.reshape(-1, *[1] * (like.ndim - 1)).expand_as(like)

@@ -103,6 +103,7 @@ class DrawnExamples(Dataset[JointExample]):
         times = start / self.dataset.sample_rate + frame_times * speed * change.tempo
         f0_hz = self.dataset.f0_at(index, times)
         activity = self.dataset.activity_at(index, times)
+        f0_quality = self.dataset.f0_quality_at(index, times)
         if sources is not None:
             sources = (sources * level).astype(np.float32)
             if rng.random() < self.silence:
@@ -118,6 +119,8 @@ class DrawnExamples(Dataset[JointExample]):
             activity,
             clip.name,
             clip.song,
+            self.dataset.sources_quality(index),
+            f0_quality,
         )
 
     def _start(self, rng: np.random.Generator, index: int, n_read: int) -> int:

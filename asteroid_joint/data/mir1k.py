@@ -9,6 +9,8 @@ References:
     Recordings Using the MIR-1K Dataset", IEEE TASLP 18(2), 2010.
 """
 
+import logging
+import re
 from collections import Counter
 from functools import lru_cache
 from itertools import accumulate
@@ -22,6 +24,8 @@ from ..pitch import midi_to_hz, resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
 
+logger = logging.getLogger(__name__)
+
 LABEL_HOP = 0.02  # seconds; row i is centred at (i + 1) * LABEL_HOP
 VALID_SINGERS = frozenset({"bug", "jmzen"})
 TEST_SINGERS = frozenset({"abjones", "ariel", "stool"})
@@ -30,6 +34,7 @@ SAME_BACKING = {"stool_3": "ariel_1", "stool_4": "abjones_2"}
 SIDES = ("train", "valid", "test")
 SPLITS = ("disjoint", "djcm_official")
 HALVES = ("first_half", "second_half")
+SHARES = re.compile(r"(\d+)%-(\d+)%")
 MIXINGS = {"sum": (0.5, 1.0), "djcm_official": (1.0, 0.5)}  # gain of (sources, mixture / sum)
 
 
@@ -49,7 +54,9 @@ class MIR1K(JointDataset):
         singers: Whose clips the training side keeps; the other sides are whole. Names, or
             ``"first_half"`` or ``"second_half"``: the training singers in the order of the
             alphabet, cut where the halves differ least in their number of clips (of the disjoint
-            split 6 singers with 362 clips, 8 with 420). Empty = all.
+            split 6 singers with 362 clips, 8 with 420). ``"20%-60%"`` is cut likewise, where it is
+            nearest to these shares of the clips: for few singers with all labels and others with
+            one. Empty = all.
 
     Raises:
         DataError: If files are missing, of another rate or not stereo.
@@ -137,6 +144,9 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
         first = list(accumulate(counts[name] for name in names))
         cut = min(range(1, len(names)), key=lambda n: abs(2 * first[n - 1] - len(clips)))
         return set(names[:cut] if singers == HALVES[0] else names[cut:])
+    shares = SHARES.fullmatch(singers) if isinstance(singers, str) else None
+    if shares:
+        return _between(names, counts, *map(int, shares.groups()))
     chosen = {singers} if isinstance(singers, str) else set(singers)
     if not chosen <= set(names):
         raise ConfigError(
@@ -144,6 +154,24 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
             f"{', '.join(names)}, or {' and '.join(HALVES)}."
         )
     return chosen
+
+
+def _between(names: list[str], counts: Counter[str], low: int, high: int) -> set[str]:
+    """Singers whose clips are from ``low`` to ``high`` percent of all, in the order of names."""
+    if not low < high <= 100:
+        raise ConfigError(f"Shares of singers go from 0% to 100%; received {low}%-{high}%.")
+    before = [0, *accumulate(counts[name] for name in names)]
+    cuts = [
+        min(range(len(before)), key=lambda n: abs(100 * before[n] - share * before[-1]))
+        for share in (low, high)
+    ]
+    if cuts[0] == cuts[1]:
+        logger.warning(
+            "%d singers are too few for %d%%-%d%%: shares overlap.", len(names), low, high
+        )
+        middle = (low + high) / 200 * before[-1]
+        cuts = [n := next(n for n in range(len(names)) if before[n + 1] > middle), n + 1]
+    return set(names[slice(*cuts)])
 
 
 def side_of(clip: str, split: str = "disjoint") -> str:

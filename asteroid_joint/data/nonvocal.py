@@ -10,7 +10,7 @@ References:
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -101,7 +101,7 @@ class ExtraNonVocal(Dataset[JointExample]):
             missing -= mixture.shape[-1]
         mixture = np.concatenate(pieces, -1).astype(np.float32)  # (C, T)
         accompaniment = mixture / np.float32(self.dataset.mixture_gain)
-        silent = {
+        silent: dict[str, Any] = {
             label: None if (had := getattr(example, label)) is None else np.zeros_like(had)
             for label in ("f0_hz", "activity")
         }

@@ -12,6 +12,7 @@ from ..data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_pe
 from ..data.hiding import Hidden
 from ..data.nonvocal import ExtraNonVocal
 from ..data.pitch_tempo import PitchTempo
+from ..data.pseudo import with_pseudo_labels
 from ..errors import ConfigError, DataError
 from ..models.base import JointModel
 from ..models.store import load_model
@@ -34,7 +35,8 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
     """Dataset of a configuration, one side of its split.
 
     It gets ``side``, those keys of the group ``data`` that its constructor has arguments for, and
-    all of ``data_args``. The training side keeps the labels in ``data.hide`` to itself.
+    all of ``data_args``. The training side keeps the labels in ``data.hide`` to itself, and gets
+    those in ``data.pseudo_dir`` for labels it lacks.
 
     Args:
         conf: Configuration.
@@ -57,8 +59,14 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
             )
         options.update(NATIVE)
     built = dataset(**options)
+    if side != "train":
+        return built
     hide = data.get("hide") or []
-    return Hidden(built, hide) if hide and side == "train" else built
+    built = Hidden(built, hide) if hide else built
+    if data.get("pseudo_dir"):
+        filtered, teacher = data.get("pseudo_filter", True), data.get("pseudo_teacher") or ""
+        return with_pseudo_labels(built, data["pseudo_dir"], data["dataset"], filtered, teacher)
+    return built
 
 
 def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) -> None:
@@ -82,6 +90,9 @@ def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) ->
             ("stems", tuple(dataset.sources), tuple(model.sources)),
             ("sum of stems over mixture", 1 / dataset.mixture_gain, model.mixture_scale),
         ]
+    if dataset.label_grid is not None:  # pseudo labels
+        grids = (dataset.label_grid.to_dict(), model.pitch_grid.to_dict())
+        compared.append(("pitch grid", *grids))
     for what, given, expected in compared:
         if given != expected and (what == "stems" or not native):
             raise DataError(

@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a ke
     "valid_clips": (0, inf),
 }
 # keys are somebody else's names
-OPEN_GROUPS = ("model_args", "data_args", "more_data", "loss", "loss_args")
+OPEN_GROUPS = ("model_args", "data_args", "more_data", "loss", "loss_args", "weighting_args")
 
 
 def read_config(path: Path) -> Config:
@@ -69,8 +69,8 @@ def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
     """Replace values of ``base``; an unknown group or key is an error, not a new option.
 
     The groups ``model_args`` and ``data_args`` (arguments of the model's and the dataset's
-    constructor), ``more_data`` (further sets by name) and ``loss`` / ``loss_args`` (terms by name)
-    may gain keys, and lose them where ``changes`` has ``null``.
+    constructor), ``more_data`` (further sets by name) ``loss`` / ``loss_args`` (terms by name) and
+    ``weighting_args`` may gain keys, and lose them where ``changes`` has ``null``.
 
     Raises:
         DataError: If ``changes`` names what ``base`` does not have.

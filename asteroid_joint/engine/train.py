@@ -65,7 +65,9 @@ def train(conf: Config) -> Path:
             f"{training['batch_size']} in each of {trainer.world_size} processes: raise it."
         )
     optimizer, scheduler = build_optimizer(conf, model, loaders.steps * training["epochs"])
-    loss = build_loss(conf["loss"], conf["loss_args"], training["weighting"])
+    loss = build_loss(
+        conf["loss"], conf["loss_args"], training["weighting"], conf.get("weighting_args")
+    )
     if training["channels_last"]:
         model = model.to(memory_format=torch.channels_last)
     system = JointSystem(

@@ -1,5 +1,6 @@
 """Loss terms by name, one file each, and what combines them."""
 
+from ..registry import WEIGHTINGS
 from .activity import ActivityLoss
 from .combination import CombinationLoss, subsets
 from .joint import JointLoss, Term, build_loss
@@ -8,7 +9,14 @@ from .multi_domain import MultiDomainLoss, MultiDomainTerm
 from .pitch import PitchLoss
 from .sdr import SDRLoss
 from .waveform import WaveformLoss
-from .weighting import WEIGHTINGS, DynamicWeightAverage, FixedWeights
+from .weighting import (
+    DynamicWeightAverage,
+    FixedWeights,
+    HardSampleWeights,
+    SampleWeighting,
+    Weighting,
+    hard_sample_weights,
+)
 
 __all__ = [
     "WEIGHTINGS",
@@ -16,14 +24,18 @@ __all__ = [
     "CombinationLoss",
     "DynamicWeightAverage",
     "FixedWeights",
+    "HardSampleWeights",
     "JointLoss",
     "LogMagnitudeLoss",
     "MultiDomainLoss",
     "MultiDomainTerm",
     "PitchLoss",
     "SDRLoss",
+    "SampleWeighting",
     "Term",
     "WaveformLoss",
+    "Weighting",
     "build_loss",
+    "hard_sample_weights",
     "subsets",
 ]

@@ -26,4 +26,4 @@ class ActivityLoss:
         values = functional.binary_cross_entropy_with_logits(
             output.activity_logits.float(), activity.nan_to_num(), reduction="none"
         )
-        return Term(values, (~torch.isnan(activity)).to(values.dtype))
+        return Term(values, (~torch.isnan(activity)).to(values.dtype), "activity", True)

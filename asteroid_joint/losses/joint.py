@@ -5,6 +5,7 @@ key in ``conf.yml`` and in the logs. It returns *unreduced* values and a weight 
 missing labels weigh 0, whatever stands in their place.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,17 +14,26 @@ import torch
 from ..data.batch import Batch
 from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
-from ..registry import LOSSES
-from .weighting import WEIGHTINGS, Weighting
+from ..registry import LOSSES, WEIGHTINGS
+from .weighting import SampleWeighting, Weighting
 
 T = TypeVar("T")
 
 
 class Term(NamedTuple):
-    """Unreduced loss: ``values`` and ``weights``, both ``(batch, ...)``."""
+    """Unreduced loss.
+
+    Attributes:
+        values: ``(batch, ...)``.
+        weights: Of the same shape; 0 where there is no label.
+        label: What the values are compared with: ``"sources"``, ``"f0_hz"`` or ``"activity"``.
+        framewise: Whether the last axis is the frames of the model's pitch grid.
+    """
 
     values: torch.Tensor
     weights: torch.Tensor
+    label: str = "sources"
+    framewise: bool = False
 
     def mean(self) -> torch.Tensor:
         """Weighted mean; 0 (with a gradient of 0) where nothing has a label."""
@@ -68,8 +78,11 @@ class JointLoss(torch.nn.Module):
         return self.reduce([self.unreduced(output, batch, model)])
 
     def unreduced(self, output: JointOutput, batch: Batch, model: JointModel) -> dict[str, Term]:
-        """The terms of a batch, by name."""
-        return {name: term(output, batch, model) for name, term in self.terms.items()}
+        """The terms of a batch, by name; in training with the weights of its single samples."""
+        terms = {name: term(output, batch, model) for name, term in self.terms.items()}
+        if isinstance(self.weighting, SampleWeighting) and torch.is_grad_enabled():
+            return self.weighting.weigh_samples(terms, output, batch, model)
+        return terms
 
     def reduce(self, batches: Sequence[Mapping[str, Term]]) -> dict[str, torch.Tensor]:
         """Scalars as in :meth:`forward` for a step with batches of several sets.
@@ -106,6 +119,7 @@ def build_loss(
     weights: Mapping[str, float],
     options: Mapping[str, Any] | None = None,
     weighting: str = "fixed",
+    weighting_args: Mapping[str, Any] | None = None,
 ) -> JointLoss:
     """Build a loss from the configuration.
 
@@ -113,6 +127,7 @@ def build_loss(
         weights: Term name to weight; terms of weight 0 are left out.
         options: ``<term>_<argument>`` to value, e.g. ``{"pitch_alpha": 10}``.
         weighting: Name in ``WEIGHTINGS``.
+        weighting_args: Arguments of the weighting, e.g. ``{"beta_pitch": 2}``.
 
     Raises:
         ConfigError: If a term, a weighting or an option is unknown.
@@ -127,6 +142,11 @@ def build_loss(
     unknown = [k for k in left if not any(k.startswith(f"{name}_") for name in weights)]
     if unknown:
         raise ConfigError(f"Loss options {unknown} belong to none of the terms {sorted(weights)}.")
-    if weighting not in WEIGHTINGS:
-        raise ConfigError(f"Unknown weighting {weighting!r}: choose one of {sorted(WEIGHTINGS)}.")
-    return JointLoss(terms, used, WEIGHTINGS[weighting]())
+    strategy, arguments = WEIGHTINGS[weighting], dict(weighting_args or {})
+    known = list(inspect.signature(strategy).parameters)
+    if not set(arguments) <= set(known):
+        raise ConfigError(
+            f"The weighting {weighting!r} takes {', '.join(known) or 'no arguments'}; "
+            f"weighting_args has {', '.join(arguments)}."
+        )
+    return JointLoss(terms, used, strategy(**arguments))

@@ -17,14 +17,20 @@ class PitchLoss:
     Args:
         alpha: Weight of positive entries.
         blur_cents: Standard deviation of the target around the true pitch; 0 is one-hot.
+        focal_gamma: Exponent of the distance from the target, by which a bin is multiplied, so that
+            what is right already counts less; 0 is none.
 
     References:
-        arXiv 2401.03856 (L_pe; alpha = 10, one-hot).
+        arXiv 2401.03856 (L_pe; alpha = 10, one-hot). T.-Y. Lin et al., "Focal Loss for Dense Object
+        Detection", ICCV 2017, https://arxiv.org/abs/1708.02002, equation 4 (focal_gamma).
     """
 
-    def __init__(self, alpha: float = 10.0, blur_cents: float = 0.0) -> None:
+    def __init__(
+        self, alpha: float = 10.0, blur_cents: float = 0.0, focal_gamma: float = 0.0
+    ) -> None:
         self.alpha = alpha
         self.blur_cents = blur_cents
+        self.focal_gamma = focal_gamma
 
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, N)`` values."""
@@ -35,5 +41,11 @@ class PitchLoss:
         weight = logits.new_tensor(self.alpha)
         values = functional.binary_cross_entropy_with_logits(
             logits.float(), target, pos_weight=weight, reduction="none"
-        ).mean(-1)
-        return Term(values, (~torch.isnan(f0_hz)).to(values.dtype))
+        )  # (B, N, P)
+        if self.focal_gamma:
+            values = values * (target - logits.float().sigmoid()).abs().pow(self.focal_gamma)
+        values = values.mean(-1)
+        weights = (~torch.isnan(f0_hz)).to(values.dtype)
+        if "q_f0_hz" in batch:
+            weights = weights * batch["q_f0_hz"].to(weights)
+        return Term(values, weights, "f0_hz", True)

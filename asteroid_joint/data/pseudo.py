@@ -1,0 +1,166 @@
+"""A set in which labels that a teacher made stand where labels are missing."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..pitch import resample_f0
+from .base import Clip, JointDataset
+from .pseudo_files import (
+    Piece,
+    cut,
+    missing_label,
+    piece_path,
+    read_header,
+    read_piece,
+    read_stems,
+    sha256,
+)
+
+
+class PseudoLabelled(JointDataset):
+    """A set in which a teacher's labels stand where labels are missing.
+
+    Its clips are the pieces that the teacher judged. Labels it has are true and stay as they are;
+    pseudo labels that were not accepted are missing, and so are single frames of F0.
+
+    Args:
+        dataset: The set.
+        labels_dir: Folder of pseudo labels.
+        name: Of the dataset in that folder.
+        filtered: ``False`` takes all labels for good: the control.
+        teacher: Model file that must have made them; anyone may if empty.
+
+    Raises:
+        DataError: If labels are missing or by another teacher, or none was accepted.
+    """
+
+    def __init__(
+        self,
+        dataset: JointDataset,
+        labels_dir: str | Path,
+        name: str,
+        filtered: bool = True,
+        teacher: str = "",
+    ) -> None:
+        self.dataset = dataset
+        self.folder, self.filtered = Path(labels_dir).expanduser(), filtered
+        self.sample_rate, self.n_channels = dataset.sample_rate, dataset.n_channels
+        self.mixture_gain, self.sources = dataset.mixture_gain, tuple(dataset.sources)
+        self.infos = dataset.infos
+        self.header = read_header(self.folder)
+        if teacher and sha256(Path(teacher)) != self.header.teacher:
+            raise DataError(
+                f"The pseudo labels in {self.folder} were made by another teacher than {teacher}: "
+                "make them again with this one, in another folder."
+            )
+        self.label_grid = grid = self.header.pitch_grid
+        self.pieces = cut(dataset, float(self.header.settings["piece_sec"]), grid)
+        self.clips = [_clip(dataset.clips[p.clip], p) for p in self.pieces]
+        missing = [missing_label(dataset, i) for i in range(len(dataset))]
+        self._name = name
+        self._facts = [self._read(piece) if missing[piece.clip] else None for piece in self.pieces]
+        accepted = [self._accepted(facts) for facts in self._facts if facts is not None]
+        if accepted and not any(accepted):
+            raise DataError(
+                f"None of the {len(accepted)} pseudo labels for this set of {name} in "
+                f"{self.folder} was accepted: train the teacher longer, make labels with lower "
+                "demands (--rule), or leave the pseudo_dir of the set empty."
+            )
+
+    def _read(self, piece: Piece) -> dict[str, np.ndarray]:
+        path = piece_path(self.folder, self._name, piece)
+        facts = read_piece(path, self.header)
+        if facts is None:
+            raise DataError(
+                f"The pseudo labels of {piece.name} are not in {self.folder}: start "
+                "python -m asteroid_joint.engine.pseudo again, it goes on where it was."
+            )
+        return facts
+
+    def _accepted(self, facts: dict[str, np.ndarray]) -> bool:
+        return bool(facts["accepted"]) or not self.filtered
+
+    def _pseudo(self, index: int, label: str) -> dict[str, np.ndarray] | None:
+        """Facts of a piece, if ``label`` of it is a pseudo label that is to be used."""
+        facts = self._facts[index]
+        if facts is None or str(facts["label"]) != label or not self._accepted(facts):
+            return None
+        return facts
+
+    @property
+    def voice_weights(self) -> np.ndarray:
+        """See :attr:`JointDataset.voice_weights`; pieces share that of their clip."""
+        return self.dataset.voice_weights[self._indices] * self._shares
+
+    @property
+    def rest_weights(self) -> np.ndarray:
+        """See :attr:`voice_weights`."""
+        return self.dataset.rest_weights[self._indices] * self._shares
+
+    @property
+    def _indices(self) -> np.ndarray:
+        return np.array([piece.clip for piece in self.pieces])
+
+    @property
+    def _shares(self) -> np.ndarray:
+        clips = self.dataset.clips
+        return np.array([p.n_samples / clips[p.clip].n_samples for p in self.pieces])
+
+    def read(
+        self, index: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :meth:`JointDataset.read`."""
+        piece = self.pieces[index]
+        left = max(piece.n_samples - start, 0)
+        n_samples = left if n_samples is None else min(n_samples, left)
+        mixture, sources = self.dataset.read(piece.clip, piece.start + start, n_samples)
+        if self._pseudo(index, "sources") is None:
+            return mixture, sources
+        path = piece_path(self.folder, self._name, piece)
+        stems = read_stems(path, self.n_channels, start, n_samples)  # (S - 1, C, T)
+        rest = mixture / np.float32(self.mixture_gain) - stems.sum(0)
+        return mixture, np.concatenate([stems, rest[None]]).astype(np.float32)
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_at`."""
+        facts = self._pseudo(index, "f0")
+        if facts is None:
+            piece = self.pieces[index]
+            return self.dataset.f0_at(piece.clip, times + piece.start / self.sample_rate)
+        f0_hz = facts["f0_hz"]
+        if not self.filtered:
+            f0_hz = np.where(facts["confidence"] > self.header.voicing_threshold, facts["hz"], 0.0)
+        return resample_f0(f0_hz, self.header.pitch_grid.times(len(f0_hz)), times)
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_quality_at`."""
+        facts = self._pseudo(index, "f0")
+        if facts is None or not self.filtered:
+            return None
+        frames = np.rint(self.header.pitch_grid.sec_to_frame(times)).astype(int)
+        return facts["quality"][frames.clip(0, len(facts["quality"]) - 1)].astype(np.float32)
+
+    def sources_quality(self, index: int) -> float:
+        """See :meth:`JointDataset.sources_quality`."""
+        facts = self._pseudo(index, "sources")
+        return 1.0 if facts is None or not self.filtered else float(facts["quality"])
+
+    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.activity_at`."""
+        piece = self.pieces[index]
+        return self.dataset.activity_at(piece.clip, times + piece.start / self.sample_rate)
+
+
+def with_pseudo_labels(
+    dataset: JointDataset, labels_dir: str, name: str, filtered: bool = True, teacher: str = ""
+) -> JointDataset:
+    """A :class:`PseudoLabelled` set, or the set itself where it lacks no label."""
+    if not any(missing_label(dataset, i) for i in range(len(dataset))):
+        return dataset
+    return PseudoLabelled(dataset, labels_dir, name, filtered, teacher)
+
+
+def _clip(clip: Clip, piece: Piece) -> Clip:
+    return clip._replace(name=piece.name, n_samples=piece.n_samples)

@@ -1,0 +1,70 @@
+"""How hard the frames of a batch are for a model, for strategies that weigh single samples.
+
+Both measures are between 0 and 1, carry no gradient, and are 0 where nothing is known.
+"""
+
+import torch
+from torch.nn import functional
+
+from ..data.batch import Batch
+from ..dsp.stft import STFT, magnitude
+from ..models.base import JointModel, JointOutput
+from ..pitch import PitchGrid
+
+REACH = 2  # bins on either side of the true one that count as right: 50 cents and a little less
+MIXTURE_SHARE = 0.1  # of the mixture's mean magnitude, beside the voice's: silence is not hard
+WINDOW_HOPS = 4  # at least; the window is the next power of two
+
+
+@torch.no_grad()
+def pitch_difficulty(
+    pitch_logits: torch.Tensor, f0_hz: torch.Tensor, grid: PitchGrid
+) -> torch.Tensor:
+    """What is missing from certainty about the pitch.
+
+    Args:
+        pitch_logits: ``(batch, frames, n_bins)``.
+        f0_hz: ``(batch, frames)``, 0 = unvoiced, NaN = unknown.
+        grid: Of the model.
+
+    Returns:
+        ``(batch, frames)``: of a voiced frame 1 less the greatest activation within 40 cents of the
+        true bin, of an unvoiced one the greatest activation.
+    """
+    active = pitch_logits.float().sigmoid()  # (B, N, P)
+    voiced = f0_hz > 0  # False for NaN
+    bins = grid.hz_to_bin(torch.where(voiced, f0_hz, torch.full_like(f0_hz, 100.0)))
+    bins = bins.round().clamp(0, grid.n_bins - 1)
+    distance = (torch.arange(grid.n_bins, device=bins.device) - bins[..., None]).abs()  # (B, N, P)
+    right = (active * (distance <= REACH)).amax(-1)
+    hard = torch.where(voiced, 1 - right, active.amax(-1))
+    return torch.where(torch.isnan(f0_hz), torch.zeros_like(hard), hard)
+
+
+@torch.no_grad()
+def separation_difficulty(output: JointOutput, batch: Batch, model: JointModel) -> torch.Tensor:
+    """Error of the voice's magnitudes against what there is of it, frame by frame.
+
+    Args:
+        output: Of the model.
+        batch: With the true sources, where they are known.
+        model: Gives the frames.
+
+    Returns:
+        ``(batch, frames)``: the sum of absolute errors over that of the true voice and a tenth of
+        the mixture's mean, at most 1.
+    """
+    grid = model.pitch_grid
+    mixture = model.mixture_scale * batch["mixture"]  # (B, C, T)
+    voice = batch["sources"][:, 0].nan_to_num()  # (B, C, T)
+    wavs = torch.stack([output.stems()[:, 0].to(voice), voice, mixture], 1)  # (B, K, C, T), K = 3
+    n_fft = 1 << (WINDOW_HOPS * grid.hop_length - 1).bit_length()
+    missing = max(0, n_fft // 2 + 1 - wavs.shape[-1])  # of what reflect padding asks for
+    with torch.autocast(wavs.device.type, enabled=False):
+        stft = STFT(n_fft, grid.hop_length).to(wavs.device)
+        mags = magnitude(stft(functional.pad(wavs.float(), (0, missing))))  # (B, K, C, N, F)
+    mags = mags[..., : grid.n_frames(voice.shape[-1]), :]
+    error = (mags[:, 0] - mags[:, 1]).abs().sum((1, 3))  # (B, N)
+    true, mixed = mags[:, 1].sum((1, 3)), mags[:, 2].sum((1, 3))
+    hard = error / (true + MIXTURE_SHARE * mixed.mean(-1, keepdim=True) + 1e-8)
+    return hard.clamp(max=1.0) * batch["has_sources"][:, None]

@@ -1,0 +1,6 @@
+"""Evaluate on MIR-1K: ``python eval.py --exp_dir exp/x [--control torchcrepe_mixture]``."""
+
+from asteroid_joint.engine.recipe import eval_main
+
+if __name__ == "__main__":
+    eval_main(__file__)

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Both stages of training and their controls, equally many steps in each stage:
+#   ./stages.sh --data_dir /where/it/is/MIR-1K && python local/rows_table.py
+# Options go to run.sh, and to the teacher that makes labels. Interrupted, it goes on where it was.
+# `only` in the environment picks runs, `seeds` how often: only="cascade_0 labels_0 filtered_0".
+
+set -e
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+started_in=$PWD
+python=python
+data_dir=data/MIR-1K
+overlay=""
+given=()  # options but --overlay, which is laid over that of a run
+while [[ $# -gt 0 ]]; do
+  if [[ $# -lt 2 || $1 != --* ]]; then
+    echo "stages.sh: options are --name value; received '$1'." >&2
+    exit 2
+  fi
+  case "$1" in
+    --overlay) overlay=,$2 ;;
+    --python_path) python=$2; given+=("$1" "$2") ;;
+    --data_dir) data_dir=$2; given+=("$1" "$2") ;;
+    *) given+=("$1" "$2") ;;
+  esac
+  shift 2
+done
+if [[ -d "$started_in/$data_dir" ]]; then data_dir=$started_in/$data_dir; fi
+
+stage_1="cascade detached shared mmoe sources_first pitch_first dwa focal dwhs"
+stage_2="longer masked unfiltered filtered filtered_dwhs"
+runs=""
+for seed in ${seeds:-0 1 2}; do
+  for name in $stage_1 labels $stage_2; do runs+=" ${name}_$seed"; done
+done
+
+declare -A rows=(
+  [cascade]=stage1
+  [detached]=stage1,detached
+  [shared]=stage1,shared_bottom
+  [mmoe]=stage1,mmoe
+  [sources_first]=stage1,sources_first
+  [pitch_first]=stage1,pitch_first
+  [dwa]=stage1,dwa
+  [focal]=stage1,focal
+  [dwhs]=stage1,dwhs
+  [longer]=stage2,stage1  # as many steps more on the clips with both labels
+  [masked]=stage2
+  [unfiltered]=stage2,unfiltered
+  [filtered]=stage2
+  [filtered_dwhs]=stage2,dwhs
+)
+for run in ${only:-$runs}; do
+  name=${run%_*}
+  seed=${run##*_}
+  if [[ $name != labels && -z "${rows[$name]}" || ! $seed =~ ^[0-9]+$ ]]; then
+    echo "stages.sh: there is no run '$run': choose from$runs." >&2
+    exit 2
+  fi
+  exp_dir=exp/train_jointcascade_$run
+  teacher=exp/train_jointcascade_cascade_$seed/best_model.pth
+  labels=exp/labels_$seed
+  if [[ $name == labels ]]; then
+    echo "pseudo labels by $teacher"
+    conf=()  # keys of the configuration: what is for run.sh alone goes
+    for ((i = 0; i < ${#given[@]}; i += 2)); do
+      case "${given[i]}" in
+        --data_dir | --python_path | --eval_options | --id) ;;
+        *) conf+=("${given[@]:i:2}") ;;
+      esac
+    done
+    (cd "$here" && "$python" -m asteroid_joint.engine.pseudo "$teacher" --recipe . \
+      --overlay "stage2$overlay" --data_dir "$data_dir" --pseudo_dir "$labels" "${conf[@]}")
+    continue
+  fi
+  if [[ -f "$here/$exp_dir/final_metrics.json" ]]; then
+    echo "$run is done"
+    continue
+  fi
+  options=(--stage 2 --tag "$run" --seed "$seed" --overlay "${rows[$name]}$overlay")
+  if [[ ${rows[$name]} == stage2* ]]; then options+=(--init_from "$teacher"); fi
+  case "$name" in
+    unfiltered | filtered*) options+=(--pseudo_dir "$labels" --pseudo_teacher "$teacher") ;;
+  esac
+  (cd "$started_in" && "$here/run.sh" "${options[@]}" "${given[@]}")
+done
