@@ -111,6 +111,20 @@ SMALL: dict[str, Any] = {
     "chunk_frames": None,
     "pitch_head": {"channels": (16, 24, 32), "hid_chan": 96, "context_chan": 96},
 }
+FAST: dict[str, Any] = {  # a third of the cost of SMALL
+    **SMALL,
+    "fold": 32,
+    "first_chan": 16,
+    "growth": 16,
+    "n_paths": 1,
+    "pitch_head": {
+        "harmonics": (0.5, 1, 2, 3, 4),
+        "channels": (8, 12, 16),
+        "fold": 5,
+        "hid_chan": 64,
+        "context_chan": 64,
+    },
+}
 TINY: dict[str, Any] = {
     **SMALL,
     "n_fft": 1280,
@@ -177,6 +191,7 @@ class JointDTTNet(JointModel):
         "paper_other": {"target": "other", "pitch": False},
         "paper_bass": {**PAPER_BASS, "target": "bass", "pitch": False},
         "small": SMALL,
+        "fast": FAST,
         "tiny": TINY,
     }
 
