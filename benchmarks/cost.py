@@ -61,7 +61,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     first = seconds[args.models[0]][1:]
     audio_sec = args.batch * args.seconds
-    for name, model in models.items():
+    for name in models:
         times = seconds[name][1:]  # the first round packs weights
         ratios = [t / f for t, f in zip(times, first, strict=True)]
         cost = statistics.median(times) / audio_sec
