@@ -120,11 +120,15 @@ def test_killed_and_started_again_it_ends_where_it_would_have(mir1k_dir, tmp_pat
 
 
 def epochs_logged(exp_dir: Path) -> set[int]:
-    """Epochs with a validation score in any of the CSV logs."""
+    """Epochs with a validation score in any of the CSV logs; it is the sum of what is logged."""
     epochs = set()
     for path in (exp_dir / "csv_log").glob("version_*/metrics.csv"):
         with open(path, newline="") as file:
-            epochs |= {int(r["epoch"]) for r in csv.DictReader(file) if r.get("val_score")}
+            for row in csv.DictReader(file):
+                if row.get("val_score"):
+                    score = float(row["val_nsdr"]) + 100 * float(row.get("val_rpa") or 0)
+                    assert float(row["val_score"]) == pytest.approx(score, abs=1e-4)
+                    epochs.add(int(row["epoch"]))
     return epochs
 
 

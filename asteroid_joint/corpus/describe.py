@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..data.files import read_columns, read_f0
-from ..data.multitrack import ACTIVITY_FILE, F0_FILE, Multitrack
+from ..data.multitrack import ACTIVITY_FILE, F0_FILE, Multitrack, track_folders
 from ..errors import DataError, UserError
 from ..metrics.melody import melody_metrics
 from ..metrics.separation import sdr
@@ -149,7 +149,7 @@ def _open(corpus: Path) -> tuple[dict, dict[str, Multitrack]]:
         int(facts["settings"]["tracks"])
     except (ValueError, KeyError, TypeError) as err:
         raise DataError(f"{corpus / FACTS} is damaged: make the corpus again.") from err
-    found = [side for side in SIDES if any((corpus / side).glob("*/mixture.wav"))]
+    found = [side for side in SIDES if track_folders(corpus / side)]
     if not found:
         raise DataError(f"{corpus} holds no tracks: make-corpus --resume makes what is missing.")
     return facts, {side: Multitrack(str(corpus), side, sources=STEMS) for side in found}

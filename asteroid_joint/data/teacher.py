@@ -28,7 +28,7 @@ from ..errors import ConfigError, DataError
 from ..optional import optional
 from ..pitch import PitchGrid, decode_argmax
 from .files import AudioFile, audio_file, read_columns, read_stretch
-from .multitrack import F0_FILE, LABELS_FILE
+from .multitrack import F0_FILE, LABELS_FILE, track_folders
 
 FORMAT = 1  # of labels.json and of the rules below: another number means other labels
 GRID = PitchGrid(160, 16000)  # 10 ms at CREPE's rate
@@ -204,7 +204,7 @@ def judge(
 
 
 def _mixtures(side: Path) -> list[Path]:
-    return sorted(side.glob("*/mixture.wav"))
+    return [track / "mixture.wav" for track in track_folders(side)]
 
 
 def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:

@@ -94,6 +94,12 @@ class JointSystem(System):
                 logger.warning("val_auc is undefined: validation has frames of one class only.")
             else:
                 self.log("val_auc", area, prog_bar=True, sync_dist=True)
+        # of the means, as clips may lack one label or the other
+        means = self.trainer.callback_metrics
+        nsdr_db, rpa = means.get("val_nsdr"), means.get("val_rpa")
+        if nsdr_db is not None or rpa is not None:
+            score = (nsdr_db or 0.0) + 100 * (rpa or 0.0)
+            self.log("val_score", score, prog_bar=True, sync_dist=True)
         log_hp_metric(self)
         self._check_monitors()
 
@@ -129,7 +135,7 @@ class JointSystem(System):
 
 
 def clip_metrics(model: Any, output: Any, batch: Batch) -> dict[str, float]:
-    """NSDR of the first source, RPA, OA and their score for one clip, as far as it has labels."""
+    """NSDR of the first source, RPA and OA of one clip, as far as it has labels."""
     logs: dict[str, float] = {}
     if bool(batch["has_sources"][0]):
         mixture = batch["mixture"][0].float().cpu().numpy()  # (C, T)
@@ -145,5 +151,4 @@ def clip_metrics(model: Any, output: Any, batch: Batch) -> dict[str, float]:
         logs["oa"] = scores["oa"]
         if bool((batch["f0_hz"][0] > 0).any()):  # where nobody sings there is no pitch to hit
             logs["rpa"] = scores["rpa"]
-    logs["score"] = logs.get("nsdr", 0.0) + 100 * logs.get("rpa", 0.0)
     return logs

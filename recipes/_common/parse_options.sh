@@ -40,3 +40,7 @@ for name in stage stop_stage; do  # bash would read a word as 0 and begin with e
   fi
 done
 unset name
+case "$python_path" in  # a path is relative to where the user is; a plain name is looked up
+  /*) ;;
+  */*) python_path=$PWD/$python_path ;;
+esac

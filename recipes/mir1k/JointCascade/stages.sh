@@ -24,6 +24,10 @@ while [[ $# -gt 0 ]]; do
   esac
   shift 2
 done
+case "$python" in  # a path is relative to where the user is; a plain name is looked up
+  /*) ;;
+  */*) python=$PWD/$python ;;
+esac
 if [[ -d "$started_in/$data_dir" ]]; then data_dir=$started_in/$data_dir; fi
 
 stage_1="cascade detached shared mmoe sources_first pitch_first dwa focal dwhs"

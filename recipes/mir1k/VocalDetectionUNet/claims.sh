@@ -8,12 +8,17 @@ set -e
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 started_in=$PWD
 python=python
-for ((i = 1; i < $#; i++)); do
-  if [[ ${!i} == --python_path ]]; then
-    next=$((i + 1))
-    python=${!next}
-  fi
+for ((i = 1; i <= $#; i++)); do
+  next=$((i + 1))
+  case "${!i}" in
+    --python_path) python=${!next} ;;
+    --python_path=*) python=${!i#*=} ;;
+  esac
 done
+case "$python" in  # a path is relative to where the user is; a plain name is looked up
+  /*) ;;
+  */*) python=$PWD/$python ;;
+esac
 runs="joint_0 svs_0 svd_0 joint_1 svs_1 svd_1 joint_2 svs_2 svd_2 extra_0 silence_0"
 runs="$runs joint3_0 svs3_0 svd3_0"  # one seed with three times the steps
 
