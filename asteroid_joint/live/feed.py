@@ -1,0 +1,73 @@
+"""From the thread that hears to the thread that works: a queue that cannot grow without bound."""
+
+import queue
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from ..errors import AudioError
+
+POLL_SEC = 0.1  # seconds; how soon a signal is heeded while nothing is heard
+
+
+class Feed:
+    """Sound ``(C, T)`` on its way from a source.
+
+    Args:
+        most: Items that may wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.closed = False
+        self._queue: queue.Queue[np.ndarray | None] = queue.Queue(most)
+        self._error: AudioError | None = None
+
+    def put(self, wav: np.ndarray) -> None:
+        """Add sound; waits while the queue is full, and gives it up when the feed is closed."""
+        self._put(wav)
+
+    def offer(self, wav: np.ndarray) -> bool:
+        """Add sound if there is room; whether there was."""
+        try:
+            self._queue.put_nowait(wav)
+        except queue.Full:
+            return False
+        return True
+
+    def end(self) -> None:
+        """Nothing follows."""
+        self._put(None)
+
+    def fail(self, error: AudioError) -> None:
+        """Nothing follows, for a reason."""
+        self._error = error
+        self._put(None)
+
+    def close(self) -> None:
+        """Take no more."""
+        self.closed = True
+
+    def sounds(self, stopped: Callable[[], bool]) -> Iterator[np.ndarray]:
+        """What arrives, until it ends or ``stopped`` says so.
+
+        Raises:
+            AudioError: What the source failed with, after all that it gave.
+        """
+        while not stopped():
+            try:
+                wav = self._queue.get(timeout=POLL_SEC)
+            except queue.Empty:
+                continue
+            if wav is None:
+                if self._error is not None:
+                    raise self._error
+                return
+            yield wav
+
+    def _put(self, item: np.ndarray | None) -> None:
+        while not self.closed:
+            try:
+                self._queue.put(item, timeout=POLL_SEC)
+            except queue.Full:
+                continue
+            return
