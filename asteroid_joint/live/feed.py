@@ -48,15 +48,18 @@ class Feed:
         self.closed = True
 
     def sounds(self, stopped: Callable[[], bool]) -> Iterator[np.ndarray]:
-        """What arrives, until it ends or ``stopped`` says so.
+        """What arrives, until it ends or ``stopped`` says so; what waits by then is given, too.
 
         Raises:
             AudioError: What the source failed with, after all that it gave.
         """
-        while not stopped():
+        while True:
+            self.closed = self.closed or stopped()
             try:
-                wav = self._queue.get(timeout=POLL_SEC)
+                wav = self._queue.get(block=not self.closed, timeout=POLL_SEC)
             except queue.Empty:
+                if self.closed:
+                    return
                 continue
             if wav is None:
                 if self._error is not None:
