@@ -7,11 +7,11 @@ import numpy as np
 
 from ..errors import AudioError, UserError
 from ..optional import optional
-from .feed import Feed
+from .feed import Feed, Gap
 from .pcm import PcmKind
 
 PERIOD_SEC = 0.01  # seconds between two calls of the card
-QUEUE_SEC = 5.0  # seconds that may wait; what comes then is lost
+QUEUE_SEC = 5.0  # seconds that may wait; what comes then is lost, until nothing waits any more
 
 
 def sound_library() -> Any:
@@ -54,8 +54,9 @@ def list_devices() -> str:
 class SoundCard:
     """A device that records.
 
-    It does not wait: what nobody takes in time is lost. It is counted, and silence of the same
-    length is put in its place, so that times stay true.
+    It does not wait: what nobody takes in time is lost. It is counted, and a gap of the same length
+    is put in its place, so that times stay true. Few long gaps do less harm than many short ones:
+    once behind, all is lost until all that waits is worked on.
 
     Args:
         device: Number, or part of a name, as ``--list-devices`` prints them; ``"default"``.
@@ -74,6 +75,7 @@ class SoundCard:
     """
 
     warning = None
+    hint = "choose another device or --rate"
 
     def __init__(
         self, device: str, sample_rate: int | None = None, n_channels: int | None = None
@@ -96,7 +98,7 @@ class SoundCard:
         period = max(round(PERIOD_SEC * rate), 1)
         self.feed = Feed(int(QUEUE_SEC / PERIOD_SEC))
         self.n_lost = self.n_overruns = 0
-        self._owed = 0  # lost samples that no silence stands for yet
+        self._owed = 0  # lost samples that no gap stands for yet
         self._stopping = threading.Event()
         try:
             self._stream = sd.InputStream(
@@ -138,12 +140,10 @@ class SoundCard:
         """PortAudio's call, ``(T, C)``; it runs in a thread of its own and must not wait."""
         if status.input_overflow:
             self.n_overruns += 1
-        wav = np.ascontiguousarray(sound.T)
-        if self._owed:
-            wav = np.concatenate([np.zeros((len(wav), self._owed), np.float32), wav], 1)
-        if self.feed.offer(wav):
+        if self._owed and self.feed.idle:
+            self.feed.offer(Gap(self._owed))
             self._owed = 0
-        else:
+        if self._owed or not self.feed.offer(np.array(sound.T)):  # a copy: the buffer is reused
             self._owed += n_samples
             self.n_lost += n_samples
 

@@ -87,6 +87,7 @@ class LiveSeparator(StreamSeparator):
         self.n_blocks = 0
         self.voice = model.sources.index(VOICE)
         self._decoder = decoder
+        self._arguments = (model, sample_rate, n_channels, plan)
         self._next_frame = 0
         self._cutter = LiveCutter(plan, self._model_channels)
         # a window is final up to its lookahead, or up to the fade where that is longer
@@ -100,6 +101,10 @@ class LiveSeparator(StreamSeparator):
         length = self.plan.context + self.plan.block + self.plan.lookahead
         noise = np.random.default_rng(0).uniform(-0.1, 0.1, (self._model_channels, length))
         list(self._runner.push([Window(0, noise.astype(np.float32), True)]))
+
+    def again(self) -> "LiveSeparator":
+        """A chain like this one that has heard nothing, for what follows a gap."""
+        return LiveSeparator(*self._arguments, decoder=self._decoder)
 
     def _rows(
         self, window: Window, logits: torch.Tensor, activity: torch.Tensor

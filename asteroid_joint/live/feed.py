@@ -2,6 +2,7 @@
 
 import queue
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +11,17 @@ from ..errors import AudioError
 POLL_SEC = 0.1  # seconds; how soon a signal is heeded while nothing is heard
 
 
+class Gap(NamedTuple):
+    """Stands for sound that was lost: so many samples."""
+
+    n_samples: int
+
+
+Item = np.ndarray | Gap  # sound is (C, T)
+
+
 class Feed:
-    """Sound ``(C, T)`` on its way from a source.
+    """Sound ``(C, T)``, and gaps in it, on their way from a source.
 
     Args:
         most: Items that may wait.
@@ -19,17 +29,22 @@ class Feed:
 
     def __init__(self, most: int) -> None:
         self.closed = False
-        self._queue: queue.Queue[np.ndarray | None] = queue.Queue(most)
+        self._queue: queue.Queue[Item | None] = queue.Queue(most)
         self._error: AudioError | None = None
 
     def put(self, wav: np.ndarray) -> None:
         """Add sound; waits while the queue is full, and gives it up when the feed is closed."""
         self._put(wav)
 
-    def offer(self, wav: np.ndarray) -> bool:
-        """Add sound if there is room; whether there was."""
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
+
+    def offer(self, item: Item) -> bool:
+        """Add sound or a gap if there is room; whether there was."""
         try:
-            self._queue.put_nowait(wav)
+            self._queue.put_nowait(item)
         except queue.Full:
             return False
         return True
@@ -47,7 +62,7 @@ class Feed:
         """Take no more."""
         self.closed = True
 
-    def sounds(self, stopped: Callable[[], bool]) -> Iterator[np.ndarray]:
+    def sounds(self, stopped: Callable[[], bool]) -> Iterator[Item]:
         """What arrives, until it ends or ``stopped`` says so; what waits by then is given, too.
 
         Raises:
@@ -56,18 +71,18 @@ class Feed:
         while True:
             self.closed = self.closed or stopped()
             try:
-                wav = self._queue.get(block=not self.closed, timeout=POLL_SEC)
+                item = self._queue.get(block=not self.closed, timeout=POLL_SEC)
             except queue.Empty:
                 if self.closed:
                     return
                 continue
-            if wav is None:
+            if item is None:
                 if self._error is not None:
                     raise self._error
                 return
-            yield wav
+            yield item
 
-    def _put(self, item: np.ndarray | None) -> None:
+    def _put(self, item: Item | None) -> None:
         while not self.closed:
             try:
                 self._queue.put(item, timeout=POLL_SEC)

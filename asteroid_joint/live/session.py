@@ -12,12 +12,13 @@ import numpy as np
 from ..errors import AudioError
 from ..streaming import Chunk
 from .engine import LiveSeparator
-from .feed import Feed
+from .feed import Feed, Gap, Item
 from .meter import Meter
 from .outputs import Gone, Outputs
 from .pcm import PcmKind
 
 PIECE_SEC = 0.01  # seconds; what is pushed at a time, so that a block begins when it can
+LOUDEST = 1e4  # full scale is 1; what is above is not sound
 Say = Callable[[str], None]
 
 
@@ -28,6 +29,7 @@ class Source(Protocol):
     kind: PcmKind
     feed: Feed
     warning: str | None
+    hint: str  # what to do about samples that are no sound
 
     def start(self) -> None: ...  # noqa: D102
 
@@ -86,8 +88,8 @@ def run_session(
     session = _Session(separator, source, outputs, say, meter)
     source.start()
     try:
-        for wav in source.feed.sounds(stop):
-            session.take(wav)
+        for item in source.feed.sounds(stop):
+            session.take(item)
         reason = stop.reason or "the input ended"
         session.finish()
     except Gone as gone:
@@ -115,23 +117,51 @@ class _Session:
         self._outputs = outputs
         self._say = say
         self._meter = meter
-        self._voice = separator.voice
-        self._n_given = 0  # samples of the voice
-        self._step = max(round(PIECE_SEC * source.kind.sample_rate), 1)
+        self._rate = source.kind.sample_rate
+        self._step = max(round(PIECE_SEC * self._rate), 1)
+        self._began_sec = 0.0  # sound that earlier chains have heard
+        self._gaps_sec = 0.0
+        self._n_given = 0  # samples of the voice that this chain has given
         self._warned_slow = self._warned_lost = False
 
-    def take(self, wav: np.ndarray) -> None:
-        """Work on ``(C, T)``."""
-        for at in range(0, wav.shape[1], self._step):
-            piece = wav[:, at : at + self._step]
-            self._meter.hear(piece.shape[1] / self._source.kind.sample_rate)
+    def take(self, item: Item) -> None:
+        """Work on sound, or pass a gap."""
+        if isinstance(item, Gap):
+            self._pass(item.n_samples)
+            return
+        for at in range(0, item.shape[1], self._step):
+            piece = item[:, at : at + self._step]
+            self._check(piece)
+            self._meter.hear(piece.shape[1] / self._rate)
             self._give(self._timed(partial(self._separator.push, piece)))
         self._warn()
 
     def finish(self) -> None:
         """Work on what waits for more."""
-        if self._meter.heard_sec:
+        if self._meter.heard_sec > self._began_sec:
             self._give(self._timed(self._separator.finish), last=True)
+
+    def _pass(self, n_samples: int) -> None:
+        """A gap: no lines, a silent voice, and a chain that has heard nothing afterwards."""
+        self.finish()
+        self._separator = self._separator.again()
+        self._n_given = 0
+        self._began_sec = self._meter.heard_sec
+        self._gaps_sec += n_samples / self._rate
+        if self._outputs.voice is not None:
+            n_channels = self._source.kind.n_channels
+            for at in range(0, n_samples, self._rate):
+                n = min(self._rate, n_samples - at)
+                self._outputs.voice.write(np.zeros((n_channels, n)))
+
+    def _check(self, piece: np.ndarray) -> None:
+        good = (np.abs(piece) <= LOUDEST).all(0)  # false for NaN, too
+        if not good.all():
+            at_sec = self._meter.heard_sec + self._gaps_sec + int(np.argmin(good)) / self._rate
+            raise AudioError(
+                f"At {at_sec:.3f} s {self._source.name} has a sample that is no sound (NaN, "
+                f"infinite or far above full scale): {self._source.hint}."
+            )
 
     def _timed(self, work: Callable[[], Chunk]) -> Chunk:
         before = self._separator.n_blocks
@@ -145,14 +175,15 @@ class _Session:
     def _give(self, chunk: Chunk, last: bool = False) -> None:
         """Write what is final; the end, which waits for nothing, does not count as latency."""
         if self._outputs.f0 is not None and len(chunk.f0):
+            rows = chunk.f0 + (self._began_sec, 0, 0, 0)
             if not last:
-                self._meter.give_f0(float(chunk.f0[0, 0]))
-            self._outputs.f0.write(chunk.f0)
+                self._meter.give_f0(float(rows[0, 0]))
+            self._outputs.f0.write(rows + (self._gaps_sec, 0, 0, 0))
         n_samples = chunk.mixture.shape[1]
         if self._outputs.voice is not None and n_samples:
             if not last:
-                self._meter.give_voice(self._n_given / self._source.kind.sample_rate)
-            self._outputs.voice.write(chunk.stems[self._voice])
+                self._meter.give_voice(self._began_sec + self._n_given / self._rate)
+            self._outputs.voice.write(chunk.stems[self._separator.voice])
             self._n_given += n_samples
 
     def _warn(self) -> None:
@@ -190,7 +221,7 @@ def _lost(source: Source) -> str:
     parts = []
     if n_lost:
         seconds = n_lost / source.kind.sample_rate
-        parts.append(f"{seconds:.2f} s came faster than they were worked on and became silence")
+        parts.append(f"{seconds:.2f} s came faster than they were worked on")
     if n_overruns:
         parts.append(f"{n_overruns} overruns in the sound card, of unknown length")
     return "; ".join(parts)
