@@ -22,9 +22,10 @@ was is said.
 EXAMPLES = """\
 examples:
   ffmpeg -loglevel error -i URL -f wav - | asteroid-joint stream --voice voice.raw > f0.csv
-  arecord -q -f S16_LE -r 44100 -c 1 -t raw | asteroid-joint stream \\
-      --sample-format s16le --rate 44100 --channels 1
-  asteroid-joint stream --input default --format jsonl
+  arecord -q -f cd -t wav | asteroid-joint stream --format jsonl
+  asteroid-joint stream --input default --lookahead 0
+  sox in.flac -t raw -e signed -b 16 -L - | asteroid-joint stream --sample-format s16le \\
+      --rate 44100 --channels 2 --voice - | aplay -f cd
 """
 
 
@@ -134,9 +135,8 @@ def _stream(args: argparse.Namespace) -> int:
             separator.warm_up()
             stack.enter_context(stop.on_signals())
             say(
-                f"hears {kind.n_channels} x {kind.sample_rate} Hz {kind.sample_format} from "
-                f"{source.name}; block {plan.block / plan.sample_rate:.2f} s + lookahead "
-                f"{plan.lookahead / plan.sample_rate:.2f} s."
+                f"hears {source.name}: {kind}; block {plan.block / plan.sample_rate:.2f} s + "
+                f"lookahead {plan.lookahead / plan.sample_rate:.2f} s."
             )
             run_session(separator, source, outputs, say, stop)
     except Gone:  # before the first sample
@@ -165,6 +165,11 @@ def _check_options(args: argparse.Namespace) -> None:
         raise UserError("F0 and voice cannot both go to standard output: give one of them a file.")
     if args.f0 and args.voice and args.f0 == args.voice:
         raise UserError(f"F0 and voice cannot both go to {args.f0}.")
+    if args.input == "-" and (sys.stdin is None or sys.stdin.isatty()):
+        raise UserError(
+            "Nothing is piped in: see the examples of asteroid-joint stream --help, or take a "
+            "sound card with --input default."
+        )
 
 
 def _wants_f0(args: argparse.Namespace, model: Any) -> bool:
@@ -191,11 +196,6 @@ def _source(args: argparse.Namespace) -> Any:
         return SoundCard(args.input, args.rate, args.channels)
     from .pcm import PcmInput, PcmKind
 
-    if sys.stdin is None or sys.stdin.isatty():
-        raise UserError(
-            "Nothing is piped in: see the examples of asteroid-joint stream --help, or take a "
-            "sound card with --input default."
-        )
     kind = None
     if args.sample_format:
         channels = 1 if args.channels is None else args.channels

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from ..audio.reading import BLOCK
 from ..dsp.overlap_add import CrossFader, Window, WindowCutter, WindowPlan
 from ..models.base import JointModel
 from ..streaming import Chunk, StreamSeparator
@@ -151,6 +152,7 @@ def live_array(
         :class:`~asteroid_joint.streaming.Chunk` over everything.
     """
     stream = LiveSeparator(model, sample_rate, wav.shape[0], plan, decoder=decoder)
-    chunks = [stream.push(wav), stream.finish()]
+    pieces = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
+    chunks = [*map(stream.push, pieces), stream.finish()]
     mixtures, stems, *rows = zip(*chunks, strict=True)
     return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), *map(np.concatenate, rows))

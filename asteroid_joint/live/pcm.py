@@ -49,6 +49,10 @@ class PcmKind:
         if not 1 <= self.n_channels <= 64:
             raise UserError(f"From 1 to 64 channels are possible, not {self.n_channels}.")
 
+    def __str__(self) -> str:
+        channels = f"{self.n_channels} channel{'s' * (self.n_channels > 1)}"
+        return f"{self.sample_rate} Hz, {channels}, {self.sample_format}"
+
     @property
     def frame_bytes(self) -> int:
         """Bytes of one sample of all channels."""
