@@ -31,9 +31,11 @@ class Source(Protocol):
     warning: str | None
     hint: str  # what to do about samples that are no sound
 
-    def start(self) -> None: ...  # noqa: D102
+    def start(self) -> None:
+        """Begin to hear."""
 
-    def close(self) -> None: ...  # noqa: D102
+    def close(self) -> None:
+        """Hear no more."""
 
 
 class Stop:
@@ -87,6 +89,7 @@ def run_session(
     meter = Meter(plan.block / plan.sample_rate)
     session = _Session(separator, source, outputs, say, meter)
     source.start()
+    reason = "it failed"
     try:
         for item in source.feed.sounds(stop):
             session.take(item)
@@ -94,9 +97,6 @@ def run_session(
         session.finish()
     except Gone as gone:
         reason = str(gone)
-    except AudioError:
-        reason = "it failed"
-        raise
     finally:
         source.close()
         session.summary(reason)
