@@ -1,6 +1,6 @@
 """What hearing only a little of the future costs: ``asteroid-joint stream`` against whole clips.
 
-``python benchmarks/live.py MIR1K [--model djcm_mir1k] [--lookahead 0 0.1 0.3 1.0]`` takes the clips
+``python benchmarks/live.py MIR1K [--model djcm_mir1k] [--lookahead 0 0.1 0.2 0.3 1]`` takes the clips
 of the disjoint test side as a stream and gives NSDR, RPA and OA as the recipe's evaluation does,
 with their loss against the model on whole clips (95 % interval of a bootstrap over songs), the
 longest wait by the windows, computing time per block and the real-time factor. Every combination
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, default="test")
     parser.add_argument("--n_clips", type=int, default=0, help="so many, evenly spread; 0 is all")
     parser.add_argument("--block", nargs="+", type=float, default=[BLOCK_SEC])
-    parser.add_argument("--lookahead", nargs="+", type=float, default=[0.0, 0.1, 0.3, 1.0])
+    parser.add_argument("--lookahead", nargs="+", type=float, default=[0.0, 0.1, 0.2, 0.3, 1.0])
     parser.add_argument("--context", nargs="+", type=float, default=[CONTEXT_SEC])
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     args = parser.parse_args()
