@@ -3,9 +3,9 @@
 ``python benchmarks/live.py MIR1K [--model djcm_mir1k] [--lookahead 0 0.1 0.2 0.3 1]`` takes the
 clips of the disjoint test side as a stream and gives NSDR, RPA and OA as the recipe's evaluation
 does, with their loss against the model on whole clips (95 % interval of a bootstrap over songs),
-the longest wait by the windows, computing time per block and the real-time factor. Every combination
-of ``--block``, ``--lookahead`` and ``--context`` is a row of the Markdown table. Settings are to be
-chosen on ``--side valid``.
+the longest wait by the windows, computing time per block and the real-time factor. Every
+combination of ``--block``, ``--lookahead`` and ``--context`` is a row of the Markdown table.
+Settings are to be chosen on ``--side valid``.
 
 The first seconds of a clip have less than ``--context`` of past, as a stream that has just begun.
 """

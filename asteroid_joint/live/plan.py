@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ..models.base import JointModel
 
 # Chosen on MIR-1K's validation side (benchmarks/live.py, five clips): against whole clips overall
-# accuracy loses 0.6 points with these, 1.9 with a lookahead of 0.1. With blocks of 0.3 and a context
-# of 2.4 (four clips) it loses 4.1 without a lookahead, 0.5 with one of 0.5. NSDR loses nothing from
-# a lookahead of 0.1 on.
+# accuracy loses 0.6 points with these, 1.9 with a lookahead of 0.1. With blocks of 0.3 and 2.4 of
+# context (four clips) it loses 4.1 without a lookahead, 0.5 with one of 0.5. NSDR loses nothing
+# from a lookahead of 0.1 on.
 BLOCK_SEC = 0.2  # seconds
 LOOKAHEAD_SEC = 0.2  # seconds
 CONTEXT_SEC = 1.6  # seconds
