@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     from .activity import SegmentRules
     from .bias.command import add_bias_command
     from .corpus.command import add_corpus_commands
+    from .live.command import add_stream_command
     from .models.store import DEFAULT_MODEL
     from .registry import DECODERS
     from .streaming import BATCH
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("--debug", action="store_true", help="show tracebacks")
     separate.set_defaults(run=_separate)
 
+    add_stream_command(commands)
     add_corpus_commands(commands)
     add_bias_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")

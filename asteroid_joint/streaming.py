@@ -281,12 +281,9 @@ class StreamSeparator:
             if not self._one_to_one:
                 estimate = estimate.mean(1, keepdim=True)
             self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
-            frames = self._joiner.push(window.start, window.samples.shape[1], logits, window.last)
-            rows.append(self._pitch.push(frames, window.last))
-            active = self._activity_joiner.push(
-                window.start, window.samples.shape[1], activity, window.last
-            )
-            activity_rows.append(self._activity.push(active))
+            f0, active = self._rows(window, logits, activity)
+            rows.append(f0)
+            activity_rows.append(active)
         if last:
             self._ready.push(self._up.finish())
             self._ready.pad(len(self._waiting))  # resamplers round the length
@@ -298,6 +295,15 @@ class StreamSeparator:
         if self.complement is not None:
             stems = np.insert(stems, self.complement, mixture - stems.sum(0), 0)
         return Chunk(mixture, stems, np.concatenate(rows), np.concatenate(activity_rows))
+
+    def _rows(
+        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What is final of ``f0`` and ``activity`` after a window."""
+        where = (window.start, window.samples.shape[1])
+        frames = self._joiner.push(*where, logits, window.last)
+        active = self._activity_joiner.push(*where, activity, window.last)
+        return self._pitch.push(frames, window.last), self._activity.push(active)
 
     def _to_full_band(
         self, mixture: np.ndarray, estimate: np.ndarray, last: bool

@@ -1,0 +1,1 @@
+"""Separation and pitch of sound while it is made: ``asteroid-joint stream``."""
