@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .defaults import BATCH
 from .dsp.full_band import FullBand
 from .dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from .errors import AudioError
@@ -24,7 +25,6 @@ from .models.base import JointModel
 COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
 WINDOW_SEC = 10.0  # seconds
 OVERLAP_SEC = 1.0  # seconds
-BATCH = 2  # windows at a time
 CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
 
 

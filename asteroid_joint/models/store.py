@@ -8,12 +8,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..defaults import DEFAULT_MODEL
 from ..errors import CheckpointError, ConfigError
 from ..registry import MODELS
 from .base import JointModel
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-DEFAULT_MODEL = "djcm_pop"
 
 
 def available_weights() -> list[str]:
