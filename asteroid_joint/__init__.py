@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         VocalDetectionUNet,
         with_pitch,
     )
-    from .models.store import available_weights, load_model
+    from .models.store import available_weights, load, load_model
     from .pitch import PitchGrid
     from .registry import DATASETS, DECODERS, ESTIMATORS, LOSSES, MODELS
 
@@ -64,12 +64,13 @@ __all__ = [
     "SharedBottom",
     "VocalDetectionUNet",
     "available_weights",
+    "load",
     "load_model",
     "with_pitch",
 ]
 
 _ELSEWHERE = {  # public names that are not in ``models``
-    **dict.fromkeys(("available_weights", "load_model"), ".models.store"),
+    **dict.fromkeys(("available_weights", "load", "load_model"), ".models.store"),
     "PitchGrid": ".pitch",
     **dict.fromkeys(("DATASETS", "DECODERS", "ESTIMATORS", "LOSSES", "MODELS"), ".registry"),
 }

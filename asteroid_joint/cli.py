@@ -50,9 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     from . import __version__
     from .activity import SegmentRules
     from .bias.command import add_bias_command
+    from .catalogue.command import add_catalogue_commands
     from .corpus.command import add_corpus_commands
     from .models.store import DEFAULT_MODEL
     from .registry import DECODERS
+    from .share.command import add_share_commands
     from .streaming import BATCH
 
     parser = argparse.ArgumentParser(
@@ -108,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     add_corpus_commands(commands)
     add_bias_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
-    info = commands.add_parser("info", help="list models, presets and shipped weights")
-    info.set_defaults(run=_info)
+    add_catalogue_commands(commands)
+    add_share_commands(commands)
     return parser
 
 
@@ -231,24 +233,6 @@ def _load(name: str, device: str, batch_size: int) -> Any:
 def _stop(signum: int, _frame: Any) -> None:
     """End as if by an exception, so that nothing half-written stays."""
     raise SystemExit(128 + signum)
-
-
-def _info(_args: argparse.Namespace) -> int:
-    """List what is there."""
-    from . import __version__
-    from .models.store import WEIGHTS, available_weights
-    from .registry import DECODERS, MODELS
-
-    print(f"asteroid-joint {__version__}\n\nmodels (presets)")
-    for name, model in sorted(MODELS.items()):
-        print(f"  {name:<20} {', '.join(model.presets)}")
-    print("\nshipped weights (--model NAME)")
-    for name in available_weights():
-        print(f"  {name:<20} {(WEIGHTS / f'{name}.pth').stat().st_size / 1e6:.1f} MB")
-    if not available_weights():
-        print("  none")
-    print(f"\npitch decoders (--decoder NAME)\n  {', '.join(sorted(DECODERS))}")
-    return DONE
 
 
 if __name__ == "__main__":

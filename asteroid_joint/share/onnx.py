@@ -176,7 +176,9 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
                 optimize=False,  # its rules take "+ 1e-12" for "+ 0" and drop it
                 verbose=False,
             )
-            optional("onnxscript.optimizer", "onnx").fold_constants(program.model)
+            optimizer = optional("onnxscript.optimizer", "onnx")
+            optimizer.fold_constants(program.model)
+            optimizer.remove_unused_nodes(program.model)
             return program
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as err:
         raise UserError(
