@@ -153,7 +153,9 @@ class Transcription:
                 written.
         """
         if isinstance(parts, str) or not set(parts) <= set(PARTS):
-            raise ConfigError(f"There are no such parts {parts!r}: give some of {', '.join(PARTS)}.")
+            raise ConfigError(
+                f"There are no such parts {parts!r}: give some of {', '.join(PARTS)}."
+            )
         folder = Path(folder)
         if "notes" in parts:
             optional("mido", "notes")

@@ -101,12 +101,6 @@ def test_an_error_of_ours_is_one_sentence_unless_debugged(
     assert names(tmp_path / "out") == []
 
 
-def test_info_lists_models(capsys):
-    assert main(["info"]) == 0
-    said = capsys.readouterr().out
-    assert "DJCM" in said and "tiny" in said and "viterbi" in said
-
-
 def test_infer_is_asteroids_own(monkeypatch):
     seen = []
     monkeypatch.setattr("asteroid_joint.compat.infer", seen.append)

@@ -47,7 +47,7 @@ def _list(args: argparse.Namespace) -> int:
     from .weights import describe_weights
 
     import_plugins(args.plugins)
-    models = [describe_model(name) for name in sorted(MODELS)]
+    models = [describe_model(name, stored=True) for name in sorted(MODELS)]
     weights = [describe_weights(name) for name in available_weights()]
     if args.json:
         found = {"version": __version__, "models": models, "weights": weights}
@@ -86,10 +86,12 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _model_row(model: Mapping[str, Any]) -> list[str]:
-    presets = model["presets"]
-    shown = next(iter(presets.values())) if "paper" not in presets else presets["paper"]
-    sizes = [f"{_millions(presets[p]['parameters'])} {p}" for p in ("paper", "small") if p in presets]
-    paper = model["paper"]
+    presets, paper = model["presets"], model["paper"]
+    names = [name for name in ("paper", "small") if name in presets] or list(presets)[:1]
+    sizes = [f"{_millions(presets[name]['parameters'])} {name}" for name in names]
+    if not names:  # a plugin need not have any
+        return [model["name"], "-", "-", "-", paper["url"] or "-"]
+    shown = presets[names[0]]
     return [model["name"], ", ".join(sizes), _input(shown), _grid(shown), paper["url"] or "-"]
 
 
@@ -116,7 +118,7 @@ def _model_text(model: Mapping[str, Any]) -> str:
     if paper["url"]:
         lines += [f"paper      {paper['title']}", f"           {paper['venue']}".rstrip()]
         lines += [f"           {paper['url']}"]
-    lines += [f"torch.hub  {model['hub_entry']}", ""]
+    lines += [""] * bool(paper["url"])
     rows = [["preset", "parameters", "input", "pitch", "stems"]]
     for name, preset in model["presets"].items():
         stems = ", ".join(preset["sources"])
@@ -188,7 +190,8 @@ def _tree(values: Mapping[str, Any], depth: int = 1) -> list[str]:
 
 def _said(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return ", ".join(map(_said, value)) if value else "-"
+        nested = (f"({_said(x)})" if isinstance(x, tuple | list) else _said(x) for x in value)
+        return ", ".join(nested) or "-"
     return "-" if value is None or value == "" or value == {} else str(value)
 
 

@@ -1,27 +1,38 @@
-"""Facts about the registered models, from the classes themselves: nothing is written twice."""
+"""Facts about the registered models, from the classes themselves.
+
+Making every preset of every model takes seconds, even without numbers in them. What that gives is
+kept in ``sizes.json``, for ``asteroid-joint list``; ``python -m asteroid_joint.catalogue.models``
+renews it, and a test compares it with the models.
+"""
 
 import inspect
+import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..models.base import JointModel
 from ..registry import MODELS
 
+TOP = "asteroid_joint"
+SIZES = Path(__file__).with_name("sizes.json")
 ADDRESS = re.compile(r"https?://[^\s)>,]+|arXiv \d{4}\.\d{5}")
 TITLE = re.compile(r'"([^"]+)",? ?([^"]*?)(?=https?://|$)', re.DOTALL)
 
 
-def describe_model(name: str) -> dict[str, Any]:
+def describe_model(name: str, stored: bool = False) -> dict[str, Any]:
     """Everything about a registered model, in plain Python values.
 
     Args:
         name: Registered name, in any spelling: ``"DJCM"``, ``"djcm"``, ``"joint_xumx"``.
+        stored: Take what is known of the presets from ``sizes.json``, where that has the model;
+            their arguments are left out.
 
     Returns:
-        ``name``, ``summary``, ``paper`` (``title``, ``venue``, ``url``), ``hub_entry`` and
-        ``presets``: of each its ``parameters``, ``sample_rate`` (Hz), ``n_channels``, ``sources``,
-        ``has_pitch``, ``hop_sec``, ``n_bins`` and ``arguments``.
+        ``name``, ``summary``, ``paper`` (``title``, ``venue``, ``url``) and ``presets``: of each
+        its ``parameters``, ``sample_rate`` (Hz), ``n_channels``, ``sources``, ``has_pitch``,
+        ``hop_sec``, ``n_bins`` and ``arguments``.
 
     Raises:
         ConfigError: If there is no such model; the message names those there are.
@@ -32,12 +43,16 @@ def describe_model(name: str) -> dict[str, Any]:
         46733003
     """
     model_class = MODELS[registered_name(name)]
+    known = json.loads(SIZES.read_text()).get(model_class.__name__) if stored else None
+    presets = known or {preset: _preset(model_class, preset) for preset in model_class.presets}
+    if stored:
+        for preset in presets.values():
+            preset.pop("arguments", None)
     return {
         "name": model_class.__name__,
         "summary": (inspect.getdoc(model_class) or "").split("\n\n")[0].replace("\n", " "),
         "paper": _paper(model_class),
-        "hub_entry": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", model_class.__name__).lower(),
-        "presets": {preset: _preset(model_class, preset) for preset in model_class.presets},
+        "presets": presets,
     }
 
 
@@ -45,11 +60,6 @@ def registered_name(name: str) -> str:
     """A registered model's name for another spelling of it; anything else as it is."""
     wanted = name.replace("_", "").lower()
     return next((known for known in MODELS if known.lower() == wanted), name)
-
-
-def count_parameters(model_class: type[JointModel], arguments: dict[str, Any]) -> int:
-    """Parameters of a model that is never filled with numbers."""
-    return sum(p.numel() for p in on_meta(model_class, arguments).parameters())
 
 
 def on_meta(model_class: type[JointModel], arguments: dict[str, Any]) -> JointModel:
@@ -96,3 +106,17 @@ def _paper(model_class: type) -> dict[str, str]:
             return {**empty, "url": url}
         return {"title": title[1], "venue": title[2].strip(" ,"), "url": url}
     return empty
+
+
+def main() -> None:
+    """Write ``sizes.json`` anew."""
+    ours = [name for name in sorted(MODELS) if MODELS[name].__module__.startswith(TOP + ".")]
+    sizes = {name: describe_model(name)["presets"] for name in ours}
+    for presets in sizes.values():
+        for preset in presets.values():
+            del preset["arguments"]
+    SIZES.write_text(json.dumps(sizes, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

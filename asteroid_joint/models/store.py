@@ -49,7 +49,7 @@ def load(name: str | os.PathLike = DEFAULT_MODEL, **overrides: Any) -> JointMode
             * shipped weights, ``"djcm_pop"``, as ``asteroid-joint list`` names them; without the
               model's name, ``"pop"``, those of DJCM where there are any of that name;
             * a model file, or a folder that holds ``pytorch_model.bin``;
-            * the id of a model on the Hugging Face hub, ``"user/name"`` or ``"user/name@revision"``,
+            * the id of a model on the Hugging Face hub, ``"user/name"`` (or ``@revision``),
               or an address.
         **overrides: Constructor arguments over the stored ones.
 

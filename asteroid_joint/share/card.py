@@ -1,4 +1,4 @@
-"""The page of a model on the hub, from what its file says: nothing is claimed that is not stored."""
+"""The page of a model on the hub, from what its file says: nothing else is claimed."""
 
 import re
 from collections.abc import Mapping, Sequence
