@@ -33,7 +33,7 @@ PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  #
 PLAYER_RATE = 44100  # Hz, for all others
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PitchCurve:
     """The voice's F0, an entry per frame.
 
@@ -57,13 +57,14 @@ class PitchCurve:
         return np.stack([self.times, self.hz, self.confidence, self.voiced], 1).astype(float)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transcription:
     """What a model has made of a song.
 
     Attributes:
         stems: Name to ``(n_channels, n_samples)`` float32, in the model's order; each as long, as
             wide and at the rate of the song.
+        mixture: The song itself, ``(n_channels, n_samples)``.
         sample_rate: Hz.
         f0: The voice's pitch; without frames where the model has none.
         notes: Of the voice.
@@ -81,6 +82,7 @@ class Transcription:
     """
 
     stems: dict[str, np.ndarray]
+    mixture: np.ndarray
     sample_rate: int
     f0: PitchCurve
     notes: list[Note]
@@ -91,11 +93,7 @@ class Transcription:
     @property
     def seconds(self) -> float:
         """Length of the song."""
-        return next(iter(self.stems.values())).shape[1] / self.sample_rate
-
-    def mixture(self) -> np.ndarray:
-        """Sum of the stems, ``(n_channels, n_samples)``; the song, where there is a complement."""
-        return np.sum(list(self.stems.values()), axis=0, dtype=np.float32)
+        return self.mixture.shape[1] / self.sample_rate
 
     def plot(self, path: str | os.PathLike | None = None) -> Any:
         """Draw spectrogram, pitch and notes of the voice over the waveforms of all stems.
@@ -179,7 +177,7 @@ class Transcription:
             stems = np.stack(list(self.stems.values()))  # (S, C, T)
             if self.subtype == "PCM_24":
                 complement = names.index(COMPLEMENT) if COMPLEMENT in names else None
-                stems = to_pcm24(self.mixture(), stems, complement)
+                stems = to_pcm24(self.mixture, stems, complement)
             for name, stem in zip(names, stems, strict=True):
                 path, size = folder / f"{name}.wav", stem.shape
                 with StemWriter(path, self.sample_rate, size[0], self.subtype, size[1]) as writer:
@@ -198,7 +196,7 @@ class Transcription:
         return f"<Transcription of {self.title!r}: {self._summary()}>"
 
     def _summary(self) -> str:
-        channels = next(iter(self.stems.values())).shape[0]
+        channels = len(self.mixture)
         form = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
         sung = f", {100 * self.f0.voiced.mean():.0f} % voiced" if len(self.f0) else ""
         notes = f", {len(self.notes)} notes" if len(self.f0) else ""
@@ -286,6 +284,7 @@ def transcribe(
         found = [*tracker.push(chunk.f0, stems[_voice(stems)]), *tracker.finish()]
     return Transcription(
         stems=stems,
+        mixture=wav,
         sample_rate=rate,
         f0=PitchCurve(times, hz, confidence, voiced > 0),
         notes=found,
