@@ -6,13 +6,15 @@ its process lives: what a killed run has left can be told from what another run 
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -130,15 +132,26 @@ def remove_leftovers(out_dir: Path) -> int:
     return n_removed
 
 
-def move(work: Path, folder: Path) -> None:
+def move(work: Path, folder: Path, receipt: Mapping[str, Any] | None = None) -> None:
     """Give the finished files their final names: at once where the folder is new.
 
-    Where it is not, the receipt comes last: with it, everything is there.
+    Where it is not, files are replaced one by one. A receipt then says of which input they are
+    before the first, and everything when all are there.
+
+    Args:
+        work: Folder with the files.
+        folder: Where they go.
+        receipt: Facts to leave beside them; ``input`` is one of them.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if receipt is not None:
+        (work / RECEIPT).write_text(json.dumps(receipt), encoding="ascii")
     if not folder.exists():
         work.rename(folder)
         return
-    (folder / RECEIPT).unlink(missing_ok=True)
+    if receipt is not None:
+        begun = work.parent / RECEIPT
+        begun.write_text(json.dumps({"input": receipt["input"]}), encoding="ascii")
+        begun.replace(folder / RECEIPT)
     for file in sorted(work.iterdir(), key=lambda file: (file.name == RECEIPT, file.name)):
         file.replace(folder / file.name)

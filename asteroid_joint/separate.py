@@ -4,6 +4,7 @@ The work is done by :class:`~asteroid_joint.streaming.StreamSeparator`, the file
 :class:`~asteroid_joint.song_files.SongFiles`; here are the functions for users.
 """
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from .activity import SegmentRules
 from .audio import open_audio
 from .audio.reading import BLOCK
 from .defaults import BATCH, DECODER
-from .destination import RECEIPT, HiddenFolder, check_destination, make_folder, move, output_name
+from .destination import HiddenFolder, check_destination, make_folder, move, output_name
 from .errors import OutputError
 from .models.base import JointModel
 from .song_files import SongFiles, Wanted
@@ -113,7 +114,7 @@ def separate_file(
     window_sec: float = WINDOW_SEC,
     name: str | None = None,
     overwrite: bool = False,
-    receipt: str = "",
+    receipt: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Separated:
     """Separate an audio file of any length; memory does not grow with it.
@@ -142,7 +143,7 @@ def separate_file(
         window_sec: Length of a window, seconds.
         name: Folder of the results below ``out_dir``; the input's name by default.
         overwrite: Replace files of an earlier run; other files in the folder stay as they are.
-        receipt: Text that appears with the results, as a hidden file, at the same instant.
+        receipt: Facts that appear with the results, as a hidden file; ``input`` is one of them.
         progress: Called with the seconds done and the seconds in all (``None``: not known).
 
     Returns:
@@ -189,10 +190,12 @@ def separate_file(
                     files.finish()
                 if progress is not None:
                     progress(*files.seconds())
-                if receipt:
-                    (work / RECEIPT).write_text(receipt, encoding="utf-8")
-                move(work, folder)
+                move(work, folder, receipt)
         except OSError as err:
+            if err.errno == errno.ENOSPC:
+                raise OutputError(
+                    f"The disk that holds {out_dir} is full: free some space."
+                ) from err
             raise OutputError(f"Writing {folder} failed: {err.strerror or err}.") from err
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(

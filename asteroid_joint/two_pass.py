@@ -24,8 +24,7 @@ class WholeSongPitchTrack(PitchTrack):
     """
 
     def __init__(self, model: JointModel, folder: str | os.PathLike) -> None:
-        if not model.has_pitch:
-            raise ConfigError(f"This {type(model).__name__} has no pitch for Viterbi to decode.")
+        check_pitch(model)
         super().__init__(model, "viterbi")
         self._viterbi = WholeSongViterbi(model.pitch_grid, folder)
 
@@ -53,3 +52,15 @@ class WholeSongPitchTrack(PitchTrack):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_pitch(model: JointModel) -> None:
+    """Refuse a model that has no pitch.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    if not model.has_pitch:
+        raise ConfigError(
+            f"This {type(model).__name__} has no pitch for Viterbi to decode: choose another model."
+        )
