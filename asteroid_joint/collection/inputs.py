@@ -81,8 +81,8 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
     """
     found, files, seen, folders = Found(), [], set(), []
     real_out = Path(os.path.realpath(out))
-    for text in map(os.fspath, inputs):
-        path = Path(text)
+    for given in inputs:
+        path, text = Path(given), os.fspath(given)
         if path.is_dir():
             new, found.searched = list(_walk(path, path, real_out, found)), True
             folders.append(path)
@@ -191,10 +191,8 @@ def _check_places(songs: list[Song], out: Path, folders: list[Path]) -> None:
         real = Path(os.path.realpath(folder))
         if real in out.parents:
             continue  # the output folder is left out of the search
-        for song in songs:
-            place = out / song.name
-            if real == out or real == place or real in place.parents:
-                raise UserError(
-                    f"Results would appear in {folder}, which is being searched for songs: choose "
-                    "another folder for them."
-                )
+        if real == out or any(real in (out / song.name / "stem").parents for song in songs):
+            raise UserError(
+                f"Results would appear in {folder}, which is being searched for songs: choose "
+                "another folder for them."
+            )

@@ -66,7 +66,7 @@ def run_collection(
             remove_leftovers(options.out)
         model = load(options)
         plan = _Plan(model, options, book, resume, retry, overwrite)
-        jobs = []
+        jobs: list[Job] = []
         for song in songs:
             known = plan.outcome_of(song)
             if known is not None:
@@ -125,11 +125,12 @@ class _Plan:
             now = self._identity(song)
             receipt = _read_receipt(folder)
             there = all((folder / name).exists() for name in self._files)
-            if _agree(receipt, now) and there:  # killed before the manifest had the line
-                self._book.append({**now, "status": "done", "files": self._files})
+            entry = self._book.entries.get(song.name, {})
+            if _agree(receipt, now) and there:  # killed before the receipt was removed
+                if not (_agree(entry, now) and entry["status"] == "done"):
+                    self._book.append({**now, "status": "done", "files": self._files})
                 (folder / RECEIPT).unlink()
                 return replace(known, files=tuple(self._files))
-            entry = self._book.entries.get(song.name, {})
             if _agree(entry, now):
                 files = entry.get("files", [])
                 if entry["status"] == "done" and all((folder / name).exists() for name in files):

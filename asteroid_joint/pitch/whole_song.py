@@ -56,7 +56,7 @@ class WholeSongViterbi:
         self._grid = grid
         self._cost = cost_per_octave * grid.cents_per_bin / 1200  # nepers per bin
         self._ramp = self._cost * np.arange(grid.n_bins)
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=os.fspath(folder))
         self._n_frames = 0
         self._score: np.ndarray | None = None  # (P,) of the best paths that end in each bin
         self._kept: list[np.ndarray | None] = []  # what it was before every block
