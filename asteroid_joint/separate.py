@@ -90,7 +90,16 @@ def separate_array(
         "batch_size": batch_size,
         "window_sec": window_sec,
     }
-    stream = StreamSeparator(model, sample_rate, wav.shape[0], **options)
+    return separate_at_once(StreamSeparator(model, sample_rate, wav.shape[0], **options), wav)
+
+
+def separate_at_once(stream: StreamSeparator, wav: np.ndarray) -> Chunk:
+    """Everything that a stream makes of a recording, in one chunk.
+
+    Args:
+        stream: A fresh one.
+        wav: ``(n_channels, n_samples)``.
+    """
     blocks = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
     chunks = [*map(stream.push, blocks), stream.finish()]
     mixtures, stems, *rows = zip(*chunks, strict=True)

@@ -23,8 +23,8 @@ from .models.base import JointModel
 from .notes import Note, NoteRules, NotesCsv, NotesMidi, NoteTracker
 from .optional import optional
 from .pitch_files import PITCH_FORMATS
-from .separate import separate_array
-from .streaming import COMPLEMENT, WINDOW_SEC
+from .separate import separate_at_once
+from .streaming import COMPLEMENT, WINDOW_SEC, StreamSeparator
 
 VOICE = "vocals"
 PARTS = ("stems", "f0", "notes", "picture")  # of what save writes
@@ -272,16 +272,21 @@ def transcribe(
         title = Path(audio).stem if title is None else title
     else:
         wav, rate, subtype = check_array(audio, sample_rate)
-    faster = _for_inference(model)
-    options: dict[str, Any] = {"batch_size": batch_size, "window_sec": window_sec}
-    chunk = separate_array(faster, wav, rate, decoder=decoder, **options)
+    options: dict[str, Any] = {
+        "decoder": decoder,
+        "batch_size": batch_size,
+        "window_sec": window_sec,
+    }
+    stream = StreamSeparator(_for_inference(model), rate, len(wav), **options)
+    chunk = separate_at_once(stream, wav)
     stems = dict(zip(model.sources, chunk.stems, strict=True))
     times, hz, confidence, voiced = chunk.f0.T
     found: list[Note] = []
     if len(chunk.f0):
         threshold, hop_sec = float(model.voicing_threshold), float(model.pitch_grid.hop)
         tracker = NoteTracker(hop_sec, threshold, rate, notes)
-        found = [*tracker.push(chunk.f0, stems[_voice(stems)]), *tracker.finish()]
+        activity = chunk.activity if stream.own_activity else None
+        found = [*tracker.push(chunk.f0, stems[_voice(stems)], activity), *tracker.finish()]
     return Transcription(
         stems=stems,
         mixture=wav,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from asteroid_joint import DJCM, MODELS, available_weights
 from asteroid_joint.catalogue.models import describe_model, registered_name
 from asteroid_joint.catalogue.weights import describe_weights
