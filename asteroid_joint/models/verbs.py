@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class ModelVerbs:
     """Mixed into :class:`~asteroid_joint.models.base.JointModel`."""
 
-    def transcribe(
-        self: "JointModel",  # type: ignore[misc]
+    def transcribe(  # type: ignore[misc]
+        self: "JointModel",
         audio: Any,
         sample_rate: float | None = None,
         **options: Any,
@@ -32,8 +32,8 @@ class ModelVerbs:
 
         return transcribe(self, audio, sample_rate, **options)
 
-    def push_to_hub(
-        self: "JointModel",  # type: ignore[misc]
+    def push_to_hub(  # type: ignore[misc]
+        self: "JointModel",
         repo_id: str,
         **options: Any,
     ) -> str:
@@ -50,8 +50,8 @@ class ModelVerbs:
 
         return push_to_hub(self, repo_id, **options)
 
-    def export_onnx(
-        self: "JointModel",  # type: ignore[misc]
+    def export_onnx(  # type: ignore[misc]
+        self: "JointModel",
         path: str | os.PathLike,
         **options: Any,
     ) -> Path:

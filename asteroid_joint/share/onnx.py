@@ -176,6 +176,7 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
                 optimize=False,  # its rules take "+ 1e-12" for "+ 0" and drop it
                 verbose=False,
             )
+            assert program is not None  # as it would be with a file name
             optimizer = optional("onnxscript.optimizer", "onnx")
             optimizer.fold_constants(program.model)
             optimizer.remove_unused_nodes(program.model)
