@@ -6,6 +6,7 @@ outputs but the F0, activations in place of logits; times are of one window, one
 """
 
 import argparse
+import re
 import tempfile
 import time
 import warnings
@@ -45,7 +46,8 @@ def row(name: str, window_sec: float) -> str:
         try:
             export_onnx(model, path, window_sec=window_sec)
         except UserError as err:
-            return f"| {name} | no: {type(err.__cause__).__name__} | | | | |"
+            reason = re.search(r"aten\.\w+", str(err.__cause__))
+            return f"| {name} | no: {reason[0] if reason else 'not traceable'} | | | | |"
         exported = time.process_time() - start
         options = onnxruntime.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 3, 1

@@ -62,6 +62,8 @@ class ExportGraph(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
         for name, module in list(self.model.named_modules()):
+            if isinstance(module, nn.RNNBase):
+                module.dropout = 0.0  # of training only, but the exporter refuses it
             if isinstance(module, STFT):
                 parent = self.model.get_submodule(name.rpartition(".")[0])
                 setattr(parent, name.rpartition(".")[2], RealSTFT(module))
