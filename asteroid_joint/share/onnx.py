@@ -26,6 +26,10 @@ A shorter recording is padded with zeros to one window. Outputs that the model l
 * ``pitch_logits`` ``(1, frames, n_bins)``; their sigmoid is the activation of each bin;
 * ``f0_hz`` and ``confidence`` ``(1, frames)``, decoded by argmax and local average;
 * ``activity`` ``(1, frames)``, how likely somebody sings.
+
+``DJCM``, ``JointCascade``, ``JointXConvTasNet``, ``JointXUMX`` and ``VocalDetectionUNet`` were
+exported and compared; ``benchmarks/onnx_models.py`` tells about any model. A Wiener filter cannot
+be exported.
 """
 
 import copy
