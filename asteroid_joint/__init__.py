@@ -1,7 +1,8 @@
 """Joint singing-voice separation and pitch estimation for Asteroid.
 
 Importing this package makes Asteroid know the models below: ``asteroid.models.get("DJCM")``,
-``BaseModel.from_pretrained(path)`` and ``asteroid-infer``'s code find them from then on.
+``BaseModel.from_pretrained(path)`` and ``asteroid-infer``'s code find them from then on. The names
+below are loaded when they are first used, and torch with them.
 
 Axis letters, used in every shape comment of this package:
 
@@ -18,24 +19,29 @@ Axis letters, used in every shape comment of this package:
 ======  ==========================================================================
 """
 
-from .compat import register_once
-from .models import (
-    DJCM,
-    JointCascade,
-    JointDTTNet,
-    JointModel,
-    JointOutput,
-    JointXConvTasNet,
-    JointXD3Net,
-    JointXUMX,
-    MMoE,
-    SharedBottom,
-    VocalDetectionUNet,
-    with_pitch,
-)
-from .models.store import available_weights, load_model
-from .pitch import PitchGrid
-from .registry import DATASETS, DECODERS, ESTIMATORS, LOSSES, MODELS
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .registration import register_with_asteroid
+
+if TYPE_CHECKING:
+    from .models import (
+        DJCM,
+        JointCascade,
+        JointDTTNet,
+        JointModel,
+        JointOutput,
+        JointXConvTasNet,
+        JointXD3Net,
+        JointXUMX,
+        MMoE,
+        SharedBottom,
+        VocalDetectionUNet,
+        with_pitch,
+    )
+    from .models.store import available_weights, load, load_model
+    from .pitch import PitchGrid
+    from .registry import DATASETS, DECODERS, ESTIMATORS, LOSSES, MODELS
 
 __version__ = "0.1.0"
 
@@ -58,10 +64,34 @@ __all__ = [
     "SharedBottom",
     "VocalDetectionUNet",
     "available_weights",
+    "load",
     "load_model",
     "with_pitch",
 ]
 
-for _model in MODELS.values():  # again, for a process that cleared Asteroid's table
-    register_once(_model)
-del _model
+_ELSEWHERE = {  # public names that are not in ``models``
+    **dict.fromkeys(("available_weights", "load", "load_model"), ".models.store"),
+    "PitchGrid": ".pitch",
+    **dict.fromkeys(("DATASETS", "DECODERS", "ESTIMATORS", "LOSSES", "MODELS"), ".registry"),
+}
+_SUBPACKAGES = ("models", "pitch", "registry")  # what has always come with the import
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use."""
+    if name not in __all__ and name not in _SUBPACKAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    models = importlib.import_module(".models", __name__)  # fills the registries
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f".{name}", __name__)
+    home = _ELSEWHERE.get(name)
+    module = models if home is None else importlib.import_module(home, __name__)
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_with_asteroid()

@@ -4,12 +4,14 @@ Frame ``n`` speaks for the time from half a hop before its centre to half a hop 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from .errors import ConfigError
-from .models.base import JointModel
+
+if TYPE_CHECKING:
+    from .models.base import JointModel
 
 EPSILON = 1e-9  # seconds: sums of half hops are rounded
 
@@ -161,8 +163,7 @@ def segments(
     return np.concatenate([tracker.push(times, probability), tracker.finish(end_sec)])
 
 
-@torch.no_grad()
-def check_activity(model: JointModel) -> None:
+def check_activity(model: "JointModel") -> None:
     """Refuse a model that cannot say when somebody sings.
 
     Without a pitch output only running it shows that, hence the shortest possible silence is run.
@@ -175,11 +176,14 @@ def check_activity(model: JointModel) -> None:
     """
     if model.has_pitch:
         return
+    import torch  # late, as --help quotes the rules above
+
     was_training = model.training
     silence = torch.zeros(1, int(model.in_channels), model.min_samples)
     model.eval()
     try:
-        output = model.forward_joint(silence.to(model.voicing_threshold.device))
+        with torch.no_grad():
+            output = model.forward_joint(silence.to(model.voicing_threshold.device))
     finally:
         model.train(was_training)
     if model.sung_probability(output) is None:

@@ -13,6 +13,10 @@ class AudioError(UserError):
     """An input that cannot be separated."""
 
 
+class OutputError(AudioError):
+    """Results that cannot be written; the input is not to blame."""
+
+
 class CheckpointError(UserError, ValueError):
     """A model file that cannot be used."""
 

@@ -24,11 +24,18 @@ class Registry(dict[str, Any]):
     Args:
         kind: What the table holds, in the singular; used in messages.
         on_register: Called with each newly registered object.
+        home: Module that fills the table; imported at the latest when a name is not found.
     """
 
-    def __init__(self, kind: str, on_register: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        on_register: Callable[[Any], None] | None = None,
+        home: str | None = None,
+    ) -> None:
         super().__init__()
         self.kind = kind
+        self._home = home
         self._on_register = on_register
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -53,6 +60,10 @@ class Registry(dict[str, Any]):
         return decorator
 
     def __missing__(self, name: str) -> Any:
+        if self._home is not None:
+            importlib.import_module(self._home, __package__)
+            if name in self:
+                return self[name]
         raise ConfigError(f"Unknown {self.kind} {name!r}: choose one of {', '.join(sorted(self))}.")
 
 
@@ -80,9 +91,9 @@ def import_plugins(modules: str) -> None:
             ) from err
 
 
-DATASETS = Registry("dataset")
-DECODERS = Registry("pitch decoder")
-ESTIMATORS = Registry("pitch estimator")
-LOSSES = Registry("loss term")
-MODELS = Registry("model")
-WEIGHTINGS = Registry("weighting")
+DATASETS = Registry("dataset", home=".data")
+DECODERS = Registry("pitch decoder", home=".pitch")
+ESTIMATORS = Registry("pitch estimator", home=".models")
+LOSSES = Registry("loss term", home=".losses")
+MODELS = Registry("model", home=".models")
+WEIGHTINGS = Registry("weighting", home=".losses")

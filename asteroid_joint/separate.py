@@ -1,31 +1,28 @@
 """Separate recordings of any length, in memory or file to file.
 
-The work is done by :class:`~asteroid_joint.streaming.StreamSeparator`; here are the functions for
-users and the rules for files: everything for one input is written into a hidden folder beside its
-destination and moved when it is complete, so no half-written file ever has its final name.
+The work is done by :class:`~asteroid_joint.streaming.StreamSeparator`, the files are written by
+:class:`~asteroid_joint.song_files.SongFiles`; here are the functions for users.
 """
 
+import errno
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .activity import SegmentRules, SegmentTracker, check_activity
-from .audio import AudioReader, StemWriter, open_audio, to_pcm24
+from .activity import SegmentRules
+from .audio import open_audio
 from .audio.reading import BLOCK
-from .errors import AudioError, UserError
+from .defaults import BATCH, DECODER
+from .destination import HiddenFolder, check_destination, make_folder, move, output_name
+from .errors import OutputError
 from .models.base import JointModel
-from .streaming import BATCH, WINDOW_SEC, Chunk, StreamSeparator
-
-F0_FILE = "f0.csv"
-F0_HEADER = "time,frequency,confidence,voiced"
-ACTIVITY_FILE = "activity.csv"
-ACTIVITY_HEADER = "start,end"
+from .song_files import SongFiles, Wanted
+from .streaming import WINDOW_SEC, Chunk, StreamSeparator
+from .two_pass import WholeSongPitchTrack
 
 Progress = Callable[[float, "float | None"], None]
 
@@ -35,11 +32,24 @@ class Separated(NamedTuple):
 
     Attributes:
         folder: Where the files are.
-        warning: One sentence if the input was cut off or damaged, else ``None``.
+        warning: One sentence if the input was cut off or damaged, or samples did not fit into the
+            format; else ``None``.
+        files: Names of the files.
+        seconds: Length of the recording.
+        sample_rate: Hz.
+        n_channels: Number of channels.
+        voiced: Share of voiced F0 frames, ``None`` without pitch.
+        n_notes: Number of notes, ``None`` if none were asked for.
     """
 
     folder: Path
     warning: str | None
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0
+    sample_rate: int = 0
+    n_channels: int = 0
+    voiced: float | None = None
+    n_notes: int | None = None
 
 
 def separate_array(
@@ -47,7 +57,7 @@ def separate_array(
     wav: np.ndarray,
     sample_rate: int,
     *,
-    decoder: str = "argmax",
+    decoder: str = DECODER,
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
 ) -> Chunk:
@@ -80,7 +90,16 @@ def separate_array(
         "batch_size": batch_size,
         "window_sec": window_sec,
     }
-    stream = StreamSeparator(model, sample_rate, wav.shape[0], **options)
+    return separate_at_once(StreamSeparator(model, sample_rate, wav.shape[0], **options), wav)
+
+
+def separate_at_once(stream: StreamSeparator, wav: np.ndarray) -> Chunk:
+    """Everything that a stream makes of a recording, in one chunk.
+
+    Args:
+        stream: A fresh one.
+        wav: ``(n_channels, n_samples)``.
+    """
     blocks = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
     chunks = [*map(stream.push, blocks), stream.finish()]
     mixtures, stems, *rows = zip(*chunks, strict=True)
@@ -92,11 +111,19 @@ def separate_file(
     path: str | os.PathLike,
     out_dir: str | os.PathLike,
     *,
-    decoder: str = "argmax",
+    stems: Sequence[str] | None = None,
+    audio_format: str = "wav",
+    f0_formats: Sequence[str] = ("csv",),
+    notes: bool = False,
+    plot: bool = False,
+    activity: SegmentRules | None = None,
+    decoder: str = DECODER,
+    two_pass_viterbi: bool = False,
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
-    activity: SegmentRules | None = None,
+    name: str | None = None,
     overwrite: bool = False,
+    receipt: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Separated:
     """Separate an audio file of any length; memory does not grow with it.
@@ -104,17 +131,28 @@ def separate_file(
     Writes ``out_dir/<name>/<source>.wav`` for each of ``model.sources``, with the input's sample
     rate, channels and number of samples, and ``f0.csv`` if the model estimates pitch. Integer
     inputs give 24-bit files whose stems add up to the input bit for bit, others 32-bit float.
-    Asked for, ``activity.csv`` has the segments in which somebody sings, ``start,end`` in seconds.
+    Asked for, ``activity.csv`` has the segments in which somebody sings, ``start,end`` in seconds;
+    ``notes.csv`` has the notes, ``onset,offset,pitch_midi,note_name,confidence`` in seconds and
+    semitones, and ``notes.mid`` the same with pitch bend; ``picture.png`` shows all of that.
 
     Args:
         model: Any joint model.
         path: Anything libsndfile or FFmpeg decodes.
         out_dir: Created if need be.
+        stems: Names of the stems to write; all by default.
+        audio_format: Name in ``AUDIO_FORMATS``. FLAC rounds to 24 bits whatever the input is.
+        f0_formats: Names in ``PITCH_FORMATS``, each a file.
+        notes: Whether to write notes (extra: notes).
+        plot: Whether to draw a picture (extra: demo).
+        activity: What counts as a segment of ``activity.csv``; ``None`` leaves the file out.
         decoder: Name in ``DECODERS``.
+        two_pass_viterbi: Find the pitch by Viterbi over the whole song, in place of the decoder;
+            needs 260 MB of disk an hour in ``out_dir`` while it runs.
         batch_size: Windows that the model gets at a time.
         window_sec: Length of a window, seconds.
-        activity: What counts as a segment of ``activity.csv``; ``None`` leaves the file out.
+        name: Folder of the results below ``out_dir``; the input's name by default.
         overwrite: Replace files of an earlier run; other files in the folder stay as they are.
+        receipt: Facts that appear with the results, as a hidden file; ``input`` is one of them.
         progress: Called with the seconds done and the seconds in all (``None``: not known).
 
     Returns:
@@ -123,167 +161,59 @@ def separate_file(
     Raises:
         AudioError: One sentence on why the input cannot be separated or the stems not be written;
             nothing is left behind then.
-        ConfigError: If activity is asked of a model that has neither that output nor pitch.
+        ConfigError: If something is asked of a model that it does not have.
+        UserError: If a library for notes or pictures is not installed.
     """
-    if activity is not None:
-        check_activity(model)
+    wanted = Wanted(
+        None if stems is None else tuple(stems),
+        audio_format,
+        tuple(f0_formats),
+        activity,
+        notes,
+        plot,
+    )
+    wanted.check(model)
     path, out_dir = Path(path), Path(out_dir)
+    folder = out_dir / (name or output_name(path))
     options: dict[str, Any] = {
         "decoder": decoder,
         "batch_size": batch_size,
         "window_sec": window_sec,
     }
-    folder = out_dir / output_name(path)
     with open_audio(path) as reader:
-        files = [f"{source}.wav" for source in model.sources]
-        files += [F0_FILE] * model.has_pitch + [ACTIVITY_FILE] * (activity is not None)
-        _check_destination(folder, files, overwrite, path)
+        check_destination(folder, wanted.files(model), overwrite, path)
         make_folder(out_dir)
-        hidden = _hidden_folder(out_dir, folder.name)
         try:
-            work = hidden / "files"  # mkdtemp's own folder is for this user's eyes only
-            work.mkdir()
-            stream = StreamSeparator(model, reader.sample_rate, reader.n_channels, **options)
-            hop_sec = float(model.pitch_grid.hop)
-            tracker = None if activity is None else SegmentTracker(activity, hop_sec)
-            with _Outputs(work, model.sources, reader, stream.complement, tracker) as outputs:
-                for block in reader.blocks():
-                    outputs.write(stream.push(block))
-                    if progress is not None:
-                        progress(*outputs.seconds())
-                outputs.write(stream.finish())
-                outputs.finish()
-            if progress is not None:
-                progress(*outputs.seconds())
-            _move(work, folder)
+            with HiddenFolder(out_dir, folder.name) as work, ExitStack() as stack:
+                if two_pass_viterbi:
+                    track = stack.enter_context(WholeSongPitchTrack(model, work))
+                    options["pitch_track"] = track
+                stream = StreamSeparator(model, reader.sample_rate, reader.n_channels, **options)
+                files = SongFiles(work, model, reader, wanted, stream.complement)
+                with files:
+                    for block in reader.blocks():
+                        files.write(stream.push(block), stream.own_activity)
+                        if progress is not None:
+                            progress(*files.seconds())
+                    files.write(stream.finish(), stream.own_activity)
+                    files.finish()
+                if progress is not None:
+                    progress(*files.seconds())
+                move(work, folder, receipt)
         except OSError as err:
-            raise AudioError(f"Writing {folder} failed: {err.strerror or err}.") from err
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
-        return Separated(folder, reader.warning())
-
-
-def output_name(path: str | os.PathLike) -> str:
-    """Name of the folder that the results of an input go to: its name without the extension."""
-    path = Path(path)
-    return path.name if path.stem in ("", ".", "..") else path.stem
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents where they do not exist.
-
-    Raises:
-        UserError: If that cannot be done, or nothing may be written there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as err:
-        raise UserError(
-            f"{folder} is, or lies below, a file: name a folder for the output."
-        ) from err
-    except OSError as err:
-        raise UserError(f"The folder {folder} cannot be created: {err.strerror}.") from err
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"The folder {folder} cannot be written to: change its permissions.")
-
-
-def _hidden_folder(out_dir: Path, name: str) -> Path:
-    try:  # a name may take all of the 255 bytes that file systems allow
-        return Path(tempfile.mkdtemp(prefix=f".{name[:40]}.part-", dir=out_dir))
-    except OSError as err:
-        raise AudioError(f"The folder {out_dir} cannot be written to: {err.strerror}.") from err
-
-
-def _check_destination(folder: Path, names: list[str], overwrite: bool, path: Path) -> None:
-    """Refuse what would destroy something."""
-    if folder.exists() and not folder.is_dir():
-        raise AudioError(f"{folder} is a file: the stems of {path} need a folder of this name.")
-    there = [folder / name for name in names if (folder / name).exists()]
-    if any(file.samefile(path) for file in there):
-        raise AudioError(f"{path} would be overwritten by its own stem: choose another folder.")
-    if there and not overwrite:
-        raise AudioError(f"{there[0]} exists already: give --overwrite to replace it.")
-
-
-def _move(work: Path, folder: Path) -> None:
-    """Give the finished files their final names: at once where the folder is new."""
-    if not folder.exists():
-        work.rename(folder)
-        return
-    for file in sorted(work.iterdir()):
-        file.replace(folder / file.name)
-
-
-class _Outputs:
-    """The files of one input while they are written."""
-
-    def __init__(
-        self,
-        folder: Path,
-        sources: tuple[str, ...],
-        reader: AudioReader,
-        complement: int | None,
-        tracker: SegmentTracker | None,
-    ) -> None:
-        self._tracker = tracker
-        self._reader = reader
-        self._complement = complement
-        self._folder = folder
-        self._n_written = 0
-        self._csv: Any = None
-        self._segments: Any = None
-        self._stack = ExitStack()
-        rate, channels, subtype = reader.sample_rate, reader.n_channels, reader.subtype
-        with self._stack:
-            self._writers = [
-                self._stack.enter_context(
-                    StemWriter(folder / f"{name}.wav", rate, channels, subtype, reader.announced)
-                )
-                for name in sources
-            ]
-            if tracker is not None:  # a file without a segment says that nobody sings
-                self._segments = self._open(ACTIVITY_FILE, ACTIVITY_HEADER)
-            self._stack = self._stack.pop_all()  # all are open: keep them so
-
-    def write(self, chunk: Chunk) -> None:
-        """Append a chunk to the stems, the F0 curve and the segments."""
-        stems = chunk.stems
-        if self._reader.subtype == "PCM_24":
-            stems = to_pcm24(chunk.mixture, stems, self._complement)
-        for writer, stem in zip(self._writers, stems, strict=True):
-            writer.write(stem)
-        self._n_written += chunk.mixture.shape[1]
-        if len(chunk.f0):
-            if self._csv is None:
-                self._csv = self._open(F0_FILE, F0_HEADER)
-            self._csv.writelines(
-                f"{time:.6f},{hz:.3f},{confidence:.6f},{voiced:.0f}\n"
-                for time, hz, confidence, voiced in chunk.f0.tolist()
-            )
-        if self._tracker is not None:
-            self._write_segments(self._tracker.push(*chunk.activity.T))
-
-    def finish(self) -> None:
-        """Write the segments that only the end decides."""
-        if self._tracker is not None:
-            self._write_segments(self._tracker.finish(self._n_written / self._reader.sample_rate))
-
-    def _open(self, name: str, header: str) -> Any:
-        """Open a text file for as long as the others and write its first line."""
-        file = open(self._folder / name, "w", encoding="ascii", newline="\n")
-        self._stack.enter_context(file).write(header + "\n")
-        return file
-
-    def _write_segments(self, rows: np.ndarray) -> None:
-        self._segments.writelines(f"{start:.6f},{end:.6f}\n" for start, end in rows.tolist())
-
-    def seconds(self) -> tuple[float, float | None]:
-        """Seconds written, and in all where that is known."""
-        rate, total = self._reader.sample_rate, self._reader.announced
-        return self._n_written / rate, None if total is None else total / rate
-
-    def __enter__(self) -> "_Outputs":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+            if err.errno == errno.ENOSPC:
+                raise OutputError(
+                    f"The disk that holds {out_dir} is full: free some space."
+                ) from err
+            raise OutputError(f"Writing {folder} failed: {err.strerror or err}.") from err
+    warnings = filter(None, (reader.warning(), files.warning()))
+    return Separated(
+        folder,
+        " ".join(warnings) or None,
+        tuple(wanted.files(model)),
+        files.seconds()[0],
+        reader.sample_rate,
+        reader.n_channels,
+        files.n_voiced / files.n_frames if files.n_frames else None,
+        files.n_notes,
+    )

@@ -120,6 +120,15 @@ class SongPicture:
             UserError: If matplotlib is not installed.
             ValueError: If nothing was pushed.
         """
+        self.figure().savefig(path, dpi=100, format="png")
+
+    def figure(self) -> Any:
+        """What :meth:`draw` writes, as a ``matplotlib.figure.Figure``.
+
+        Raises:
+            UserError: If matplotlib is not installed.
+            ValueError: If nothing was pushed.
+        """
         if not self._n_samples:
             raise ValueError("Expected at least one sample, received none.")
         optional("matplotlib", "demo")
@@ -151,7 +160,7 @@ class SongPicture:
         bar.set_ylabel("confidence of F0", fontsize=8, labelpad=-8)
         bar.tick_params(labelsize=8)
         figure.suptitle(self._title, fontsize=11, y=1 - 0.25 * GAP_INCHES / height)
-        figure.savefig(path, dpi=100, format="png")
+        return figure
 
     def _draw_wave(self, axes: Any, span: tuple[float, float], stem: int) -> None:
         """Lowest and highest sample of a stem; all stems have the same scale."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .defaults import BATCH
 from .dsp.full_band import FullBand
 from .dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from .errors import AudioError
@@ -24,7 +25,6 @@ from .models.base import JointModel
 COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
 WINDOW_SEC = 10.0  # seconds
 OVERLAP_SEC = 1.0  # seconds
-BATCH = 2  # windows at a time
 CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
 
 
@@ -91,6 +91,7 @@ class WindowRunner:
     def __init__(self, model: JointModel, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
+        self.own_activity = False  # whether activity is an output of its own: known after a run
         self._waiting: list[Window] = []
 
     def push(
@@ -127,6 +128,7 @@ class WindowRunner:
         else:
             logits = out.pitch_logits.float().cpu()  # (B, N, P)
             logits[silent] = -torch.inf
+        self.own_activity = out.activity_logits is not None
         probability = model.sung_probability(out)
         if probability is None:
             activity = torch.zeros(len(windows), 0)
@@ -198,6 +200,7 @@ class StreamSeparator:
         decoder: Name in ``DECODERS``.
         batch_size: Windows that the model gets at a time.
         window_sec: Length of a window, seconds.
+        pitch_track: What makes F0 rows of logits; by default the decoder, some seconds at a time.
 
     Example:
         >>> import numpy as np
@@ -217,6 +220,7 @@ class StreamSeparator:
         decoder: str = "argmax",
         batch_size: int = BATCH,
         window_sec: float = WINDOW_SEC,
+        pitch_track: PitchTrack | None = None,
     ) -> None:
         rate, heard = int(model.sample_rate), int(model.in_channels)
         self.complement = model.sources.index(COMPLEMENT) if COMPLEMENT in model.sources else None
@@ -235,7 +239,7 @@ class StreamSeparator:
         self._runner = WindowRunner(model, batch_size)
         self._fader = CrossFader(plan)
         self._joiner = FrameJoiner(plan)
-        self._pitch = PitchTrack(model, decoder)
+        self._pitch = pitch_track or PitchTrack(model, decoder)
         self._activity_joiner = FrameJoiner(plan)
         self._activity = ActivityTrack(model)
         self._up = Resampler(rate, sample_rate, n_tracks)
@@ -246,6 +250,11 @@ class StreamSeparator:
                 len(self._estimated), n_channels, n_heard, sample_rate, band_hz
             )
             self._delayed = SampleQueue(n_channels)  # recording, until its stems arrive
+
+    @property
+    def own_activity(self) -> bool:
+        """Whether ``Chunk.activity`` is an output of the model, and not made of its pitch."""
+        return self._runner.own_activity
 
     def push(self, block: np.ndarray) -> Chunk:
         """Add ``(n_channels, n_samples)`` float32; returns what is final, possibly nothing."""

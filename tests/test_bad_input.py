@@ -18,7 +18,8 @@ import soundfile as sf
 import torch
 
 import asteroid_joint.audio.reading
-import asteroid_joint.separate
+import asteroid_joint.destination
+import asteroid_joint.pitch_files
 from asteroid_joint import DJCM
 from asteroid_joint.cli import main
 
@@ -83,7 +84,7 @@ def make_picture(path: Path) -> None:
     ("make", "sentence"),
     [
         (lambda path: None, "There is no file {}."),
-        (Path.mkdir, "{0} is a folder: give audio files, for example {0}/*.wav."),
+        (Path.mkdir, "{} holds no audio files."),
         (Path.touch, "{} is empty (0 bytes)."),
         (make_text, "{} holds no audio that libsndfile or FFmpeg can decode."),
         (make_truncated_header, "{} holds no audio that libsndfile or FFmpeg can decode."),
@@ -298,7 +299,7 @@ def test_output_not_writable(call, tmp_path, monkeypatch):
     sf.write(tmp_path / "song.wav", noise(800), RATE)
     (tmp_path / "out").mkdir(mode=0o500)
     if os.access(tmp_path / "out", os.W_OK):  # root writes everywhere
-        monkeypatch.setattr(asteroid_joint.separate.os, "access", lambda *_: False)
+        monkeypatch.setattr(asteroid_joint.destination.os, "access", lambda *_: False)
     code, err = call(tmp_path / "song.wav")
     assert code == 2 and "cannot be written to" in err
     monkeypatch.undo()
@@ -351,7 +352,7 @@ def test_writing_fails(call, tmp_path, monkeypatch, where):
     if where in ("write", "close"):
         monkeypatch.setattr(sf.SoundFile, where, fail_in_libsndfile)
     elif where == "csv":
-        monkeypatch.setattr(asteroid_joint.separate, "open", fail, raising=False)
+        monkeypatch.setattr(asteroid_joint.pitch_files, "open", fail, raising=False)
     else:
         monkeypatch.setattr(Path, "rename", fail)
     code, err = call(tmp_path / "song.wav")

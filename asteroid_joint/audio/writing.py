@@ -1,8 +1,9 @@
-"""Stems as WAV files, written as they come.
+"""Stems as audio files, written as they come.
 
-Integer inputs of up to 24 bits give 24-bit PCM whose stems add up to the input bit for bit;
+In WAV, integer inputs of up to 24 bits give 24-bit PCM whose stems add up to the input bit for bit;
 everything else (float, 32-bit, lossy formats, whose decoded samples are not integers and may exceed
-full scale) gives 32-bit float.
+full scale) gives 32-bit float. FLAC has integers only, 24 bits of any input; MP3 and Ogg are lossy.
+All of them keep the number of samples.
 """
 
 import contextlib
@@ -14,46 +15,64 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import AudioError
+from ..errors import OutputError
+from .formats import AUDIO_FORMATS
 from .reading import BLOCK, native_path
 
 PCM_SCALE = 1 << 23  # full scale of 24-bit PCM
 WAV_LIMIT = 4_000_000_000  # bytes; the size field of a WAV file has 32 bits
+LOUDEST = 128.0  # times full scale: what rounding to integers still computes with
 
 
 class StemWriter:
-    """A WAV file that is written block by block.
+    """An audio file that is written block by block.
 
     Args:
         path: File to create.
         sample_rate: Hz.
         n_channels: Number of channels.
-        subtype: ``"PCM_24"`` (``write`` takes integers) or ``"FLOAT"``.
-        expected: Samples per channel to be expected; decides about the 64-bit header (RF64).
+        subtype: Of the input: ``"PCM_24"`` or ``"FLOAT"``.
+        expected: Samples per channel to be expected; decides about WAV's 64-bit header (RF64).
+        audio_format: Name in ``AUDIO_FORMATS``.
+
+    Attributes:
+        sample_type: What ``write`` takes: ``"PCM_24"``, integers, or ``"FLOAT"``.
 
     Raises:
-        AudioError: If the file cannot be created or written.
+        AudioError: If the format has no such rate or so many channels.
+        OutputError: If the file cannot be created or written.
     """
 
     def __init__(
-        self, path: Path, sample_rate: int, n_channels: int, subtype: str, expected: int | None
+        self,
+        path: Path,
+        sample_rate: int,
+        n_channels: int,
+        subtype: str,
+        expected: int | None,
+        audio_format: str = "wav",
     ) -> None:
         import soundfile
 
+        form = AUDIO_FORMATS[audio_format]
+        form.check(sample_rate, n_channels, path.name)
         self._error = soundfile.LibsndfileError
+        self._n_frames = lambda: soundfile.info(native_path(path)).frames
         self.path = path
-        self.subtype = subtype
-        self._frame_bytes = n_channels * (3 if subtype == "PCM_24" else 4)
+        self.sample_type = form.sample_type(subtype)
+        self._plain = form.subtype is None  # samples as they are: the size of the file is known
+        self._frame_bytes = n_channels * (3 if self.sample_type == "PCM_24" else 4)
         self._n_written = 0
-        large = (expected or 0) * self._frame_bytes > WAV_LIMIT
+        large = self._plain and (expected or 0) * self._frame_bytes > WAV_LIMIT
         try:
             self._file = soundfile.SoundFile(
                 native_path(path),
                 "w",
                 samplerate=sample_rate,
                 channels=n_channels,
-                subtype=subtype,
-                format="RF64" if large else "WAV",
+                subtype=form.subtype or subtype,
+                format="RF64" if large else form.name.upper(),
+                compression_level=form.compression,
             )
         except self._error as err:
             raise self._failure() from err
@@ -62,10 +81,11 @@ class StemWriter:
         """Append ``(n_channels, n_samples)``: float32, or for PCM_24 int32 as ``to_pcm24`` gives.
 
         Raises:
-            AudioError: If the disk is full or the file system refuses.
+            OutputError: If the disk is full or the file system refuses.
         """
-        try:
-            self._file.write(np.ascontiguousarray(samples.T))
+        try:  # Vorbis puts what it is given on the stack: pieces, however much comes
+            for at in range(0, samples.shape[-1], BLOCK):
+                self._file.write(np.ascontiguousarray(samples[:, at : at + BLOCK].T))
         except (self._error, AssertionError) as err:
             raise self._failure() from err
         self._n_written += samples.shape[-1]
@@ -74,20 +94,24 @@ class StemWriter:
         """Finish the file: everything handed to ``write`` must be in it.
 
         Raises:
-            AudioError: If it is not.
+            OutputError: If it is not.
         """
         try:
             self._file.close()
+            if self._plain:
+                complete = os.path.getsize(self.path) >= self._n_written * self._frame_bytes
+            else:
+                complete = self._n_frames() == self._n_written
         except self._error as err:
             raise self._failure() from err
-        if os.path.getsize(self.path) < self._n_written * self._frame_bytes:
+        if not complete:
             raise self._failure()
 
-    def _failure(self) -> AudioError:
+    def _failure(self) -> OutputError:
         folder = self.path.parent
         if folder.is_dir() and shutil.disk_usage(folder).free < self._frame_bytes * BLOCK:
-            return AudioError(f"The disk that holds {folder} is full: free some space.")
-        return AudioError(f"{self.path} cannot be written: check disk and permissions.")
+            return OutputError(f"The disk that holds {folder} is full: free some space.")
+        return OutputError(f"{self.path} cannot be written: check disk and permissions.")
 
     def __enter__(self) -> "StemWriter":
         return self
@@ -109,7 +133,7 @@ def to_pcm24(mixture: np.ndarray, stems: np.ndarray, complement: int | None) -> 
     complement would leave the range, the stem is moved just so far that neither clips.
 
     Args:
-        mixture: ``(n_channels, n_samples)`` within [-1, 1].
+        mixture: ``(n_channels, n_samples)``; within [-1, 1] for the sum to be exact.
         stems: ``(n_src, n_channels, n_samples)``.
         complement: Index of the stem that is what the others leave over, ``None`` for none.
 
@@ -117,7 +141,8 @@ def to_pcm24(mixture: np.ndarray, stems: np.ndarray, complement: int | None) -> 
         int32 of the shape of ``stems``, the 24 bits uppermost.
     """
     low, high = -PCM_SCALE, PCM_SCALE - 1
-    rest = np.rint(mixture * np.float32(PCM_SCALE)).astype(np.int32)  # exact up to 24 bits
+    rest = np.clip(mixture, -LOUDEST, LOUDEST) * np.float32(PCM_SCALE)
+    rest = np.rint(rest).astype(np.int32)  # exact up to 24 bits
     out = np.empty(stems.shape, dtype=np.int32)
     others = [s for s in range(len(stems)) if s != complement]
     for s in others:

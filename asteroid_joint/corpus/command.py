@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .make import BYTES_PER_SEC, PRESETS
+from .presets import BYTES_PER_SEC, PRESETS
 
 DONE, INTERRUPTED = 0, 130
 

@@ -27,14 +27,13 @@ import numpy as np
 
 from ..errors import DataError, UserError
 from ..optional import optional
+from .presets import BYTES_PER_SEC
 from .singers import singers_of
 from .styles import styles_of
 from .track import TrackSpec, write_track
 
 SIDES = ("train", "valid", "test")
-PRESETS = {"ci": (8, 8.0), "small": (32, 30.0), "medium": (160, 45.0)}  # tracks, seconds of each
 VOICE_DB = (-5.0, 2.0)  # level of the voice over the band, spread evenly over every side
-BYTES_PER_SEC = 5 * 2 * 2 * 44100  # five stereo files of 16 bits
 FACTS = "corpus.json"
 LEAST_SEC = 4.0  # of a track: room for a phrase
 PACKAGES = ("numpy", "scipy", "pyworld-prebuilt", "pretty_midi", "midirenderer", "soxr")

@@ -48,6 +48,21 @@ class STFT(nn.Module):
         return wav.reshape(*spec.shape[:-2], length)
 
 
+def apply_gains(gains: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
+    """Real gains of several sources times a complex spectrogram.
+
+    In two real products: half the work, and ONNX has no axes to add to complex numbers.
+
+    Args:
+        gains: ``(B, S, ..., N, F)``.
+        spec: ``(B, ..., N, F)``, complex.
+
+    Returns:
+        Complex ``(B, S, ..., N, F)``.
+    """
+    return torch.complex(gains * spec.real[:, None], gains * spec.imag[:, None])
+
+
 def magnitude(spec: torch.Tensor) -> torch.Tensor:
     """Linear magnitude with the power floored at 1e-10 (DJCM code: no zero-gradient roots)."""
     return (spec.real.square() + spec.imag.square()).clamp_min(POWER_FLOOR).sqrt()

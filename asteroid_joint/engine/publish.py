@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..compat import plain_types
 from ..errors import DataError, UserError
 from ..models.base import JointModel, read_model_file
 from ..models.store import WEIGHTS
 from .train import save_file, write_text
 
 logger = logging.getLogger(__name__)
+EVALUATION_FACTS = ("split", "sample_rate", "n_channels", "n_songs", "commit")
 
 CARD = """# {name}
 
@@ -77,6 +79,7 @@ def publish(
     }
     weights_dir.mkdir(parents=True, exist_ok=True)
     path = weights_dir / f"{name}.pth"
+    shorten_folders(conf)
     save_file(conf, path)
     finals = [
         json.loads(p.read_text())
@@ -85,10 +88,44 @@ def publish(
     ]
     finals = [final for final in finals if final.get("model_file") in (name, path.name)]
     if finals and len(finals) == max(len(reports), 1):
+        store_figures(path, finals)
         write_text(path.with_suffix(".md"), model_card(path, finals))
     else:
         logger.warning("No card yet: eval.py --exp_dir %s --model %s, then again.", exp_dir, name)
     return path
+
+
+def store_figures(path: Path, finals: Sequence[dict[str, Any]]) -> None:
+    """Put the figures of a model file's evaluations into the file, under ``infos.evaluations``.
+
+    What reads a model file, such as ``asteroid-joint info`` and the card on the hub, finds them
+    there; the weights stay as they are.
+
+    Args:
+        path: Model file.
+        finals: Contents of ``final_metrics.json``, one per evaluation.
+    """
+    conf = read_model_file(str(path))
+    shorten_folders(conf)
+    conf["infos"]["evaluations"] = [
+        {
+            "dataset": final.get("dataset") or "data",
+            "side": final.get("side") or "test",
+            **{key: final[key] for key in EVALUATION_FACTS if final.get(key) is not None},
+            "n_clips": max(int(v["n"]) for v in final["metrics"].values()),
+            "metrics": final["metrics"],
+        }
+        for final in finals
+    ]
+    save_file(plain_types(conf), path)
+
+
+def shorten_folders(conf: dict[str, Any]) -> None:
+    """Keep only the last part of absolute paths: the rest says where somebody works."""
+    data = conf["infos"].get("training_config", {}).get("data", {})
+    for key, value in data.items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            data[key] = Path(value).name
 
 
 def model_card(path: Path, finals: Sequence[dict[str, Any]]) -> str:

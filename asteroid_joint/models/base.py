@@ -19,6 +19,7 @@ from ..data.base import JointDataset
 from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS
+from .verbs import ModelVerbs
 
 Model = TypeVar("Model", bound="JointModel")
 MODEL_KEYS = {"model_name", "state_dict", "model_args"}  # of an Asteroid model file
@@ -46,7 +47,7 @@ class JointOutput(NamedTuple):
         return self.sources if self.sources.ndim == 4 else self.sources[:, :, None]
 
 
-class JointModel(BaseModel):
+class JointModel(ModelVerbs, BaseModel):
     """Base of every joint model.
 
     Args:
@@ -319,12 +320,9 @@ def read_model_file(path: str) -> dict[str, Any]:
     if not pathlib.Path(path).is_file():
         if pathlib.Path(path).suffix or os.sep in path and pathlib.Path(path).parent.exists():
             raise CheckpointError(f"There is no model file {path}.")
-        from asteroid.utils.hub_utils import cached_download
+        from ..share.hub import fetch
 
-        try:
-            path = cached_download(path)
-        except Exception as err:  # a network stack raises what it likes
-            raise CheckpointError(f"{path} is neither a file nor a model to be fetched.") from err
+        path = fetch(path)
     try:
         conf = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:

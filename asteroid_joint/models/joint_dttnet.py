@@ -328,7 +328,9 @@ class JointDTTNet(JointModel):
         maps = self.net(self._to_maps(x))
         voice = self._to_spectrum(maps.output.float(), mixture.shape[2])  # (B, C, N, n_freqs)
         voice = voice * (low if self.mask else scale)
-        voice = functional.pad(voice, (0, mixture.shape[3] - self.n_freqs))  # (B, C, N, F)
+        above = (0, mixture.shape[3] - self.n_freqs)
+        parts = (functional.pad(part, above) for part in (voice.real, voice.imag))
+        voice = torch.complex(*parts)  # (B, C, N, F); ONNX has no padding of complex numbers
         voice_mag = magnitude(voice)
         logits = None
         if self.pitch_head is not None:

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..data.base import JointDataset
-from ..dsp.stft import STFT, magnitude
+from ..dsp.stft import STFT, apply_gains, magnitude
 from ..errors import ConfigError, DataError
 from ..masknn.bridge import Bridge
 from ..masknn.d3 import BASS, DRUMS, VOCALS, D3Net
@@ -227,7 +227,7 @@ class JointXD3Net(JointModel):
         out = [net.output(m, x) for net, m in zip(self.nets, maps, strict=True)]
         mags = torch.stack(out, 1)  # (B, S, C, N, F)
         mags = level[:, None] * mags.pow(1 / self.power)
-        stems = self.stft.inverse(mags * phase[:, None], wav.shape[-1])  # (B, S, C, T)
+        stems = self.stft.inverse(apply_gains(mags, phase), wav.shape[-1])  # (B, S, C, T)
         if self.in_channels == 1:
             stems, mags = stems[:, :, 0], mags[:, :, 0]
         return JointOutput(stems, logits, None, mags[..., :n_frames, :])

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from ..data.base import JointDataset
 from ..data.statistics import input_statistics
-from ..dsp.stft import STFT
+from ..dsp.stft import STFT, apply_gains
 from ..errors import CheckpointError, ConfigError
 from ..masknn.bridge import Bridge
 from ..masknn.heads import FrameHead
@@ -177,7 +177,7 @@ class JointXUMX(JointModel):
         if self.wiener_iterations and not self.training:
             estimate = self._wiener(masked, spec)
         else:
-            estimate = masks * spec[:, None]
+            estimate = apply_gains(masks, spec)
         sources = self.stft.inverse(estimate, wav.shape[-1])  # (B, S, C, T)
         logits = activity = None
         if self.pitch_head is not None:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..dsp.griffin_lim import reach, refine_phase
-from ..dsp.stft import STFT
+from ..dsp.stft import STFT, apply_gains
 from ..masknn.local_pitch import LocalPitchHead
 from ..masknn.valid_unet import ValidUNet, reflected
 from ..pitch import PitchGrid
@@ -150,7 +150,7 @@ class VocalDetectionUNet(JointModel):
                 magnitudes, phase, self.stft, length, self.griffin_lim_iterations
             )
         else:
-            sources = self.stft.inverse(self.mixture_scale * masks * spec[:, None], length)
+            sources = self.stft.inverse(apply_gains(self.mixture_scale * masks, spec), length)
         logits = None
         if self.pitch_head is not None:
             logits = self.pitch_head(heads.salience)  # (B, N, P)

@@ -15,6 +15,8 @@ from ..registry import DECODERS
 from .grid import PitchGrid
 
 REACH = 4  # bins on either side of the maximum that enter the local average (DJCM, CREPE)
+COST_PER_OCTAVE = 2.0  # nepers: what Viterbi takes for a jump
+FLOOR = 1e-3  # added to activations before their logarithm is taken
 MAX_CHUNKS = 192  # chunks that Viterbi decodes side by side: bounds memory at about 180 MB
 
 
@@ -25,8 +27,14 @@ class F0(NamedTuple):
     confidence: torch.Tensor
 
 
-def _local_average(probabilities: torch.Tensor, centre: torch.Tensor, grid: PitchGrid) -> F0:
-    """Activation-weighted mean of the cents around ``centre`` and the activation at it."""
+def local_average(probabilities: torch.Tensor, centre: torch.Tensor, grid: PitchGrid) -> F0:
+    """Activation-weighted mean of the cents around a bin, and the activation at it.
+
+    Args:
+        probabilities: ``(..., n_frames, n_bins)`` in [0, 1].
+        centre: ``(..., n_frames)`` bins.
+        grid: Grid of the model.
+    """
     reach = torch.arange(-REACH, REACH + 1, device=centre.device)
     bins = centre[..., None] + reach  # (..., N, 9)
     inside = (bins >= 0) & (bins < grid.n_bins)
@@ -51,14 +59,14 @@ def decode_argmax(probabilities: torch.Tensor, grid: PitchGrid) -> F0:
     References:
         H. Wei et al., "DJCM", ICASSP 2024, arXiv 2401.03856 (same as CREPE's weighted argmax).
     """
-    return _local_average(probabilities, probabilities.argmax(-1), grid)
+    return local_average(probabilities, probabilities.argmax(-1), grid)
 
 
 @DECODERS.register("viterbi")
 def decode_viterbi(
     probabilities: torch.Tensor,
     grid: PitchGrid,
-    cost_per_octave: float = 2.0,
+    cost_per_octave: float = COST_PER_OCTAVE,
     chunk_frames: int = 512,
     context_frames: int = 64,
 ) -> F0:
@@ -96,11 +104,11 @@ def decode_viterbi(
             frame = starts + n
             rows = flat.index_select(0, offsets + frame.clamp(0, n_frames - 1)).float()
             inside = (frame >= 0) & (frame < n_frames)  # beyond the ends: no evidence, path stays
-            return rows.add_(1e-3).log_().mul_(inside[:, None])
+            return rows.add_(FLOOR).log_().mul_(inside[:, None])
 
         paths.append(_viterbi_path(score, length, cost)[context_frames : -context_frames or None])
     path = torch.cat(paths, 1).T.reshape(batch, -1)[:, :n_frames]
-    return _local_average(probabilities, path.reshape(*batch_shape, n_frames), grid)
+    return local_average(probabilities, path.reshape(*batch_shape, n_frames), grid)
 
 
 def _viterbi_path(score: Callable[[int], torch.Tensor], n_frames: int, cost: float) -> torch.Tensor:

@@ -1,0 +1,62 @@
+"""Asteroid learns this package's models as soon as both are there, and torch is not loaded before.
+
+``import asteroid_joint`` promises that Asteroid knows the models. Loading them at once would make
+``asteroid-joint --help`` wait for torch and Asteroid, so the promise is kept later where it can be:
+when Asteroid's table of models is itself imported, in whichever order that happens.
+"""
+
+import importlib
+import importlib.abc
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+TABLE = "asteroid.models"
+
+
+def register_models() -> None:
+    """Put every model into Asteroid's table; doing it again is harmless."""
+    importlib.import_module(f"{__package__}.models")  # each registers itself
+    from .compat import register_once
+    from .registry import MODELS
+
+    for model in MODELS.values():  # again, for a process that cleared Asteroid's table
+        register_once(model)
+
+
+def register_with_asteroid() -> None:
+    """Register the models now if Asteroid's table is loaded, else as soon as it is."""
+    if TABLE in sys.modules:
+        register_models()
+    # one finder only: after a second import of this package that of the first is still there
+    others = [finder for finder in sys.meta_path if type(finder).__module__ != __name__]
+    sys.meta_path[:] = [_WhenAsteroidIsImported(), *others]
+
+
+class _WhenAsteroidIsImported(importlib.abc.MetaPathFinder):
+    """Finds Asteroid's table as the other finders do, and registers the models after its import."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != TABLE:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                _call_after(spec.loader)
+                return spec
+        return None
+
+
+def _call_after(loader: importlib.abc.Loader) -> None:
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        register_models()
+
+    loader.exec_module = exec_module  # type: ignore[method-assign]

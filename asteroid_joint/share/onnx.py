@@ -1,0 +1,207 @@
+"""A joint model as one ONNX file: waveform in, stems and pitch out, nothing else needed.
+
+The transforms are part of the graph, as matrix products, so that runtimes without an STFT compute
+them, too. The graph takes windows of one length. What a program in any language needs to know is in
+the file's metadata, all of it text:
+
+=======================  ===========================================================================
+``sources``              names of the stems, in order, separated by commas
+``sample_rate``          Hz
+``n_channels``           of the input
+``window_samples``       length of the input
+``context_samples``      what to throw away at either end of a window that has a neighbour
+``fade_samples``         of the cross-fade that joins what two windows keep; 0: butt-joined
+``start_multiple``       windows start at multiples of this many samples
+``voicing_threshold``    a frame is voiced where ``confidence`` is above
+``hop_samples``          distance of frames; frame ``n`` is centred at sample ``n * hop_samples``
+``n_bins``               of the pitch; bin ``b`` lies ``bin_0_cents + b * cents_per_bin`` cents
+                         above 10 Hz
+``licence``              of the weights, where the model file says it
+=======================  ===========================================================================
+
+A shorter recording is padded with zeros to one window. Outputs that the model lacks are left out:
+
+* ``sources`` ``(1, n_src, n_channels, window_samples)``, stems whose sum is the input where the
+  model's do that;
+* ``pitch_logits`` ``(1, frames, n_bins)``; their sigmoid is the activation of each bin;
+* ``f0_hz`` and ``confidence`` ``(1, frames)``, decoded by argmax and local average;
+* ``activity`` ``(1, frames)``, how likely somebody sings.
+
+``DJCM``, ``JointCascade``, ``JointXConvTasNet``, ``JointXUMX`` and ``VocalDetectionUNet`` were
+exported and compared; ``benchmarks/onnx_models.py`` tells about any model. A Wiener filter cannot
+be exported.
+"""
+
+import copy
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import __version__
+from ..dsp.real_stft import RealSTFT
+from ..dsp.stft import STFT
+from ..errors import ConfigError, UserError
+from ..models.base import JointModel
+from ..optional import optional
+from ..streaming import WINDOW_SEC, plan_windows
+
+OPSET = 20
+LONGEST_SEC = 60.0  # of a window: tracing and the runtime's memory grow with it
+
+
+class ExportGraph(nn.Module):
+    """What is exported: a copy of a model, with real transforms and everything decoded.
+
+    Args:
+        model: Any joint model; it is not changed.
+    """
+
+    def __init__(self, model: JointModel) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+        for name, module in list(self.model.named_modules()):
+            if isinstance(module, nn.RNNBase):
+                module.dropout = 0.0  # of training only, but the exporter refuses it
+            if isinstance(module, STFT):
+                parent = self.model.get_submodule(name.rpartition(".")[0])
+                setattr(parent, name.rpartition(".")[2], RealSTFT(module))
+
+    def forward(self, wav: torch.Tensor) -> dict[str, torch.Tensor]:
+        """``(1, C, T)`` to named outputs, as the module documents them."""
+        model = self.model
+        out = model.forward_joint(wav)
+        named = {"sources": out.stems() / model.mixture_scale}
+        if out.pitch_logits is not None:
+            f0_hz, confidence, _ = model.decode_pitch(out.pitch_logits)
+            named.update(pitch_logits=out.pitch_logits, f0_hz=f0_hz, confidence=confidence)
+        activity = model.sung_probability(out)
+        if activity is not None:
+            named["activity"] = activity
+        return named
+
+
+def export_onnx(
+    model: JointModel,
+    path: str | os.PathLike,
+    *,
+    window_sec: float = WINDOW_SEC,
+    licence: str = "",
+    overwrite: bool = False,
+) -> Path:
+    """Write a model as an ONNX file; see the module for inputs, outputs and metadata.
+
+    Args:
+        model: Any joint model; it is not changed.
+        path: File to write, ``.onnx``.
+        window_sec: Length of the graph's input, seconds; rounded up to frames.
+        licence: Of the weights, for the metadata.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: If onnx or onnxscript is not installed, the file is there already or cannot be
+            written, or the model uses what ONNX has no operation for.
+        ConfigError: If ``window_sec`` is not between 0 and 60.
+
+    Example:
+        >>> import asteroid_joint, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+        >>> model = asteroid_joint.DJCM.from_preset("tiny")
+        >>> export_onnx(model, path, window_sec=0.5).name  # doctest: +SKIP
+        'model.onnx'
+    """
+    for module in ("onnx", "onnxscript"):
+        optional(module, "onnx")
+    path = Path(path)
+    if not 0 < window_sec <= LONGEST_SEC:
+        raise ConfigError(
+            f"A window of {window_sec:g} s cannot be exported: give seconds up to {LONGEST_SEC:g}."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: give the name of a file in a folder there is.")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists already: give --overwrite to replace it.")
+    graph = ExportGraph(model)
+    plan = plan_windows(graph.model, window_sec)
+    wav = torch.zeros(1, int(model.in_channels), plan.length)
+    names = list(_outputs(graph, wav))
+    facts = {
+        "sources": ",".join(model.sources),
+        "sample_rate": int(model.sample_rate),
+        "n_channels": int(model.in_channels),
+        "window_samples": plan.length,
+        "context_samples": plan.outer,
+        "fade_samples": plan.fade,
+        "start_multiple": plan.multiple,
+        "voicing_threshold": round(float(model.voicing_threshold), 6),
+        "hop_samples": model.pitch_grid.hop_length,
+        "n_bins": model.pitch_grid.n_bins,
+        "cents_per_bin": model.pitch_grid.cents_per_bin,
+        "bin_0_cents": model.pitch_grid.bin_0_cents,
+        "model": type(model).__name__,
+        "licence": licence,
+        "producer": f"asteroid-joint {__version__}",
+    }
+    program = _export(graph, wav, names)
+    for key, value in facts.items():
+        if value != "":
+            program.model.metadata_props[key] = str(value)
+    _write(program, path)
+    return path
+
+
+@torch.no_grad()
+def _outputs(graph: ExportGraph, wav: torch.Tensor) -> dict[str, torch.Tensor]:
+    return graph(wav)
+
+
+@torch.no_grad()
+def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
+    """Trace; the exporter's remarks on itself are nothing a user can act upon."""
+    chatter = logging.getLogger("torch.onnx")
+    level = chatter.level
+    chatter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph,
+                (wav,),
+                input_names=["wav"],
+                output_names=names,
+                opset_version=OPSET,
+                dynamo=True,
+                optimize=False,  # its rules take "+ 1e-12" for "+ 0" and drop it
+                verbose=False,
+            )
+            assert program is not None  # as it would be with a file name
+            optimizer = optional("onnxscript.optimizer", "onnx")
+            optimizer.fold_constants(program.model)
+            optimizer.remove_unused_nodes(program.model)
+            return program
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as err:
+        raise UserError(
+            f"{type(graph.model).__name__} cannot be exported: it uses operations that ONNX, or "
+            "torch's exporter, does not have."
+        ) from err
+    finally:
+        chatter.setLevel(level)
+
+
+def _write(program: Any, path: Path) -> None:
+    """Save under another name first: a half-written file never has the final one."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            program.save(str(part))
+            part.replace(path)
+    except OSError as err:
+        raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err
