@@ -54,14 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     from .catalogue.command import add_catalogue_commands
     from .commands.separate import add_separate_command
     from .corpus.command import add_corpus_commands
-<<<<<<< HEAD
     from .live.command import add_stream_command
-    from .models.store import DEFAULT_MODEL
-    from .registry import DECODERS
-    from .streaming import BATCH
-=======
     from .share.command import add_share_commands
->>>>>>> wip-api
 
     parser = argparse.ArgumentParser(
         prog="asteroid-joint",
@@ -70,54 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-<<<<<<< HEAD
-    separate = commands.add_parser(
-        "separate",
-        help="split songs into stems and write the F0 curve of the voice",
-        description="Write OUT/<input's name>/: one WAV file per stem, f0.csv and, with "
-        "--activity, activity.csv.",
-    )
-    separate.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="audio file")
-    separate.add_argument("-o", "--out", required=True, type=Path, help="folder for the results")
-    separate.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME|PATH",
-        help="shipped weights (see info) or a model file; default %(default)s",
-    )
-    separate.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    separate.add_argument(
-        "--decoder",
-        choices=sorted(DECODERS),
-        default="argmax",
-        help="how activations become pitch; default %(default)s",
-    )
-    rules = SegmentRules()
-    separate.add_argument(
-        "--activity",
-        action="store_true",
-        help="also write when somebody sings, start and end in seconds: segments that reach a "
-        f"probability of {rules.on:g} and stay above {rules.off:g}, at least {rules.min_sec:g} s "
-        f"long, less than {rules.gap_sec:g} s apart counts as one",
-    )
-    separate.add_argument(
-        "--batch",
-        type=_positive,
-        default=BATCH,
-        metavar="N",
-        help="windows at a time; less needs less memory; default %(default)s",
-    )
-    separate.add_argument(
-        "--plugins", default="", metavar="MODULE,...", help="modules that register further models"
-    )
-    separate.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    separate.add_argument("--debug", action="store_true", help="show tracebacks")
-    separate.set_defaults(run=_separate)
-
-    add_stream_command(commands)
-=======
     add_separate_command(commands)
->>>>>>> wip-api
+    add_stream_command(commands)
     add_corpus_commands(commands)
     add_bias_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
