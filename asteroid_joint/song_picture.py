@@ -151,7 +151,7 @@ class SongPicture:
         bar.set_ylabel("confidence of F0", fontsize=8, labelpad=-8)
         bar.tick_params(labelsize=8)
         figure.suptitle(self._title, fontsize=11, y=1 - 0.25 * GAP_INCHES / height)
-        figure.savefig(path, dpi=100, format="png")
+        figure.savefig(path, dpi=100, format="png", pil_kwargs={"compress_level": 3})
 
     def _draw_wave(self, axes: Any, span: tuple[float, float], stem: int) -> None:
         """Lowest and highest sample of a stem; all stems have the same scale."""
