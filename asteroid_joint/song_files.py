@@ -190,7 +190,6 @@ class SongFiles:
         complement: Index of the stem that is what the others leave over, ``None`` for none.
 
     Attributes:
-        n_notes: Notes written, ``None`` if none were asked for.
         n_frames: F0 frames written.
         n_voiced: Voiced ones among them.
 
@@ -283,6 +282,7 @@ class SongFiles:
 
     @property
     def n_notes(self) -> int | None:
+        """Notes written so far, ``None`` if none were asked for."""
         return self._notes.n_notes if self._notes and self._wanted.notes else None
 
     def warning(self) -> str | None:

@@ -120,7 +120,7 @@ class SongPicture:
             UserError: If matplotlib is not installed.
             ValueError: If nothing was pushed.
         """
-        self.figure().savefig(path, dpi=100, format="png")
+        self.figure().savefig(path, dpi=100, format="png", pil_kwargs={"compress_level": 3})
 
     def figure(self) -> Any:
         """What :meth:`draw` writes, as a ``matplotlib.figure.Figure``.

@@ -37,7 +37,7 @@ def test_options_in_recipe_pages_exist(page):
     sources += [package / "cli.py", package / "corpus/command.py", package / "engine/average.py"]
     sources += [package / "bias/command.py", package / "data/resampled.py"]
     sources += list((ROOT / "benchmarks").glob("*.py"))
-    sources += [package / "engine/pseudo.py"]
+    sources += [package / "engine/pseudo.py", *(package / "commands").glob("*.py")]
     sources += list(recipe.parent.glob("run.sh"))  # what recipes on one dataset share
     text = "".join(path.read_text() for path in sources)
     keys = {key for group in recipe_config(recipe).values() for key in group}
