@@ -3,8 +3,8 @@
 ``python benchmarks/peers.py --out DIR [--seconds 10 60 300 3600] [--rounds 3] [--limit 900]``
 
 Every system runs as a process of its own, start and files included, from a song of 44.1 kHz stereo
-to stems and F0 on disk. All on the same audio, in one call, in turn, pinned to as many processors as
-``--threads``; the order turns round after each round, and ratios are taken within a round. The
+to stems and F0 on disk. All on the same audio, in one call, in turn, pinned to as many processors
+as ``--threads``; the order turns round after each round, and ratios are taken within a round. The
 first run of each is to warm up and not counted. With one thread the clock is processor time, with
 more it is wall time. Writes DIR/peers.json (every run), DIR/peers.md and DIR/peers.png.
 

@@ -1,7 +1,7 @@
 """Sphinx configuration: ``make docs``. Pages are Markdown, the reference comes from docstrings.
 
-The pages under ``reference/`` and the tables of ``results.md`` are made from the package and from the
-recipes whenever the site is built, so that they cannot be out of date.
+The pages under ``reference/`` are made from the package and from the tables of the recipes whenever
+the site is built, so that they cannot be out of date.
 """
 
 import importlib
@@ -38,7 +38,6 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_mock_imports: list[str] = []
 
 html_theme = "furo"
 html_title = f"asteroid-joint {release}"
