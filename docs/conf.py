@@ -4,8 +4,11 @@ The pages under ``reference/`` are made from the package and from the tables of 
 the site is built, so that they cannot be out of date.
 """
 
+import functools
 import importlib
+import importlib.util
 import pkgutil
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,6 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "sphinx_argparse_cli",
 ]
 exclude_patterns = ["_build", "README.md"]
@@ -62,6 +64,7 @@ ROOMS = {
 }
 
 
+@functools.cache
 def modules() -> list[str]:
     """Every public module of the package, packages before what they hold."""
     found = pkgutil.walk_packages(asteroid_joint.__path__, "asteroid_joint.")
@@ -123,7 +126,7 @@ def write_generated(*_: Any) -> None:
 
 def home_of(target: str) -> str | None:
     """Where an object that a docstring names is documented: ``asteroid_joint.DJCM``'s module."""
-    parts = target.split(".")
+    parts = target.lstrip(".").split(".")
     for split in range(len(parts) - 1, 0, -1):
         try:
             found: Any = importlib.import_module(".".join(parts[:split]))
@@ -154,7 +157,23 @@ def resolve_reexport(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     return None
 
 
+def absolute_references(app: Any, what: str, name: str, obj: Any, _: Any, lines: list[str]) -> None:
+    """Read ``:mod:`.files``` in a docstring as an import would be; Sphinx takes any that ends so."""
+    module = sys.modules.get(name if what == "module" else getattr(obj, "__module__", None) or "")
+    package = getattr(module, "__package__", None)
+    if not package:
+        return
+
+    def absolute(found: re.Match[str]) -> str:
+        role, _, target = found.groups()
+        full = importlib.util.resolve_name(target, package)
+        return f":{role}:`~{full}`" if full in modules() or home_of(full) else found.group()
+
+    lines[:] = [re.sub(r":(\w+):`(~?)(\.+[\w.]+)`", absolute, line) for line in lines]
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", absolute_references)
     app.connect("config-inited", write_generated)
     app.connect("missing-reference", resolve_reexport)
