@@ -158,7 +158,7 @@ def resolve_reexport(app: Any, env: Any, node: Any, contnode: Any) -> Any:
 
 
 def absolute_references(app: Any, what: str, name: str, obj: Any, _: Any, lines: list[str]) -> None:
-    """Read ``:mod:`.files``` in a docstring as an import would be; Sphinx takes any that ends so."""
+    """Read relative names in a docstring as an import would; Sphinx takes any that ends so."""
     module = sys.modules.get(name if what == "module" else getattr(obj, "__module__", None) or "")
     package = getattr(module, "__package__", None)
     if not package:

@@ -12,6 +12,7 @@ from conftest import ROOT, child_env
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+LINKED = [*PAGES, ROOT / "benchmarks" / "README.md"]
 TARGET = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -28,7 +29,7 @@ def conf() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     links = [link for link in TARGET.findall(page.read_text()) if not link.startswith("http")]
     assert not [link for link in links if not (page.parent / link).exists()]
