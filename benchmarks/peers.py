@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +28,12 @@ import peers_report
 import torch
 from peers_environment import Environment, default_folder, make_environment
 from peers_measure import Limits, Run, measure
-from separate_speed import write_song
+from separate_speed import RATE, write_song
 
 from asteroid_joint import JointXUMX
+from asteroid_joint.audio import open_audio
 from asteroid_joint.engine.facts import commit, hardware, versions
+from asteroid_joint.errors import UserError
 
 HERE = Path(__file__).resolve().parent
 SEPARATE = ("-W", "ignore", "-m", "asteroid_joint.cli", "separate")
@@ -104,6 +107,27 @@ def example_song() -> Path:
     sys.exit("peers: stempeg is not installed: pip install -e '.[demo]', or give --audio SONG.")
 
 
+def check_song(song: Path) -> Path:
+    """Refuse a recording that some of the systems cannot take."""
+    with open_audio(song) as reader:
+        if (reader.sample_rate, reader.n_channels) != (RATE, 2):
+            raise UserError(f"{song}: give a recording of 44.1 kHz in stereo.")
+    return song
+
+
+def package_versions() -> dict[str, str]:
+    """Of what the peers take from the running environment."""
+    return {name: version(name) for name in ("asteroid", "torchcrepe", "onnxruntime") if has(name)}
+
+
+def has(package: str) -> bool:
+    """Whether a package is installed here."""
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
+
+
 def why_not(system: System, environment: Environment) -> str | None:
     """Why a system cannot run at all, if so."""
     for package in system.needs:
@@ -156,6 +180,7 @@ def free_mb() -> float:
 
 def run_all(args: argparse.Namespace) -> dict[str, Any]:
     """Measure everything; what is done is stored after every run."""
+    song = check_song(args.audio or example_song())
     print("peers: making the peers' environment (once)", flush=True)
     environment = make_environment(args.peers_env or default_folder())
     limits = Limits(args.limit, 1000 * args.memory_gb if args.memory_gb else 0.75 * free_mb())
@@ -170,8 +195,8 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
             "clock": "cpu_sec" if args.threads == 1 else "wall_sec",
             "limit_sec": limits.wall_sec,
             "limit_mb": round(limits.peak_mb),
-            "audio": (args.audio or example_song()).name,
-            "versions": {**versions(), **environment.versions},
+            "audio": song.name,
+            "versions": {**versions(), **package_versions(), **environment.versions},
         },
         "first": FIRST,
         "systems": {s.key: {k: v for k, v in s._asdict().items() if k != "key"} for s in chosen},
@@ -192,7 +217,7 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
         torch.save(JointXUMX.from_preset("paper").serialize(), model)
         songs = {seconds: folder / f"{seconds:g}.wav" for seconds in args.seconds}
         for seconds, path in songs.items():
-            write_song(path, args.audio or example_song(), seconds / 60)
+            write_song(path, song, seconds / 60)
         for turn, seconds, key in schedule(able, args):
             if reason := why_out(report, key, seconds):
                 leave_out(report, key, seconds, reason)
@@ -250,12 +275,18 @@ def main() -> None:
     """Measure, or draw what was measured."""
     args = arguments()
     if args.plot:
-        report = json.loads(args.plot.read_text())
+        try:
+            report = json.loads(args.plot.read_text())
+        except (OSError, ValueError):
+            sys.exit(f"peers: {args.plot} is no file of stored runs: give a peers.json.")
         peers_report.draw(report, HERE.parent / "docs" / "peers.png")
         peers_report.write_section(report, HERE / "README.md")
         return
     args.out.mkdir(parents=True, exist_ok=True)
-    report = run_all(args)
+    try:
+        report = run_all(args)
+    except UserError as err:
+        sys.exit(f"peers: {err}")
     store(report, args.out)
     (args.out / "peers.md").write_text(peers_report.table(report))
     peers_report.draw(report, args.out / "peers.png")

@@ -46,11 +46,16 @@ def make_environment(folder: Path) -> Environment:
     """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
-        venv.create(folder, with_pip=True)
+        try:
+            venv.create(folder, with_pip=True)
+        except (OSError, subprocess.CalledProcessError):
+            sys.exit(
+                f"peers: no environment can be made in {folder}: install python3-venv, or pass "
+                "--peers-env with a folder that can be written to."
+            )
     site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
-    ours = Path(__file__).resolve().parents[1]
-    theirs = f"{sysconfig.get_path('purelib')}\n{ours}\n"
-    (site / "zz_running_environment.pth").write_text(theirs)
+    seen = sysconfig.get_path("purelib")  # after its own packages, as the last path file
+    (site / "zz_running_environment.pth").write_text(f"{seen}\n")
     versions, missing = {}, {}
     for line in REQUIREMENTS.read_text().splitlines():
         if not line or line.startswith("#"):

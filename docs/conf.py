@@ -104,7 +104,7 @@ def results_page() -> str:
     for folder in sorted((ROOT / "recipes").glob("*/*/results")):
         recipe = folder.parent.relative_to(ROOT)
         lines += [f"## {'/'.join(recipe.parts[1:])}", ""]
-        lines += [f"How it was made: [`{recipe}/README.md`](../../{recipe}/README.md).", ""]
+        lines += [f"How it was made: `{recipe}/README.md`.", ""]
         lines += [f"```{{include}} ../../{recipe}/README.md"]
         lines += [":start-after: <!-- results -->", ":end-before: <!-- /results -->", "```", ""]
     return "# Tables of the recipes\n\n" + "\n".join(lines)

@@ -80,8 +80,3 @@ def test_the_page_can_be_followed(folder):
         times = [float(row["time"]) for row in csv.DictReader(file)]
     assert times[1] == pytest.approx(256 / 16000, abs=1e-5)
     assert times[-1] == pytest.approx(len(mixture) / rate, abs=0.02)
-
-
-def test_the_checkouts_files_that_the_page_names_exist():
-    for name in re.findall(r"`(tests/[\w./]+)`", PAGE.read_text()):
-        assert (ROOT / name).exists(), name

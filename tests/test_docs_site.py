@@ -35,6 +35,12 @@ def test_links_lead_somewhere(page):
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
+def test_files_of_the_checkout_that_the_pages_name_exist():
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = re.findall(r"`((?:recipes|tests|docs|benchmarks)/[\w./-]+)`", text)
+    assert named and [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_every_page_is_in_a_table_of_contents():
     text = "\n".join(page.read_text() for page in PAGES)
     listed = set(re.findall(r"^([\w/]+)$", text, re.MULTILINE))
