@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SONG ?=
 
-.PHONY: help demo test lint benchmark clean
+.PHONY: help demo test lint benchmark benchmark-peers docs clean
 
 help:
 	@echo "make demo       environment, then a real recording through the shipped weights -> demo_out/"
@@ -12,6 +12,8 @@ help:
 	@echo "make test       environment with everything, then all tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  speed ratios, one thread, same run"
+	@echo "make benchmark-peers  time and memory against other tools, hours -> peers_out/"
+	@echo "make docs       the pages as HTML -> docs/_build/html/index.html"
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=dir the environment's folder"
 
 $(BIN)/python:
@@ -42,5 +44,12 @@ benchmark: $(VENV)/.all
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/forward.py
 	$(BIN)/python -W ignore benchmarks/separate_speed.py
 
+benchmark-peers: $(VENV)/.all
+	$(BIN)/python -W ignore benchmarks/peers.py --out peers_out $(ARGS)
+
+docs: $(VENV)/.all
+	$(BIN)/python -W ignore -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo_out
+	rm -rf $(VENV) build dist *.egg-info demo_out peers_out docs/_build docs/reference

@@ -1,7 +1,7 @@
 """From a model's band and channels to the recording's: what makes a 16 kHz mono estimate a stem.
 
 Let ``V`` be the estimate, ``X`` what the model heard of a channel (the downmix, or the channel
-itself) and ``Y`` the channel, all as spectrograms. Below the model's Nyquist frequency
+itself) and ``Y`` the channel, all as spectrograms. Below the model's Nyquist frequency::
 
     stem = a V + m (Y - a X),      m = |V|^2 / (|V|^2 + |X - V|^2),
 
@@ -13,8 +13,9 @@ of the band in the same frame.
 
 Chosen by measurement on the song that stempeg carries (44.1 kHz stereo, estimates at 16 kHz mono
 from an ideal ratio mask and a blurred one): SDR of the vocals below 7 kHz 8.10 / 5.51 dB, against
-8.02 / 5.45 for the complex ratio mask V / X, 7.59 / 5.40 for its magnitude and 6.83 / 4.78 without
-the deviations; above 7.5 kHz 1.67 / 1.54 dB, against 0.93 / 0.20 for the mean ratio |V| / |X|.
+8.02 / 5.45 for the complex ratio mask ``V / X``, 7.59 / 5.40 for its magnitude and 6.83 / 4.78
+without the deviations; above 7.5 kHz 1.67 / 1.54 dB, against 0.93 / 0.20 for the mean ratio
+``|V| / |X|``.
 """
 
 import math

@@ -4,13 +4,17 @@ Maps are ``(B, D, N, F)``: feature, frame, frequency. The paper pools frequency 
 every bin up to the first block; on a CPU that is bound by memory traffic. Four options move the
 work to where resolution is needed; they are off in the paper's configuration:
 
-``fold``        neighbouring bins become channels before the first block (nothing is lost, maps
-                shrink by the factor);
-``pools``       ``(time, frequency)`` per level, so deep levels may drop frames as well;
-``hid_chan``    a bidirectional LSTM over whole frames at the bottom, which sees all of frequency
-                and all of the segment at the cost of one dense layer;
-``path_chan``   a dual-path block before it: recurrence over time per position, then over
-                positions, weights shared.
+``fold``
+    neighbouring bins become channels before the first block (nothing is lost, maps shrink by the
+    factor);
+``pools``
+    ``(time, frequency)`` per level, so deep levels may drop frames as well;
+``hid_chan``
+    a bidirectional LSTM over whole frames at the bottom, which sees all of frequency and all of the
+    segment at the cost of one dense layer;
+``path_chan``
+    a dual-path block before it: recurrence over time per position, then over positions, weights
+    shared.
 
 References:
     H. Wei et al., "DJCM: A Deep Joint Cascade Model for Singing Voice Separation and Vocal Pitch

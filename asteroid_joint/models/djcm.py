@@ -82,7 +82,7 @@ class PolarFrontEnd(nn.Module):
         return x[:, None, :, : self.n_freqs]
 
     def voice(self, mixture: Polar, maps: torch.Tensor) -> Polar:
-        """Apply the four maps ``(B, 4, N, n_freqs)``: V = ReLU(m |X| + r), phase rotated."""
+        """Apply the four maps ``(B, 4, N, n_freqs)``: ``V = ReLU(m |X| + r)``, phase rotated."""
         n_bins = mixture.magnitude.shape[-1]
         maps = functional.pad(maps.float(), (0, n_bins - self.n_freqs))  # (B, 4, N, F)
         inside = torch.arange(n_bins, device=maps.device) < self.n_freqs

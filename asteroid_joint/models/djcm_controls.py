@@ -90,8 +90,8 @@ class SharedBottom(_TwoHeads):
     """One encoder, two decoders.
 
     Args:
-        sample_rate, n_fft, hop_length, n_freqs, pitch_head, power, level_norm,
-            phase_init, mixture_scale: As in :class:`~asteroid_joint.models.DJCM`.
+        sample_rate, n_fft, hop_length, n_freqs: As in :class:`~asteroid_joint.models.DJCM`.
+        pitch_head, power, level_norm, phase_init, mixture_scale: The same.
         separator: Trunk arguments; both decoders are built alike.
     """
 
@@ -174,8 +174,8 @@ class MMoE(_TwoHeads):
 
     Args:
         n_experts: Parallel encoders; 2 and 3 in the paper.
-        sample_rate, n_fft, hop_length, n_freqs, pitch_head, power, level_norm,
-            phase_init, mixture_scale: As in :class:`~asteroid_joint.models.DJCM`.
+        sample_rate, n_fft, hop_length, n_freqs: As in :class:`~asteroid_joint.models.DJCM`.
+        pitch_head, power, level_norm, phase_init, mixture_scale: The same.
         separator: Trunk arguments; encoders and decoders are built alike.
     """
 

@@ -1,0 +1,121 @@
+"""The pages: every link leads somewhere, every module is in the reference, the site is built."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from conftest import ROOT, child_env
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+LINKED = [*PAGES, ROOT / "benchmarks" / "README.md"]
+TARGET = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(scope="module")
+def conf() -> ModuleType:
+    """``docs/conf.py`` as a module."""
+    pytest.importorskip("sphinx")
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("docs_conf", DOCS / "conf.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = [link for link in TARGET.findall(page.read_text()) if not link.startswith("http")]
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_files_of_the_checkout_that_the_pages_name_exist():
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = re.findall(r"`((?:recipes|tests|docs|benchmarks)/[\w./-]+)`", text)
+    assert named and [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_page_is_in_a_table_of_contents():
+    text = "\n".join(page.read_text() for page in PAGES)
+    listed = set(re.findall(r"^([\w/]+)$", text, re.MULTILINE))
+    assert {page.stem for page in PAGES} - {"index"} <= listed
+
+
+def test_every_public_module_is_in_the_reference(conf):
+    files = {path.relative_to(ROOT) for path in (ROOT / "asteroid_joint").rglob("*.py")}
+    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files}
+    public = {name for name in names if not any(p.startswith("_") for p in name.split("."))}
+    text = "\n".join(conf.reference_pages().values())
+    assert set(re.findall(r"automodule:: (\S+)", text)) == public
+
+
+def test_every_recipe_with_results_is_on_the_page_of_results(conf):
+    page = conf.results_page()
+    for folder in (ROOT / "recipes").glob("*/*/results"):
+        recipe = folder.parent
+        assert f"## {recipe.parent.name}/{recipe.name}\n" in page
+        assert "<!-- results -->" in (recipe / "README.md").read_text()
+
+
+def test_re_exported_names_are_led_home(conf):
+    assert conf.home_of("asteroid_joint.DJCM") == "asteroid_joint.models.djcm.DJCM"
+    assert conf.home_of("asteroid_joint.pitch.PitchGrid") == "asteroid_joint.pitch.grid.PitchGrid"
+    assert conf.home_of("asteroid_joint.nothing.here") is None
+
+
+def messages(path: Path) -> set[str]:
+    """Every text in a module, what is filled in as ``…``."""
+
+    def text(node: ast.AST) -> str | None:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return node.value
+        if isinstance(node, ast.JoinedStr):
+            return "".join(text(part) or "…" for part in node.values)
+        return None
+
+    return {found for node in ast.walk(ast.parse(path.read_text())) if (found := text(node))}
+
+
+def test_the_sentences_of_the_troubleshooting_page_are_those_of_the_program():
+    said = {t for path in (ROOT / "asteroid_joint").rglob("*.py") for t in messages(path)}
+    page = (DOCS / "troubleshooting.md").read_text()
+    quoted = re.findall(r"^`(.+)`\n:", page, re.MULTILINE)
+    assert len(quoted) > 15
+    assert [sentence for sentence in quoted if sentence not in said] == []
+
+
+def test_options_in_the_pages_exist():
+    package = ROOT / "asteroid_joint"
+    sources = [*package.rglob("*.py"), *(ROOT / "recipes").rglob("*.sh")]
+    sources += [*(ROOT / "recipes/_common").glob("*.yml"), *(ROOT / "benchmarks").glob("*.py")]
+    text = "\n".join(path.read_text() for path in sources)
+    for page in PAGES:
+        for name in re.findall(r"--([a-z][a-z0-9_-]*)", page.read_text()):
+            assert re.search(rf"\b{name}\b", text), f"{page.name}: --{name}"
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx")
+    pytest.importorskip("furo")
+    command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-W", "--keep-going", "-q"]
+    done = subprocess.run(
+        [*command, "-b", "html", "-d", tmp_path / "trees", DOCS, tmp_path / "html"],
+        env=child_env(),
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    commands = (tmp_path / "html" / "commands.html").read_text()
+    assert "--decoder" in commands and "make-corpus" in commands
+    for page in (tmp_path / "html").rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="(https?:[^"]+)"', text)
+        assert not loaded, f"{page.name} loads {loaded}"
