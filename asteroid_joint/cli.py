@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     from .bias.command import add_bias_command
     from .corpus.command import add_corpus_commands
     from .models.store import DEFAULT_MODEL
+    from .page.command import add_demo_command
     from .registry import DECODERS
     from .streaming import BATCH
 
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_corpus_commands(commands)
     add_bias_command(commands)
+    add_demo_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
     info = commands.add_parser("info", help="list models, presets and shipped weights")
     info.set_defaults(run=_info)
