@@ -27,7 +27,8 @@ STEP_DB, FLOOR_DB = 0.5, -120.0  # how levels are kept: one byte each
 TILE_COLUMNS = 1024  # of a picture: 20 s
 MOST_OVERVIEW = 2048  # columns
 MOST_WAVE = 2048  # points of a waveform's outline
-MARGIN_BELOW, MARGIN_ABOVE = 5, 12  # semitones about the melody that are in view
+MARGIN_BELOW, MARGIN_ABOVE = 5, 14  # semitones about the melody that are in view
+LEAST_VIEW = 30.0  # semitones
 USUAL_VIEW = 45.0, 84.0  # where nobody sings, MIDI semitones
 # night, deep sea, sage, sand: dark enough that the curve on top is seen at any level
 COLORS = {0.0: "#0e1420", 0.35: "#173046", 0.6: "#2a5a66", 0.82: "#6f9a8d", 1.0: "#d9dcc0"}
@@ -45,8 +46,8 @@ def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
         Plain values for JSON: ``seconds``; ``picture`` (``column_sec``, ``tile_columns``,
         ``tiles``, ``overview_columns``, ``low``, ``high`` in MIDI semitones); ``pitch`` (``start``,
         ``hop`` in seconds, ``cents``: hundredths of MIDI semitones or 0 where nothing is sung,
-        ``confidence`` in percent); ``notes``: onset, offset, pitch, name; ``waves``: the peaks of
-        each stem in percent of the highest; ``range``: the pitches to show; ``peak``: the highest
+        ``confidence`` in percent); ``notes``: onset, offset, pitch; ``waves``: the peaks of each
+        stem in percent of the highest; ``range``: the pitches to show; ``peak``: the highest
         sample of all stems. The files ``tile-<n>.png`` and ``overview.png`` lie in ``folder``.
 
     Raises:
@@ -167,19 +168,19 @@ def _pitch(path: Path) -> dict[str, Any]:
     }
 
 
-def _notes(path: Path) -> list[list[Any]]:
+def _notes(path: Path) -> list[list[float]]:
     with open(path, encoding="ascii", newline="") as file:
         return [
-            [round(float(row["onset"]), 3), round(float(row["offset"]), 3)]
-            + [round(float(row["pitch_midi"]), 2), row["note_name"]]
+            [round(float(row[key]), 3) for key in ("onset", "offset", "pitch_midi")]
             for row in csv.DictReader(file)
         ]
 
 
-def _range(notes: list[list[Any]], picture: dict[str, Any]) -> list[float]:
+def _range(notes: list[list[float]], picture: dict[str, Any]) -> list[float]:
     """Lowest and highest pitch in view, MIDI semitones."""
     pitches = [note[2] for note in notes]
     low, high = USUAL_VIEW
     if pitches:
         low, high = min(pitches) - MARGIN_BELOW, max(pitches) + MARGIN_ABOVE
+        high = max(high, low + LEAST_VIEW)
     return [max(low, picture["low"]), min(high, picture["high"])]

@@ -1,7 +1,7 @@
 // The page: songs are sent, watched, chosen and removed. What is drawn and heard is elsewhere.
 import { Player } from "./player.js";
 import { Plot } from "./plot.js";
-import { clock, element, size } from "./words.js";
+import { clock, element, size, tone } from "./words.js";
 
 const POLL_MS = 400;
 const ALIVE_MS = 60000; // songs of an open page are not forgotten
@@ -229,13 +229,13 @@ function fillFiles(id, state, url) {
 
 function fillNotes(notes) {
   byId("notes-part").hidden = !notes.length;
-  byId("notes").replaceChildren(...notes.slice(0, MOST_ROWS).map(([start, end, midi, name]) => {
+  byId("notes").replaceChildren(...notes.slice(0, MOST_ROWS).map(([start, end, midi]) => {
     const row = element("tr");
     const go = element("button", { type: "button", textContent: clock(start, 2) });
     go.setAttribute("aria-label", `Go to ${clock(start, 2)}`);
     go.onclick = () => { player.seek(start); plot.reveal(start); };
     const cents = Math.round(100 * (midi - Math.round(midi)));
-    const cells = ["", (end - start).toFixed(2), name, cents > 0 ? `+${cents}` : `${cents}`];
+    const cells = ["", (end - start).toFixed(2), tone(midi), cents > 0 ? `+${cents}` : `${cents}`];
     row.append(...cells.map((text) => element("td", { textContent: text })));
     row.firstChild.append(go);
     return row;

@@ -1,6 +1,6 @@
-// The picture: spectrogram of the voice, sung pitch and notes over it, and the place that is played.
+// The picture: spectrogram of the voice, sung pitch and notes over it, and what is being played.
 //
-// What is in view is drawn anew when the view changes only; what moves with the sound is one element
+// What is in view is drawn anew when the view changes only; what moves with the sound is an element
 // over it. Numbers in view are found by search, and thinned to what pixels can show.
 import { clock, tone } from "./words.js";
 
@@ -292,7 +292,7 @@ export class Plot {
     const end = this.start + this.span;
     const half = Math.abs(this.#y(0.5) - this.#y(0));
     context.lineWidth = 1.2;
-    for (const [on, off, midi, name] of this.view.notes) {
+    for (const [on, off, midi] of this.view.notes) {
       if (off < this.start || on > end) continue;
       const [x, y] = [this.#x(on), this.#y(midi)];
       const width = Math.max(this.#x(off) - x, 1.5);
@@ -306,8 +306,8 @@ export class Plot {
         context.fillStyle = "#dff0e8";
         context.strokeStyle = "rgb(14 20 32 / .8)";
         context.lineWidth = 3;
-        context.strokeText(name, x + 2, y - half - 5);
-        context.fillText(name, x + 2, y - half - 5);
+        context.strokeText(tone(midi), x + 2, y - half - 5);
+        context.fillText(tone(midi), x + 2, y - half - 5);
         context.lineWidth = 1.2;
       }
     }
@@ -346,12 +346,12 @@ export class Plot {
   #drawTones(context) {
     const [low, high] = this.view.range;
     const semitone = this.#height / (high - low);
-    const white = semitone > 6 ? [0, 2, 4, 5, 7, 9, 11] : [0, 4, 7];
+    const named = semitone > 12 ? [0, 2, 4, 5, 7, 9, 11] : semitone > 6 ? [0, 2, 4, 7, 9] : [0, 7];
     context.textAlign = "right";
     context.textBaseline = "middle";
     for (let k = Math.ceil(low); k <= high; k += 1) {
       const y = this.#y(k);
-      if (!white.includes(((k % 12) + 12) % 12) || y < 7 || y > this.#height - 5) continue;
+      if (!named.includes(((k % 12) + 12) % 12) || y < 7 || y > this.#height - 5) continue;
       context.fillStyle = k % 12 === 0 ? "#ffffff" : "#aebcc0";
       context.fillText(tone(k), LEFT - 8, y);
     }
@@ -364,7 +364,7 @@ export class Plot {
     for (let n = Math.ceil(this.start / step); n * step <= this.start + this.span; n += 1) {
       const x = this.#x(n * step);
       context.fillRect(x, this.#height, 1, 4);
-      const half = 18; // pixels of the text, which stays inside
+      const half = 22; // pixels of the text, which stays inside
       const at = Math.min(Math.max(x, LEFT + half - 10), LEFT + this.#width - half);
       context.fillText(clock(n * step, step < 1 ? 1 : 0), at, this.#height + 13);
     }
