@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,3 +110,11 @@ def tone(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
     sec = np.arange(int(seconds * rate)) / rate
     wav = 0.3 * np.sin(2 * np.pi * (220 + 55 * seed) * sec)
     return np.stack([wav, 0.5 * wav], 1)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Look again and again until it is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
