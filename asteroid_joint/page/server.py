@@ -24,7 +24,6 @@ from .uploads import clean_name, receive, too_large
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import Response
 
 STATIC = Path(str(package_files("asteroid_joint.page") / "static"))
 TYPES = {

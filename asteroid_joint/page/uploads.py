@@ -33,7 +33,7 @@ def clean_name(name: str) -> str:
     """What a file is called on the page and in downloads; never a path.
 
     Example:
-        >>> clean_name("../../x.mp3"), clean_name("C:\\\\songs\\\\My song.wav"), clean_name("..")
+        >>> clean_name("../../x.mp3"), clean_name("My song.wav"), clean_name("..")
         ('x', 'My song', 'song')
     """
     last = re.split(r"[/\\]", name)[-1]

@@ -16,8 +16,8 @@ import soundfile as sf
 from ..audio.reading import BLOCK
 from ..dsp.columns import Columns, log_rows
 from ..optional import optional
-from .process import NOTES_FILE, read_f0
 from ..separate import F0_FILE
+from .process import NOTES_FILE, read_f0
 
 COLUMN_SEC = 0.02  # seconds
 FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart

@@ -9,7 +9,10 @@ const MOST_ROWS = 500; // of the table of notes
 const byId = (id) => document.getElementById(id);
 const songs = new Map(); // id -> {state, item}
 const player = new Player();
-const plot = new Plot(byId("plot"), byId("score"), byId("cursor"), byId("overview"), player);
+const plot = new Plot({
+  box: byId("plot"), score: byId("score"), cursor: byId("cursor"),
+  overview: byId("overview"), wave: byId("wave"), window: byId("window"), mark: byId("mark"),
+}, player);
 let shown = null; // id of the song in the studio
 
 function say(text) {

@@ -17,8 +17,9 @@ const STEPS_SEC = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 const NO_NOTE = { cents: 0, confidence: 0 };
 
 export class Plot {
-  constructor(box, score, cursor, overview, player) {
-    Object.assign(this, { box, score, cursor, overview, player });
+  /** `parts`: elements box, score, cursor, overview, wave, window, mark. */
+  constructor(parts, player) {
+    const { box, overview } = Object.assign(this, parts, { player });
     this.view = null;
     this.follow = true;
     this.start = 0; // seconds at the left edge
@@ -26,7 +27,10 @@ export class Plot {
     this.time = 0;
     this.spoken = -1;
     this.drawing = 0;
-    new ResizeObserver(() => this.draw()).observe(box);
+    new ResizeObserver(() => {
+      this.draw();
+      this.#drawWave();
+    }).observe(box);
     box.addEventListener("keydown", (event) => this.#key(event));
     box.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#drag(box, (x) => this.player.seek(this.#secondAt(x)));
@@ -49,6 +53,7 @@ export class Plot {
     this.box.setAttribute("aria-valuemax", view.seconds.toFixed(1));
     this.#show(0, Math.min(view.seconds, FIRST_SEC));
     this.moveTo(0, false);
+    this.#drawWave();
   }
 
   fit() {
@@ -83,7 +88,6 @@ export class Plot {
       this.reveal(seconds);
     }
     this.#placeCursor();
-    this.#drawOverview();
     if (playing && Math.abs(seconds - this.spoken) < 5) return; // not to talk into the song
     this.spoken = seconds;
     this.box.setAttribute("aria-valuenow", seconds.toFixed(1));
@@ -146,6 +150,10 @@ export class Plot {
     const x = this.#x(this.time);
     this.cursor.hidden = x < LEFT - 1 || x > LEFT + this.#width + 1;
     this.cursor.style.transform = `translateX(${x}px)`;
+    const scale = this.overview.clientWidth / this.view.seconds; // pixels of a second
+    this.mark.style.transform = `translateX(${this.time * scale}px)`;
+    this.window.style.transform = `translateX(${this.start * scale}px)`;
+    this.window.style.width = `${Math.max(this.span * scale, 4)}px`;
   }
 
   // ---- keys and mouse ----
@@ -247,8 +255,6 @@ export class Plot {
     context.restore();
     this.#drawTones(context);
     this.#drawTimes(context);
-    this.#placeCursor();
-    this.#drawOverview();
   }
 
   #drawSpectrogram(context) {
@@ -327,17 +333,22 @@ export class Plot {
     for (let level = 0; level < CURVE.length; level += 1) {
       context.strokeStyle = CURVE[level][1];
       context.beginPath();
+      let joined = false; // with the frame before
       for (let n = first; n <= last; n += step) {
         const cents = pitch.cents[n];
-        if (!cents || sure(n) !== level) continue;
-        const next = n + step <= last ? pitch.cents[n + step] : 0;
-        const [x, y] = [this.#x(pitch.start + n * pitch.hop), this.#y(cents / 100)];
-        context.moveTo(x, y);
-        if (next && Math.abs(next - cents) < JUMP_CENTS) {
-          context.lineTo(this.#x(pitch.start + (n + step) * pitch.hop), this.#y(next / 100));
-        } else {
-          context.lineTo(x + 0.1, y);
+        if (!cents || (!joined && sure(n) !== level)) {
+          joined = false;
+          continue;
         }
+        const [x, y] = [this.#x(pitch.start + n * pitch.hop), this.#y(cents / 100)];
+        if (joined) {
+          context.lineTo(x, y);
+        } else {
+          context.moveTo(x, y);
+          context.lineTo(x + 0.1, y); // one frame alone is a dot
+        }
+        const next = n + step <= last ? pitch.cents[n + step] : 0;
+        joined = sure(n) === level && next > 0 && Math.abs(next - cents) < JUMP_CENTS;
       }
       context.stroke();
     }
@@ -372,28 +383,18 @@ export class Plot {
     context.textBaseline = "alphabetic";
   }
 
-  #drawOverview() {
-    const context = this.#context(this.overview);
+  #drawWave() {
+    if (!this.view) return;
+    const context = this.#context(this.wave);
     const [width, height] = [this.overview.clientWidth, this.overview.clientHeight];
     const [wave] = Object.values(this.view.waves);
     context.fillStyle = "#c98a5e";
     const bars = Math.min(width, wave.length);
     for (let x = 0; x < bars; x += 1) {
-      let peak = 0;
-      const end = Math.ceil(((x + 1) * wave.length) / bars);
-      for (let n = Math.floor((x * wave.length) / bars); n < end; n += 1) {
-        peak = Math.max(peak, wave[n]);
-      }
-      const tall = Math.max(1, (Math.sqrt(peak / 100) * height * 0.9));
+      const from = Math.floor((x * wave.length) / bars);
+      const peak = Math.max(...wave.slice(from, Math.ceil(((x + 1) * wave.length) / bars)));
+      const tall = Math.max(1, Math.sqrt(peak / 100) * height * 0.9);
       context.fillRect((x * width) / bars, (height - tall) / 2, width / bars, tall);
     }
-    const scale = width / this.view.seconds;
-    context.fillStyle = "rgb(18 68 76 / .14)";
-    context.fillRect(this.start * scale, 0, this.span * scale, height);
-    context.strokeStyle = "#12444c";
-    context.lineWidth = 2;
-    context.strokeRect(this.start * scale + 1, 1, Math.max(this.span * scale - 2, 2), height - 2);
-    context.fillStyle = "#20303a";
-    context.fillRect(this.time * scale - 1, 0, 2, height);
   }
 }
