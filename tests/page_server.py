@@ -93,7 +93,7 @@ def serve(
         app = make_app(
             songs, title="melody", demo_song=demo_song(), hosts=LOOPBACK, cookie=f"page_{port}"
         )
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

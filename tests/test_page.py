@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -259,6 +260,19 @@ def test_too_large_is_refused_before_and_while_it_arrives(page, tmp_path):
     assert not any(song.visitor == me.split("=")[1] for song in page.songs._songs.values())
 
 
+def test_who_goes_away_half_way_leaves_nothing(page, caplog):
+    me = page.visitor()
+    connection = socket.create_connection(("127.0.0.1", page.port))
+    head = f"POST /songs HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {me}\r\nContent-Length: 100000"
+    connection.sendall(f"{head}\r\n\r\n".encode() + b"RIFF")
+    token = me.split("=")[1]
+    wait_for(lambda: any(song.visitor == token for song in page.songs._songs.values()))
+    connection.close()
+    wait_for(lambda: not any(song.visitor == token for song in page.songs._songs.values()))
+    time.sleep(0.1)
+    assert not caplog.records
+
+
 def test_two_at_once_get_their_own(page, tmp_path):
     visitors, states = [page.visitor() for _ in range(2)], {}
     for n in range(2):
@@ -337,7 +351,7 @@ def test_an_error_of_ours_ends_one_song_only(song, capsys):
             "My söng failed: the log of the server says why."
         )
         assert page.wait(me, page.send(me, song))["state"] == "done"
-    assert "not meant for visitors" in capsys.readouterr().out
+    assert "not meant for visitors" in capsys.readouterr().err
 
 
 def test_folders_of_killed_servers_are_removed(tmp_path, monkeypatch):

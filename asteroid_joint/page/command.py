@@ -106,13 +106,14 @@ def _demo(args: argparse.Namespace) -> int:
         optional(module, "demo")
     optional("mido", "demo")
     from ..cli import _load, say
+    from ..streaming import BATCH
     from .server import make_app
     from .songs import Songs
 
     listener = _listen(args.host, args.port)
     port = listener.getsockname()[1]
     with listener:
-        model = _load(args.model, args.device, 2)
+        model = _load(args.model, args.device, BATCH)
         limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
         songs = Songs(worker(model, limits), limits, 60 * args.keep_minutes)
         try:

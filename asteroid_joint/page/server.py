@@ -72,6 +72,7 @@ def make_app(
     """
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
+    from starlette.requests import ClientDisconnect
     from starlette.responses import (
         FileResponse,
         HTMLResponse,
@@ -122,18 +123,16 @@ def make_app(
         if int(request.headers.get("content-length") or 0) > limits.megabytes * 1e6:
             return sentence(str(too_large(limits)), 413)
         name = clean_name(unquote(request.headers.get("x-file-name", "")))
-        song = None
         try:
             song = songs.add(token, name)
-            await receive(request.stream(), song.upload, limits)
         except UserError as err:
-            if song is not None:
-                songs.remove(song)
             return sentence(str(err), 413)
-        except BaseException:  # the visitor has gone half-way
-            if song is not None:
-                songs.remove(song)
-            raise
+        try:
+            await receive(request.stream(), song.upload, limits)
+        except (UserError, ClientDisconnect, OSError) as err:
+            songs.remove(song)
+            known = isinstance(err, UserError)
+            return sentence(str(err) if known else "The song could not be received.", 413)
         songs.submit(song)
         return JSONResponse(_state(songs, song), 202)
 
@@ -285,7 +284,9 @@ def _file(song: Song, name: str) -> Path | None:
     if song.state != "done" or not song.files:
         return None
     pictures = song.files[0].parent.glob("*.png")
-    return next((path for path in [*song.files, *pictures] if path.name == name), None)
+    return next(
+        (path for path in [*song.files, *pictures] if path.name == name and path.exists()), None
+    )
 
 
 def _as_download(name: str) -> dict[str, str]:

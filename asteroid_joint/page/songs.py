@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -204,7 +205,7 @@ class Songs:
             song.message = f"{song.name} needs more memory than this server has."
         except Exception as err:  # the page goes on; what it was is for who runs the server
             song.message = f"{song.name} failed: the log of the server says why."
-            print(f"asteroid-joint: demo: {type(err).__name__}: {err}", flush=True)
+            print(f"asteroid-joint: demo: {type(err).__name__}: {err}", file=sys.stderr)
         with self._changed:
             song.state, song.used = state, time.monotonic()
             if song.cancelled.is_set():

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audio import open_audio
 from ..errors import AudioError
 
 MOST_NAME = 80  # characters that are kept
@@ -76,6 +75,8 @@ def check_song(path: Path, limits: Limits) -> None:
     Raises:
         AudioError: One sentence on why.
     """
+    from ..audio import open_audio
+
     with open_audio(path) as reader:
         if reader.n_channels > MOST_CHANNELS:
             raise AudioError(

@@ -4,13 +4,13 @@ import { Plot } from "./plot.js";
 import { clock, element, size, tone } from "./words.js";
 
 const POLL_MS = 400;
-const ALIVE_MS = 60000; // songs of an open page are not forgotten
+const ALIVE_MS = 20000; // songs of an open page are not forgotten
 const MOST_ROWS = 500; // of the table of notes
 const byId = (id) => document.getElementById(id);
 const songs = new Map(); // id -> {state, item}
 const player = new Player();
 const plot = new Plot({
-  box: byId("plot"), score: byId("score"), cursor: byId("cursor"),
+  box: byId("plot"), canvas: byId("score"), cursor: byId("cursor"),
   overview: byId("overview"), wave: byId("wave"), window: byId("window"), mark: byId("mark"),
 }, player);
 let shown = null; // id of the song in the studio

@@ -27,3 +27,15 @@ export function tone(midi) {
   const nearest = Math.round(midi);
   return TONES[((nearest % 12) + 12) % 12] + (Math.floor(nearest / 12) - 1);
 }
+
+/** The empty context of a canvas that has as many pixels as the screen shows of it. */
+export function fitted(canvas) {
+  const ratio = devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
+  if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
