@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SONG ?=
 
-.PHONY: help demo test lint benchmark benchmark-peers docs clean
+.PHONY: help demo page test lint benchmark benchmark-peers docs clean
 
 help:
 	@echo "make demo       environment, then a real recording through the shipped weights -> demo_out/"
 	@echo "                (your own: make demo SONG=song.mp3)"
+	@echo "make page       the same on a web page of this computer"
 	@echo "make test       environment with everything, then all tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  speed ratios, one thread, same run"
@@ -31,6 +32,9 @@ $(VENV)/.all: pyproject.toml | $(BIN)/python
 
 demo: $(VENV)/.demo
 	$(BIN)/python -W ignore docs/demo.py $(if $(SONG),"$(SONG)")
+
+page: $(VENV)/.demo
+	$(BIN)/python -W ignore -m asteroid_joint.cli demo
 
 test: $(VENV)/.all
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

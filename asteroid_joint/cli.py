@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     from .commands.separate import add_separate_command
     from .corpus.command import add_corpus_commands
     from .live.command import add_stream_command
+    from .page.command import add_demo_command
     from .share.command import add_share_commands
 
     parser = argparse.ArgumentParser(
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add_stream_command(commands)
     add_corpus_commands(commands)
     add_bias_command(commands)
+    add_demo_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
     add_catalogue_commands(commands)
     add_share_commands(commands)

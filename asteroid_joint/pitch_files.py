@@ -17,6 +17,8 @@ import numpy as np
 from .registry import Registry
 
 PITCH_FORMATS = Registry("F0 format")
+F0_FILE = "f0.csv"
+F0_HEADER = "time,frequency,confidence,voiced"
 MODEL_WIDTH = 240  # characters of svl's <model>, whose end is known only when all is written
 
 
@@ -97,10 +99,10 @@ class PitchWriter(ABC):
 class CsvPitch(PitchWriter):
     """The columns of CREPE and a fourth: ``time,frequency,confidence,voiced``."""
 
-    file_name = "f0.csv"
+    file_name = F0_FILE
 
     def _begin(self) -> None:
-        self._file.write("time,frequency,confidence,voiced\n")
+        self._file.write(F0_HEADER + "\n")
 
     def _append(self, rows: list[list[float]]) -> None:
         self._file.writelines(

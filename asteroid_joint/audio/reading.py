@@ -18,6 +18,8 @@ BLOCK = 1 << 16  # samples per block that is given out, at least
 PIECE = 1 << 12  # samples asked of libsndfile at a time: what an error in a damaged file costs
 INTEGER_SUBTYPES = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "ALAC_16", "ALAC_20", "ALAC_24"}
 INTEGER_SAMPLE_FORMATS = {"u8", "u8p", "s16", "s16p"}  # FFmpeg's names
+# FFmpeg's formats that name other files or hosts: what is to be read is this file and no other
+REFERRING = {"concat", "dash", "hls", "image2", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub"}
 SHORTFALL = 0.02  # part of the announced length; containers round theirs
 
 
@@ -199,8 +201,9 @@ class _FFmpegSource:
         # "file:" keeps a colon in a name from being read as a protocol; a name that is not UTF-8
         # has to be read through Python
         source = f"file:{path.absolute()}" if _is_utf8(path) else open(path, "rb")
+        formats = ",".join(sorted(av.formats_available - REFERRING - {"webm_dash_manifest"}))
         try:
-            self._container: Any = av.open(source)
+            self._container: Any = av.open(source, options={"format_whitelist": formats})
         except (av.FFmpegError, OSError, ValueError) as err:
             raise _CannotDecode from err
         if not self._container.streams.audio:

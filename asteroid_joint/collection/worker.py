@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -150,29 +149,11 @@ def load(options: SeparateOptions) -> "JointModel":
     Raises:
         UserError: If there is no such model, device or plugin.
     """
-    import torch
-
-    from ..masknn.fuse import optimize_for_inference
-    from ..models.store import load_model
-    from ..parallel import spread_batches
+    from ..models.ready import ready_model
     from ..registry import import_plugins
 
     import_plugins(options.plugins)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise UserError("torch finds no CUDA device here: use --device cpu.")
-    with warnings.catch_warnings():  # torch comments on foreign files; the error says it better
-        warnings.simplefilter("ignore")
-        model = load_model(options.model)
-    if device == "cpu":
-        n_threads = torch.get_num_threads()
-        spread_batches(optimized := optimize_for_inference(model), min(n_threads, options.batch))
-        if options.batch > 1:
-            torch.set_num_threads(1)  # two threads per operation would wait for one another
-        return optimized
-    return model.to(device)
+    return ready_model(options.model, options.device, options.batch)
 
 
 def separate_song(model: "JointModel", options: SeparateOptions, job: Job) -> Outcome:

@@ -5,6 +5,7 @@ import sys
 from contextlib import ExitStack, closing
 from typing import Any
 
+from ..defaults import DEFAULT_MODEL
 from ..errors import AudioError, UserError
 from .formats import SAMPLE_FORMATS
 from .plan import BLOCK_SEC, CONTEXT_SEC, LOOKAHEAD_SEC, LivePlan
@@ -31,8 +32,6 @@ examples:
 
 def add_stream_command(commands: Any) -> None:
     """Add the command to a parser's subparsers."""
-    from ..models.store import DEFAULT_MODEL
-
     stream = commands.add_parser(
         "stream",
         help="the same of a live input: F0 lines and the voice with bounded latency",
@@ -108,7 +107,8 @@ def add_stream_command(commands: Any) -> None:
 
 def _stream(args: argparse.Namespace) -> int:
     """Run a live stream; returns the exit code."""
-    from ..cli import _load, say
+    from ..commands.separate import say
+    from ..models.ready import ready_model
     from ..registry import DECODERS, import_plugins
     from .engine import LiveSeparator
     from .outputs import Gone
@@ -122,7 +122,7 @@ def _stream(args: argparse.Namespace) -> int:
     _check_options(args)
     import_plugins(args.plugins)
     DECODERS[args.decoder]  # what does not exist is said before the model is loaded
-    model = _load(args.model, args.device, batch_size=1)
+    model = ready_model(args.model, args.device, batch_size=1)
     wants_f0 = _wants_f0(args, model)
     plan = LivePlan.of(model, args.block, args.lookahead, args.context)
     source = _source(args)

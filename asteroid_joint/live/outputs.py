@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import AudioError, UserError
-from ..separate import F0_HEADER
+from ..pitch_files import F0_HEADER
 from .pcm import PcmKind
 
 STDOUT = "-"

@@ -1,0 +1,293 @@
+// The page: songs are sent, watched, chosen and removed. What is drawn and heard is elsewhere.
+import { Player } from "./player.js";
+import { Plot } from "./plot.js";
+import { clock, element, size, tone } from "./words.js";
+
+const POLL_MS = 400;
+const ALIVE_MS = 20000; // songs of an open page are not forgotten
+const MOST_ROWS = 500; // of the table of notes
+const byId = (id) => document.getElementById(id);
+const songs = new Map(); // id -> {state, item}
+const player = new Player();
+const plot = new Plot({
+  box: byId("plot"), canvas: byId("score"), cursor: byId("cursor"),
+  overview: byId("overview"), wave: byId("wave"), window: byId("window"), mark: byId("mark"),
+}, player);
+let shown = null; // id of the song in the studio
+
+function say(text) {
+  byId("status").textContent = text;
+}
+
+function complain(text) {
+  byId("alert").textContent = "";
+  byId("alert").hidden = !text;
+  if (text) byId("alert").textContent = text;
+}
+
+async function ask(path, options) {
+  try {
+    const answer = await fetch(path, options);
+    const data = answer.status === 204 ? {} : await answer.json();
+    return answer.ok ? data : { failed: answer.status, message: data.message };
+  } catch {
+    return { failed: 0, message: "The server does not answer: is it still running?" };
+  }
+}
+
+// ---- sending ----
+
+function send(file) {
+  if (file.size > Number(document.body.dataset.megabytes) * 1e6) {
+    complain(`${file.name} is larger than ${document.body.dataset.megabytes} MB, ` +
+      "the most this page takes: send a shorter or a compressed one (FLAC, MP3).");
+    return;
+  }
+  const item = addItem(file.name);
+  item.what.textContent = "sending";
+  const request = new XMLHttpRequest(); // fetch does not tell how far it is
+  request.open("POST", "songs");
+  request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
+  request.upload.onprogress = (event) => {
+    if (event.lengthComputable) item.progress.value = event.loaded / event.total;
+  };
+  request.onload = () => {
+    let data = {};
+    try { data = JSON.parse(request.responseText); } catch { /* an answer of something between */ }
+    accept(item, request.status === 202 ? data : { failed: request.status, ...data });
+  };
+  request.onerror = () => accept(item, {
+    failed: 0, message: `${file.name} could not be sent: the server broke off or is not there.`,
+  });
+  item.remove.onclick = () => { request.abort(); item.row.remove(); tidy(); };
+  request.send(file);
+  say(`Sending ${file.name}.`);
+}
+
+async function sendDemo() {
+  const item = addItem("Demo song");
+  accept(item, await ask("demo-song", { method: "POST" }));
+}
+
+function accept(item, data) {
+  if (data.failed !== undefined) {
+    item.row.remove();
+    tidy();
+    complain(data.message || "The song was refused.");
+    return;
+  }
+  songs.set(data.id, { state: data, item });
+  item.name.textContent = data.name;
+  item.row.dataset.song = data.id;
+  item.remove.onclick = () => remove(data.id);
+  item.open.onclick = () => show(data.id);
+  item.remove.setAttribute("aria-label", `Remove ${data.name}`);
+  item.open.setAttribute("aria-label", `Open ${data.name}`);
+  update(data);
+  watch(data.id);
+}
+
+// ---- the list ----
+
+function addItem(name) {
+  complain("");
+  byId("queue").hidden = false;
+  const item = {
+    row: element("li"),
+    name: element("span", { className: "name", textContent: name }),
+    what: element("span", { className: "what" }),
+    progress: element("progress", { max: 1 }),
+    open: element("button", { type: "button", textContent: "Open", hidden: true }),
+    remove: element("button", { type: "button", textContent: "Remove" }),
+  };
+  item.progress.setAttribute("aria-label", `Progress of ${name}`);
+  item.row.append(item.name, item.what, item.progress, item.open, item.remove);
+  byId("songs").append(item.row);
+  return item;
+}
+
+function update(state) {
+  const { item } = songs.get(state.id);
+  const before = songs.get(state.id).state.state;
+  songs.get(state.id).state = state;
+  item.row.className = state.state;
+  item.progress.hidden = !["arriving", "waiting", "working"].includes(state.state);
+  if (state.state === "working" && state.share !== null) item.progress.value = state.share;
+  else item.progress.removeAttribute("value");
+  item.open.hidden = state.state !== "done";
+  item.what.textContent = {
+    arriving: "sending",
+    waiting: state.before === 1 ? "waits for one song" : `waits for ${state.before} songs`,
+    working: "being separated",
+    done: state.message || "ready",
+    failed: state.message,
+  }[state.state];
+  if (state.state === "waiting" && !state.before) item.what.textContent = "next";
+  if (state.state === before) return;
+  if (state.state === "failed") complain(state.message);
+  else say(`${state.name}: ${item.what.textContent}.`);
+}
+
+async function watch(id) {
+  while (songs.has(id)) {
+    const answer = await ask(`songs/${id}`);
+    if (!songs.has(id)) return;
+    if (answer.failed === 404) {
+      forget(id);
+      complain(answer.message);
+      return;
+    }
+    if (answer.failed === undefined) {
+      const first = songs.get(id).state.state !== answer.state;
+      update(answer);
+      if (answer.state === "done" && first && shown === null) show(id);
+    }
+    const over = ["done", "failed"].includes(songs.get(id).state.state);
+    await new Promise((resume) => setTimeout(resume, over ? ALIVE_MS : POLL_MS));
+  }
+}
+
+async function remove(id) {
+  const { item } = songs.get(id);
+  const next = item.row.nextElementSibling ?? item.row.previousElementSibling;
+  forget(id);
+  (next?.querySelector("button:not([hidden])") ?? byId("file")).focus();
+  await ask(`songs/${id}`, { method: "DELETE" });
+  say("Removed.");
+}
+
+function forget(id) {
+  songs.get(id)?.item.row.remove();
+  songs.delete(id);
+  if (shown === id) {
+    shown = null;
+    player.stop();
+    byId("studio").hidden = true;
+  }
+  tidy();
+}
+
+function tidy() {
+  byId("queue").hidden = !byId("songs").children.length;
+}
+
+// ---- the studio ----
+
+async function show(id) {
+  const { state } = songs.get(id);
+  const view = await ask(`songs/${id}/view`);
+  if (view.failed !== undefined) return complain(view.message);
+  shown = id;
+  const url = (name) => `songs/${id}/files/${encodeURIComponent(name)}`;
+  byId("studio").hidden = false;
+  byId("title").textContent = state.name;
+  byId("remark").textContent = state.message;
+  byId("remark").hidden = !state.message;
+  byId("end").textContent = clock(view.seconds, 0);
+  player.load(Object.keys(view.waves), (stem) => url(`${stem}.wav`), view.seconds);
+  plot.load(view, url);
+  fillStems();
+  fillFiles(id, state, url);
+  fillNotes(view.notes);
+  say(`${state.name} is ready, ${view.notes.length} notes.`);
+  byId("title").focus({ preventScroll: true });
+  byId("studio").scrollIntoView({ block: "nearest" });
+}
+
+function fillStems() {
+  byId("stems").replaceChildren(...player.stems.map((stem) => {
+    const name = element("span", { className: "name", textContent: stem.name });
+    const mute = element("button", { type: "button", textContent: "Mute" });
+    const solo = element("button", { type: "button", textContent: "Alone" });
+    const volume = element("input", { type: "range", min: 0, max: 100, value: 100 });
+    mute.setAttribute("aria-label", `Mute ${stem.name}`);
+    solo.setAttribute("aria-label", `${stem.name} alone`);
+    volume.setAttribute("aria-label", `Volume of ${stem.name}`);
+    mute.onclick = () => player.set(stem.name, { muted: !stem.muted });
+    solo.onclick = () => player.set(stem.name, { solo: !stem.solo });
+    volume.oninput = () => player.set(stem.name, { volume: volume.value / 100 });
+    stem.changed = () => {
+      mute.setAttribute("aria-pressed", stem.muted);
+      solo.setAttribute("aria-pressed", stem.solo);
+    };
+    stem.changed();
+    const row = element("li");
+    row.append(name, mute, solo, volume);
+    return row;
+  }));
+}
+
+function fillFiles(id, state, url) {
+  const links = state.files.map(({ name, bytes }) => [name, `${url(name)}?download`, size(bytes)]);
+  links.push(["everything as a ZIP file", `songs/${id}/zip`, ""]);
+  byId("files").replaceChildren(...links.map(([name, href, bytes]) => {
+    const row = element("li");
+    row.append(
+      element("a", { href, textContent: name, download: "" }),
+      element("span", { className: "size", textContent: bytes }),
+    );
+    return row;
+  }));
+}
+
+function fillNotes(notes) {
+  byId("notes-part").hidden = !notes.length;
+  byId("notes").replaceChildren(...notes.slice(0, MOST_ROWS).map(([start, end, midi]) => {
+    const row = element("tr");
+    const go = element("button", { type: "button", textContent: clock(start, 2) });
+    go.setAttribute("aria-label", `Go to ${clock(start, 2)}`);
+    go.onclick = () => { player.seek(start); plot.reveal(start); };
+    const cents = Math.round(100 * (midi - Math.round(midi)));
+    const cells = ["", (end - start).toFixed(2), tone(midi), cents > 0 ? `+${cents}` : `${cents}`];
+    row.append(...cells.map((text) => element("td", { textContent: text })));
+    row.firstChild.append(go);
+    return row;
+  }));
+  byId("more").hidden = notes.length <= MOST_ROWS;
+  byId("more").textContent = `${notes.length - MOST_ROWS} more are in notes.csv.`;
+}
+
+player.onchange = () => {
+  byId("play").textContent = player.playing ? "Pause" : "Play";
+};
+player.onerror = () => complain("The browser cannot play this song; the downloads are complete.");
+player.ontime = (seconds) => {
+  byId("now").textContent = clock(seconds, 1);
+  byId("sung").textContent = plot.sungAt(seconds);
+  plot.moveTo(seconds, player.playing);
+};
+byId("play").onclick = () => player.toggle();
+byId("follow").onclick = () => {
+  plot.follow = !plot.follow;
+  byId("follow").setAttribute("aria-pressed", plot.follow);
+};
+byId("zoom-in").onclick = () => plot.zoom(2);
+byId("zoom-out").onclick = () => plot.zoom(0.5);
+byId("fit").onclick = () => plot.fit();
+
+byId("file").onchange = (event) => {
+  for (const file of event.target.files) send(file);
+  event.target.value = "";
+};
+byId("demo").onclick = sendDemo;
+for (const kind of ["dragenter", "dragover"]) {
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+}
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  for (const file of event.dataTransfer.files) send(file);
+});
+
+addEventListener("pagehide", () => {
+  if (songs.size) navigator.sendBeacon("leave", [...songs.keys()].join(" "));
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload(); // its songs were removed when it was left
+});

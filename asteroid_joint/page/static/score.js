@@ -1,0 +1,210 @@
+// What the picture shows: spectrogram of the voice, notes and sung pitch, tones and times beside it.
+//
+// Only what is in view is drawn, in as few strokes as pixels can show. `view` is what the server
+// makes of a song; times are seconds, pitches MIDI semitones.
+import { clock, fitted, tone } from "./words.js";
+
+const LEFT = 46; // pixels for the names of tones
+const BOTTOM = 22; // pixels for the time
+const COLUMN_PIXELS = 0.6; // narrower columns come from the overview
+const JUMP_CENTS = 300; // a line joins nothing farther apart
+const CURVE = [[55, "#9a6440"], [80, "#d89248"], [101, "#ffc871"]]; // below percent: colour
+const STEPS_SEC = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
+
+export class Score {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.view = null;
+    this.start = 0; // seconds at the left edge
+    this.span = 1; // seconds in view
+    this.drawing = 0;
+  }
+
+  /** Draw another song; `url` gives the address of its pictures. */
+  load(view, url) {
+    this.view = view;
+    this.url = url;
+    this.tiles = new Map();
+    this.wide = this.#picture("overview.png");
+  }
+
+  /** Show this part, or the nearest that there is. */
+  show(start, span) {
+    this.start = Math.min(Math.max(start, 0), Math.max(this.view.seconds - span, 0));
+    this.span = span;
+    this.draw();
+  }
+
+  /** Draw at the next frame of the screen. */
+  draw() {
+    if (!this.drawing) {
+      this.drawing = requestAnimationFrame(() => {
+        this.drawing = 0;
+        if (this.view) this.#draw();
+      });
+    }
+  }
+
+  get width() { return this.canvas.clientWidth - LEFT; }
+  get height() { return this.canvas.clientHeight - BOTTOM; }
+
+  /** Pixels from the left. */
+  x(seconds) { return LEFT + ((seconds - this.start) / this.span) * this.width; }
+
+  /** Pixels from the top. */
+  y(midi) {
+    const [low, high] = this.view.range;
+    return this.height * (1 - (midi - low) / (high - low));
+  }
+
+  secondAt(x) { return this.start + ((x - LEFT) / this.width) * this.span; }
+
+  #picture(name) {
+    const image = new Image();
+    image.onload = () => this.draw();
+    image.src = this.url(name);
+    return image;
+  }
+
+  #draw() {
+    const context = fitted(this.canvas);
+    context.font = "12px system-ui, sans-serif";
+    context.save();
+    context.beginPath();
+    context.rect(LEFT, 0, this.width, this.height);
+    context.clip();
+    this.#drawSpectrogram(context);
+    this.#drawLines(context);
+    this.#drawNotes(context);
+    this.#drawCurve(context);
+    context.restore();
+    this.#drawTones(context);
+    this.#drawTimes(context);
+  }
+
+  #drawSpectrogram(context) {
+    const { picture } = this.view;
+    const top = this.y(picture.high);
+    const height = this.y(picture.low) - top;
+    const put = (image, first, columns, columnSec) => {
+      if (!image.complete || !image.naturalWidth) return;
+      const x = this.x((first - 0.5) * columnSec);
+      const end = this.x((first + columns - 0.5) * columnSec);
+      context.drawImage(image, x, top, end - x + 0.5, height);
+    };
+    const second = this.width / this.span; // pixels
+    if (second * picture.column_sec < COLUMN_PIXELS) {
+      put(this.wide, 0, picture.overview_columns, picture.overview_column_sec);
+      return;
+    }
+    const tileSec = picture.tile_columns * picture.column_sec;
+    const last = Math.min(Math.floor((this.start + this.span) / tileSec) + 1, picture.tiles);
+    for (let n = Math.floor(this.start / tileSec); n < last; n += 1) {
+      if (!this.tiles.has(n)) this.tiles.set(n, this.#picture(`tile-${n}.png`));
+      const first = n * picture.tile_columns;
+      const columns = Math.min(picture.tile_columns, picture.columns - first);
+      put(this.tiles.get(n), first, columns, picture.column_sec);
+    }
+  }
+
+  #drawLines(context) {
+    const [low, high] = this.view.range;
+    context.strokeStyle = "rgb(255 255 255 / .09)";
+    context.lineWidth = 1;
+    context.beginPath();
+    for (let k = Math.ceil(low / 12) * 12; k <= high; k += 12) {
+      context.moveTo(LEFT, Math.round(this.y(k)) + 0.5);
+      context.lineTo(LEFT + this.width, Math.round(this.y(k)) + 0.5);
+    }
+    context.stroke();
+  }
+
+  #drawNotes(context) {
+    const end = this.start + this.span;
+    const half = Math.abs(this.y(0.5) - this.y(0));
+    context.lineWidth = 1.2;
+    for (const [on, off, midi] of this.view.notes) {
+      if (off < this.start || on > end) continue;
+      const [x, y] = [this.x(on), this.y(midi)];
+      const width = Math.max(this.x(off) - x, 1.5);
+      context.fillStyle = "rgb(14 20 32 / .6)"; // the curve is seen on loud harmonics, too
+      context.strokeStyle = "rgb(205 236 226 / .85)";
+      context.beginPath();
+      context.roundRect(x, y - half, width, 2 * half, Math.min(4, width / 2));
+      context.fill();
+      if (width > 5) context.stroke();
+      if (width > 22) {
+        context.fillStyle = "#dff0e8";
+        context.strokeStyle = "rgb(14 20 32 / .8)";
+        context.lineWidth = 3;
+        context.strokeText(tone(midi), x + 2, y - half - 5);
+        context.fillText(tone(midi), x + 2, y - half - 5);
+        context.lineWidth = 1.2;
+      }
+    }
+  }
+
+  #drawCurve(context) {
+    const { pitch } = this.view;
+    if (!pitch) return;
+    const first = Math.max(Math.floor((this.start - pitch.start) / pitch.hop) - 1, 0);
+    const last = Math.min(
+      Math.ceil((this.start + this.span - pitch.start) / pitch.hop) + 1, pitch.cents.length - 1,
+    );
+    const step = Math.max(1, Math.floor((last - first) / (2 * this.width)));
+    context.lineWidth = 3;
+    context.lineJoin = context.lineCap = "round";
+    const sure = (n) => CURVE.findIndex(([below]) => pitch.confidence[n] < below);
+    for (let level = 0; level < CURVE.length; level += 1) {
+      context.strokeStyle = CURVE[level][1];
+      context.beginPath();
+      let joined = false; // with the frame before
+      for (let n = first; n <= last; n += step) {
+        const cents = pitch.cents[n];
+        if (!cents || (!joined && sure(n) !== level)) {
+          joined = false;
+          continue;
+        }
+        const [x, y] = [this.x(pitch.start + n * pitch.hop), this.y(cents / 100)];
+        if (joined) {
+          context.lineTo(x, y);
+        } else {
+          context.moveTo(x, y);
+          context.lineTo(x + 0.1, y); // one frame alone is a dot
+        }
+        const next = n + step <= last ? pitch.cents[n + step] : 0;
+        joined = sure(n) === level && next > 0 && Math.abs(next - cents) < JUMP_CENTS;
+      }
+      context.stroke();
+    }
+  }
+
+  #drawTones(context) {
+    const [low, high] = this.view.range;
+    const semitone = this.height / (high - low);
+    const named = semitone > 12 ? [0, 2, 4, 5, 7, 9, 11] : semitone > 6 ? [0, 2, 4, 7, 9] : [0, 7];
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    for (let k = Math.ceil(low); k <= high; k += 1) {
+      const y = this.y(k);
+      if (!named.includes(((k % 12) + 12) % 12) || y < 7 || y > this.height - 5) continue;
+      context.fillStyle = k % 12 === 0 ? "#ffffff" : "#aebcc0";
+      context.fillText(tone(k), LEFT - 8, y);
+    }
+  }
+
+  #drawTimes(context) {
+    const step = STEPS_SEC.find((s) => (s / this.span) * this.width > 64) ?? 1800;
+    context.textAlign = "center";
+    context.fillStyle = "#c3cdd0";
+    for (let n = Math.ceil(this.start / step); n * step <= this.start + this.span; n += 1) {
+      const x = this.x(n * step);
+      context.fillRect(x, this.height, 1, 4);
+      const half = 22; // pixels of the text, which stays inside
+      const at = Math.min(Math.max(x, LEFT + half - 10), LEFT + this.width - half);
+      context.fillText(clock(n * step, step < 1 ? 1 : 0), at, this.height + 13);
+    }
+    context.textAlign = "left";
+    context.textBaseline = "alphabetic";
+  }
+}
