@@ -82,6 +82,7 @@ def import_plugins(modules: str) -> None:
 
 DATASETS = Registry("dataset")
 DECODERS = Registry("pitch decoder")
+ENGINES = Registry("engine")
 ESTIMATORS = Registry("pitch estimator")
 LOSSES = Registry("loss term")
 MODELS = Registry("model")
