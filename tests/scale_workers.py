@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Squares:
             if item == "user":
                 raise AudioError("This one holds no sample: remove it.")
             if item == "unsendable":
-                return lambda: None
+                return threading.Lock()
             return item * item, os.getpid()  # type: ignore[operator]
 
         return square

@@ -26,6 +26,7 @@ from ..pitch import decode_argmax
 from ..registry import import_plugins
 from .build import build_dataset
 from .config import Config
+from .pseudo_notes import refine_notes
 from .pseudo_rules import (
     HeardPitch,
     Rules,
@@ -133,14 +134,24 @@ def label_piece(
     own = teacher(mixture)
     voice = hear_voice(own.hz, f0_hz, own.stems[0], rules, teacher.grid)
     quality, accepted = judge_voice(voice, thresholds)
-    facts = {"quality": quality, "accepted": accepted, **voice._asdict()}
+    facts: dict[str, Any] = {"quality": quality, "accepted": accepted, **voice._asdict()}
+    known = dataset.f0_quality_at(piece.clip, _seconds(dataset, piece, teacher))
+    if known is not None:  # notes, say
+        facts["f0_hz"], facts["f0_quality"] = refine_notes(
+            f0_hz, known, own.hz, own.confidence, rules.note_cents, float(teacher.grid.hop)
+        )
     write_piece(path, header, own.stems[:-1], label=label, **facts)
 
 
 def known_f0(dataset: JointDataset, piece: Piece, teacher: Teacher) -> np.ndarray | None:
     """F0 of a piece at the teacher's frames, ``(N,)`` Hz, if it is known."""
+    return dataset.f0_at(piece.clip, _seconds(dataset, piece, teacher))
+
+
+def _seconds(dataset: JointDataset, piece: Piece, teacher: Teacher) -> np.ndarray:
+    """Times of the teacher's frames of a piece in its clip, ``(N,)``."""
     times = teacher.grid.times(teacher.grid.n_frames(piece.n_samples))
-    return dataset.f0_at(piece.clip, piece.start / dataset.sample_rate + times)
+    return piece.start / dataset.sample_rate + times
 
 
 class Job(NamedTuple):
