@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
 # keys in them that do not: where files are, how a teacher made its labels, what to import
 FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
+# a head may have no loss (one task alone, as a control), which plain DDP takes for a mistake
+STRATEGIES = {"ddp": "ddp_find_unused_parameters_true"}
 
 
 def train(conf: Config) -> Path:
@@ -141,7 +143,8 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         max_epochs=training["epochs"],
         accelerator=training["accelerator"],
         devices=training["devices"],
-        strategy=training["strategy"],
+        num_nodes=training.get("num_nodes", 1),
+        strategy=STRATEGIES.get(training["strategy"], training["strategy"]),
         precision=training["precision"],
         gradient_clip_val=training["gradient_clip"],
         callbacks=callbacks,

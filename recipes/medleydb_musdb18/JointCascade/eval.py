@@ -1,4 +1,4 @@
-"""Evaluate on MedleyDB and MUSDB18-HQ: ``python eval.py --exp_dir exp/x [--control torchcrepe_mixture]``."""
+"""Evaluate on MedleyDB and MUSDB18-HQ: ``python eval.py --exp_dir exp/x``."""
 
 from asteroid_joint.engine.recipe import eval_main
 
