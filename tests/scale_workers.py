@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asteroid_joint.engine import pseudo_teacher
 from asteroid_joint.errors import AudioError
 
 
@@ -45,25 +44,3 @@ class Squares:
             return item * item, os.getpid()  # type: ignore[operator]
 
         return square
-
-
-write_piece = pseudo_teacher.write_piece
-
-
-def write_and_die(path: Path, *args: object, **facts: object) -> None:
-    """As a plugin: note what is written, and die before or after it where a file asks for that."""
-    top = path.parent.parent.parent
-    for when in ("before", "after"):
-        if when == "after":
-            write_piece(path, *args, **facts)  # type: ignore[arg-type]
-            with open(top / "written.txt", "a") as file:
-                file.write(f"{path.name}\n")
-        try:
-            (top / f"die_{when}").unlink()
-        except FileNotFoundError:
-            continue
-        die()
-
-
-if os.environ.get("SCALE_WORKERS_ARE_MORTAL"):
-    pseudo_teacher.write_piece = write_and_die

@@ -132,7 +132,6 @@ def nodes():
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        patch.setenv("SCALE_WORKERS_ARE_MORTAL", "1")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=small)
         other = cluster.add_node(**small)
@@ -170,7 +169,7 @@ def test_labels_are_the_same_bytes_and_a_killed_worker_costs_nothing(
     """One worker is killed before it writes a piece, one after it and before it could say so."""
     argv = ["--overlay", "stage2,debug", "--data_dir", mir1k_dir, "--pseudo_dir", "unused"]
     conf = parse_recipe_args(RECIPE, [str(x) for x in argv])
-    conf["data"]["plugins"] = "scale_workers"
+    conf["data"]["plugins"] = "mortal_plugin"
     trees = {}
     for engine in ("local", "ray"):
         top = tmp_path / engine

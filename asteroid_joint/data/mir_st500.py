@@ -99,7 +99,7 @@ class MIRST500(Recordings):
             for clip, n in zip(self.clips, numbers, strict=True)
         ]
 
-    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray:
         """See :meth:`JointDataset.f0_at`."""
         notes = self._notes[index]  # (notes, 3)
         place = np.searchsorted(notes[:, 0], times, "right") - 1
@@ -109,7 +109,7 @@ class MIRST500(Recordings):
         f0_hz[(times < 0) | (times > self._files[index].length_sec)] = np.nan
         return f0_hz.astype(np.float32)
 
-    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray:
         """See :meth:`JointDataset.f0_quality_at`."""
         f0_hz = self.f0_at(index, times)
         edges = np.sort(self._notes[index][:, :2].ravel())  # (2 notes,)

@@ -142,13 +142,15 @@ class PseudoLabelled(JointDataset):
 
     def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_quality_at`."""
-        facts, refined = self._pseudo(index, "f0"), self._refined(index)
-        if facts is None and refined is None:
+        facts, key = self._pseudo(index, "f0"), "quality"
+        if facts is None:
+            facts, key = self._refined(index), "f0_quality"
+        if facts is None:
             piece = self.pieces[index]
             return self.dataset.f0_quality_at(piece.clip, times + piece.start / self.sample_rate)
         if not self.filtered:
             return None
-        quality = facts["quality"] if facts is not None else refined["f0_quality"]
+        quality = facts[key]
         frames = np.rint(self.header.pitch_grid.sec_to_frame(times)).astype(int)
         return quality[frames.clip(0, len(quality) - 1)].astype(np.float32)
 

@@ -34,7 +34,7 @@ FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_
 # keys in them that do not: where files are, how a teacher made its labels, what to import
 FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
 # a head may have no loss (one task alone, as a control), which plain DDP takes for a mistake
-STRATEGIES = {"ddp": "ddp_find_unused_parameters_true"}
+STRATEGIES: dict[str, Any] = {"ddp": "ddp_find_unused_parameters_true"}
 
 
 def train(conf: Config) -> Path:
@@ -144,7 +144,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         accelerator=training["accelerator"],
         devices=training["devices"],
         num_nodes=training.get("num_nodes", 1),
-        strategy=STRATEGIES.get(training["strategy"], training["strategy"]),
+        strategy=STRATEGIES.get(str(training["strategy"]), training["strategy"]),
         precision=training["precision"],
         gradient_clip_val=training["gradient_clip"],
         callbacks=callbacks,
