@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,17 @@ def die() -> None:
 
 @dataclass(frozen=True)
 class Squares:
-    """Squares, with the node and process that found them; notes every worker that is made."""
+    """Squares, with the process that found them; notes every worker that is made.
+
+    Args:
+        folder: Of the notes.
+        error: Raised where a worker is made.
+        together: Workers that wait for one another before they do anything.
+    """
 
     folder: Path
     error: str = ""
+    together: int = 1
 
     def __call__(self) -> Callable[[object], object]:
         if self.error:
@@ -29,6 +37,8 @@ class Squares:
             file.write(f"{os.getpid()}\n")
 
         def square(item: object) -> object:
+            while len((self.folder / "made.txt").read_text().split()) < self.together:
+                time.sleep(0.02)
             if item == "fatal":
                 die()
             if item == "killed":

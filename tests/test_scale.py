@@ -197,12 +197,11 @@ def test_labels_are_the_same_bytes_and_a_killed_worker_costs_nothing(
 @pytest.mark.slow
 def test_a_node_that_is_lost_costs_what_it_was_at(nodes, tmp_path):
     cluster, other = nodes  # the last test: it takes a node away
-    results = run_jobs(Squares(tmp_path), list(range(200)), engine="ray", n_workers=2)
+    results = run_jobs(Squares(tmp_path, together=2), list(range(50)), engine="ray", n_workers=2)
     finished = [next(results)]
-    while len(set(made(tmp_path))) < 2:
-        finished.append(next(results))
-    cluster.remove_node(other)
+    cluster.remove_node(other)  # with a worker that has an item
     finished += results
-    assert sorted((item, result[0]) for item, result in finished) == [
-        (n, n * n) for n in range(200)
-    ]
+    squares = sorted((item, result[0]) for item, result in finished)
+    assert squares == [(n, n * n) for n in range(50)]
+    processes = {process for _, (_, process) in finished}
+    assert processes <= set(map(int, made(tmp_path))) and len(made(tmp_path)) == 2
