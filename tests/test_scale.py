@@ -133,12 +133,22 @@ def nodes():
         paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=small)
-        other = cluster.add_node(**small)
+        cluster = cluster_utils.Cluster()
+        _, other = started(cluster, small), started(cluster, small)
         ray.init(address=cluster.address, log_to_driver=False)
         yield cluster, other
         ray.shutdown()
         cluster.shutdown()
+
+
+def started(cluster, options: dict, tries: int = 3):
+    """A further node; Ray gives one up that takes 30 s, as it may where cores are shared."""
+    for left in reversed(range(tries)):
+        try:
+            return cluster.add_node(**options)
+        except Exception:
+            if not left:
+                raise
 
 
 @pytest.mark.slow

@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
 # keys in them that do not: where files are, how a teacher made its labels, what to import
 FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
-# a head may have no loss (one task alone, as a control), which plain DDP takes for a mistake
-STRATEGIES: dict[str, Any] = {"ddp": "ddp_find_unused_parameters_true"}
 
 
 def train(conf: Config) -> Path:
@@ -144,7 +142,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         accelerator=training["accelerator"],
         devices=training["devices"],
         num_nodes=training.get("num_nodes", 1),
-        strategy=STRATEGIES.get(str(training["strategy"]), training["strategy"]),
+        strategy=_strategy(training["strategy"]),
         precision=training["precision"],
         gradient_clip_val=training["gradient_clip"],
         callbacks=callbacks,
@@ -155,6 +153,11 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
+
+
+def _strategy(name: Any) -> Any:
+    """A head may have no loss (one task alone, as a control): plain DDP takes that for a mistake."""
+    return "ddp_find_unused_parameters_true" if name == "ddp" else name
 
 
 def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:
