@@ -249,6 +249,9 @@ def main(argv: list[str] | None = None) -> None:
         print(make_labels(Teacher(path, args.device), conf, folder, rules, args.relabel, *how))
     except UserError as err:
         sys.exit(f"pseudo: {err}")
+    except KeyboardInterrupt:
+        print("\npseudo: interrupted; the same command goes on where it was.", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

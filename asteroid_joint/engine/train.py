@@ -156,7 +156,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
 
 
 def _strategy(name: Any) -> Any:
-    """A head may have no loss (one task alone, as a control): plain DDP takes that for a mistake."""
+    """A head may have no loss (a control), which plain DDP takes for a mistake."""
     return "ddp_find_unused_parameters_true" if name == "ddp" else name
 
 
