@@ -93,6 +93,7 @@ def import_plugins(modules: str) -> None:
 
 DATASETS = Registry("dataset", home=".data")
 DECODERS = Registry("pitch decoder", home=".pitch")
+ENGINES = Registry("engine", home=".scale")
 ESTIMATORS = Registry("pitch estimator", home=".models")
 LOSSES = Registry("loss term", home=".losses")
 MODELS = Registry("model", home=".models")

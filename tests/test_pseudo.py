@@ -12,12 +12,13 @@ import torch
 from conftest import ROOT
 
 from asteroid_joint import DJCM, MODELS, JointModel, JointOutput, PitchGrid
-from asteroid_joint.data import MIR1K, DrawnExamples, Hidden, PseudoLabelled
+from asteroid_joint.data import MIR1K, MIRST500, DrawnExamples, Hidden, PseudoLabelled
 from asteroid_joint.data.pseudo_files import Header, cut, missing_label, read_header, read_piece
 from asteroid_joint.engine.audit import audit_table, audit_valid, count_pitch
 from asteroid_joint.engine.build import build_dataset, build_loaders, check_fit
 from asteroid_joint.engine.config import parse_recipe_args
 from asteroid_joint.engine.pseudo import Teacher, main, make_labels
+from asteroid_joint.engine.pseudo_notes import refine_notes
 from asteroid_joint.engine.pseudo_rules import (
     HeardPitch,
     HeardVoice,
@@ -617,3 +618,48 @@ def test_headers_tell_teachers_apart():
         {"thresholds": {"voiced": 0.7}},
     ]
     assert len({header.identity, *(replace(header, **c).identity for c in changes)}) == 5
+
+
+# ------------------------------------------------------------------ notes
+
+
+def test_f0_near_a_note_is_the_teachers():
+    f0_hz = np.array([0.0] * 5 + [220.0] * 10 + [np.nan] * 2)
+    hz = np.full(17, 220.0 * 2 ** (60 / 1200))
+    hz[10] = 440.0  # an octave off
+    label, confidence = np.where(f0_hz > 0, 0.5, 1.0), np.full(17, 0.9)
+    refined, quality = refine_notes(f0_hz, label, hz, confidence, 100.0, HOP_SEC)
+    expected = np.where(f0_hz > 0, hz, f0_hz)
+    expected[10] = 220.0
+    np.testing.assert_array_equal(refined, expected)
+    # 40 ms from where a note begins or ends the label's quality stays
+    sure = [0.5] * 2 + [0.9] * 3 + [0.5] + [0.9] * 2 + [0.5] * 2
+    np.testing.assert_array_equal(quality[5:15], sure)
+    np.testing.assert_array_equal(quality[:5], 1.0)
+    steady, half = np.full(4, 220.0), np.full(4, 0.5)  # no end in sight
+    whole, quality = refine_notes(steady, half, steady + 1, np.ones(4), 100.0, HOP_SEC)
+    assert (whole == 221.0).all() and (quality == 1.0).all()
+
+
+def test_notes_are_refined_where_the_voice_is_accepted(ear, mir_st500_dir, mir1k_dir, tmp_path):
+    conf = config(mir1k_dir, tmp_path / "labels")
+    notes = {"dataset": "mir_st500", "data_dir": str(mir_st500_dir), "batch_size": 2}
+    conf["more_data"] = {"notes": notes}
+    for good_sdr_db, accepted in ((-99.0, True), (99.0, False)):
+        folder = tmp_path / f"labels_{accepted}"
+        rules = Rules(good_sdr_db=good_sdr_db, leak_db=-99.0, note_cents=100.0 if accepted else 0.0)
+        make_labels(Teacher(ear), conf, folder, rules)
+        conf["data"]["pseudo_dir"] = str(folder)
+        one = further_sets(conf)["notes"]
+        one["data"]["pseudo_filter"] = True
+        if not accepted:
+            with pytest.raises(DataError, match="None of the 2 pseudo labels"):
+                build_dataset(one, "train")
+            continue
+        dataset, true = build_dataset(one, "train"), MIRST500(str(mir_st500_dir), "train")
+        example, label = dataset.example(0, GRID), true.example(0, GRID)
+        assert example.sources.shape == (2, *example.mixture.shape)
+        near = np.abs(example.f0_hz / np.where(label.f0_hz > 0, label.f0_hz, 1.0) - 1) < 0.06
+        assert (near == (label.f0_hz > 0)).all()
+        assert (example.f0_hz != label.f0_hz).any()  # the teacher's bins are not the notes' centres
+        assert (example.f0_quality > 0.9).any() and set(label.f0_quality) == {0.5, 1.0}

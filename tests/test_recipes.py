@@ -47,7 +47,7 @@ RESULTS = ("all_metrics.csv", "final_metrics.json", "results_row.md")
 
 
 @pytest.fixture(scope="session")
-def data_dirs(mir1k_dir, corpus_dir, jamendo_dir):
+def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir):
     """Data for each recipe, by its folder; a recipe on four stems takes the corpus, too."""
     return {
         "mir1k": mir1k_dir,
@@ -55,6 +55,9 @@ def data_dirs(mir1k_dir, corpus_dir, jamendo_dir):
         "musdb18": corpus_dir,
         "musdb18_jamendo": corpus_dir,
         "jamendo": jamendo_dir,
+        "medleydb_musdb18": medleydb_dir,
+        "musdb18_dir": corpus_dir,
+        "mir_st500_dir": mir_st500_dir,
     }
 
 
@@ -95,6 +98,9 @@ def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, fi
         options += ["--labels_dir", workplace.parent / "labels"]
     if "jamendo_dir" in recipe_config(recipe)["data"]:
         options += ["--jamendo_dir", data_dirs["jamendo"]]
+    for key in ("musdb18_dir", "mir_st500_dir"):
+        if key in recipe_config(recipe)["data"]:
+            options += [f"--{key}", data_dirs[key]]
     if name.startswith("musdb18/") and name != "musdb18/JointXUMX":  # museval takes its time: once
         options += ["--eval_options", "--native"]
     done = run("bash", recipe / "run.sh", *options, cwd=data_dir.parent)
@@ -169,6 +175,9 @@ def test_every_overlay_builds(recipe, name, data_dirs):
         options += ["--labels_dir", ""]  # those beside the audio
     if "jamendo_dir" in recipe_config(recipe)["data"]:
         options += ["--jamendo_dir", str(data_dirs["jamendo"]), "--sample_rate", "16000"]
+    for key in ("musdb18_dir", "mir_st500_dir"):
+        if key in recipe_config(recipe)["data"]:
+            options += [f"--{key}", str(data_dirs[key])]
     conf = parse_recipe_args(recipe, ["--overlay", name, "--preset", "tiny", *options])
     model = build_model(conf)
     build_optimizer(conf, model, 10)

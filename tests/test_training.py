@@ -132,23 +132,6 @@ def epochs_logged(exp_dir: Path) -> set[int]:
     return epochs
 
 
-def test_two_processes_share_the_draws(mir1k_dir, tmp_path, spy):
-    folder, env = spy
-    exp_dir = tmp_path / "ddp"
-    options = ["--devices", 2, "--accelerator", "cpu", "--strategy", "ddp", "--epochs", 1]
-    command = [sys.executable, str(RECIPE / "train.py")]
-    command += arguments(mir1k_dir, exp_dir, *options, "--plugins", "draw_spy")
-    command += ["--draws_per_epoch", "16"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    first, second = drawn(folder, 0), drawn(folder, 1)
-    assert not set(first) & set(second)
-    assert sorted(first + second) == list(DrawSampler(16)) == list(range(16))
-    facts = json.loads((exp_dir / "run_facts.json").read_text())
-    assert facts["processes"] == 2 and facts["steps"] == 2
-    assert (exp_dir / "best_model.pth").is_file()
-
-
 def test_draws_of_all_ranks_together_are_those_of_one_process():
     for world_size in (1, 2, 3):
         samplers = [DrawSampler(12, rank, world_size) for rank in range(world_size)]

@@ -7,14 +7,19 @@ from .blend import Blend
 from .drawing import DrawnExamples, DrawSampler, WholeClips
 from .hiding import Hidden
 from .jamendo import Jamendo
+from .medleydb import MedleyDB
 from .mir1k import MIR1K
+from .mir_st500 import MIRST500
 from .multitrack import Multitrack
+from .musdb18 import MUSDB18
 from .nonvocal import ExtraNonVocal
 from .pseudo import PseudoLabelled
 from .solo import SoloVoice
 
 __all__ = [
     "MIR1K",
+    "MIRST500",
+    "MUSDB18",
     "ActivityFolder",
     "Batch",
     "Blend",
@@ -27,6 +32,7 @@ __all__ = [
     "Jamendo",
     "JointDataset",
     "JointExample",
+    "MedleyDB",
     "Multitrack",
     "PseudoLabelled",
     "SoloVoice",

@@ -133,6 +133,16 @@ class Blend(JointDataset):
         part, inner = self._places[index]
         return part.dataset.f0_at(inner, times)
 
+    def sources_quality(self, index: int) -> float:
+        """See :meth:`JointDataset.sources_quality`."""
+        part, inner = self._places[index]
+        return part.dataset.sources_quality(inner)
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_quality_at`."""
+        part, inner = self._places[index]
+        return part.dataset.f0_quality_at(inner, times)
+
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.activity_at`."""
         part, inner = self._places[index]

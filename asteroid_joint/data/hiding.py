@@ -68,3 +68,11 @@ class Hidden(JointDataset):
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.activity_at`."""
         return None if "activity" in self.labels else self.dataset.activity_at(index, times)
+
+    def sources_quality(self, index: int) -> float:
+        """See :meth:`JointDataset.sources_quality`."""
+        return self.dataset.sources_quality(index)
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_quality_at`."""
+        return None if "f0" in self.labels else self.dataset.f0_quality_at(index, times)

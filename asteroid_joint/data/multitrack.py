@@ -101,7 +101,8 @@ class Multitrack(JointDataset):
         _check_stems(self.sources, self._parts)
         self.root = Path(data_dir).expanduser()
         self.infos = _infos(self.root, type(self).infos)
-        self.folders = _folders(self.root, side, _named(valid_tracks, self.root))
+        named = _named(valid_tracks, self.root)
+        self.folders = self._wanted(_folders(self.root, side, named))
         self._has_labels = self.sources[0] == "vocals"
         self._f0_files = [
             _f0_file(folder, self.root, labels_dir) if self._has_labels else None
@@ -152,6 +153,10 @@ class Multitrack(JointDataset):
         if not parts:
             return self.read_source(index, source, start, n_samples)
         return self._read_file(index, parts[part], start, n_samples)
+
+    def _wanted(self, folders: list[Path]) -> list[Path]:
+        """Those that are used: all, but where a subclass has reasons against some."""
+        return folders
 
     def _parts_of(self, source: int) -> tuple[str, ...]:
         """Stems that a source is made up of; nothing where it is one recording."""

@@ -22,8 +22,9 @@ from .pseudo_files import (
 class PseudoLabelled(JointDataset):
     """A set in which a teacher's labels stand where labels are missing.
 
-    Its clips are the pieces that the teacher judged. Labels it has are true and stay as they are;
-    pseudo labels that were not accepted are missing, and so are single frames of F0.
+    Its clips are the pieces that the teacher judged. Labels it has are true and stay as they are,
+    but for notes: where a voice is accepted, F0 near its notes is the teacher's. Pseudo labels that
+    were not accepted are missing, and so are single frames of F0.
 
     Args:
         dataset: The set.
@@ -89,6 +90,11 @@ class PseudoLabelled(JointDataset):
             return None
         return facts
 
+    def _refined(self, index: int) -> dict[str, np.ndarray] | None:
+        """Facts of a piece whose F0 is known from notes, if a teacher has heard it better."""
+        facts = self._pseudo(index, "sources")
+        return facts if facts is not None and self.filtered and "f0_hz" in facts else None
+
     @property
     def voice_weights(self) -> np.ndarray:
         """See :attr:`JointDataset.voice_weights`; pieces share that of their clip."""
@@ -125,7 +131,7 @@ class PseudoLabelled(JointDataset):
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
-        facts = self._pseudo(index, "f0")
+        facts = self._pseudo(index, "f0") or self._refined(index)
         if facts is None:
             piece = self.pieces[index]
             return self.dataset.f0_at(piece.clip, times + piece.start / self.sample_rate)
@@ -136,16 +142,24 @@ class PseudoLabelled(JointDataset):
 
     def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_quality_at`."""
-        facts = self._pseudo(index, "f0")
-        if facts is None or not self.filtered:
+        facts, key = self._pseudo(index, "f0"), "quality"
+        if facts is None:
+            facts, key = self._refined(index), "f0_quality"
+        if facts is None:
+            piece = self.pieces[index]
+            return self.dataset.f0_quality_at(piece.clip, times + piece.start / self.sample_rate)
+        if not self.filtered:
             return None
+        quality = facts[key]
         frames = np.rint(self.header.pitch_grid.sec_to_frame(times)).astype(int)
-        return facts["quality"][frames.clip(0, len(facts["quality"]) - 1)].astype(np.float32)
+        return quality[frames.clip(0, len(quality) - 1)].astype(np.float32)
 
     def sources_quality(self, index: int) -> float:
         """See :meth:`JointDataset.sources_quality`."""
         facts = self._pseudo(index, "sources")
-        return 1.0 if facts is None or not self.filtered else float(facts["quality"])
+        if facts is None:
+            return self.dataset.sources_quality(self.pieces[index].clip)
+        return float(facts["quality"]) if self.filtered else 1.0
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.activity_at`."""

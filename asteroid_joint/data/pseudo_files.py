@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import numpy as np
 import soundfile as sf
+from scipy.io import wavfile
 
 from ..errors import DataError
 from ..pitch import PitchGrid
@@ -145,7 +146,8 @@ def write_piece(path: Path, header: Header, stems: np.ndarray | None, **facts: A
         if stems is not None:
             flat = stems.reshape(-1, stems.shape[-1]).T  # (T, S C)
             rate, audio = header.pitch_grid.sample_rate, io.BytesIO()
-            sf.write(audio, flat, rate, subtype="FLOAT", format="WAV")
+            # not libsndfile: into files of floats it writes the time of day
+            wavfile.write(audio, int(rate), np.ascontiguousarray(flat, np.float32))
             write_bytes(path.parent / f"{path.name}.wav", audio.getvalue())
         content = io.BytesIO()
         np.savez(content, identity=header.identity, **facts)

@@ -21,6 +21,7 @@ RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a ke
     "epochs": (1, inf),
     "gain_db": (0, inf),
     "level_db": (0, inf),
+    "num_nodes": (1, inf),
     "num_workers": (0, inf),
     "pitch_semitones": (0, 12),
     "pitch_tempo": (0, 1),

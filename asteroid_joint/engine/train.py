@@ -168,7 +168,8 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         max_epochs=training["epochs"],
         accelerator=training["accelerator"],
         devices=training["devices"],
-        strategy=training["strategy"],
+        num_nodes=training.get("num_nodes", 1),
+        strategy=_strategy(training["strategy"]),
         precision=training["precision"],
         gradient_clip_val=training["gradient_clip"],
         callbacks=callbacks,
@@ -179,6 +180,11 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
+
+
+def _strategy(name: Any) -> Any:
+    """A head may have no loss (a control), which plain DDP takes for a mistake."""
+    return "ddp_find_unused_parameters_true" if name == "ddp" else name
 
 
 def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:

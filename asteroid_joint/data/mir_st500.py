@@ -1,0 +1,148 @@
+"""MIR-ST500: notes of the singers of 500 Chinese pop songs, whose audio is not part of the set.
+
+Expected layout, at any depth: ``MIR-ST500_corrected.json``, and the audio that the user has, as the
+authors' script stores it, ``<number>/Mixture.mp3``, or as ``<number>.mp3``. A song without audio is
+left out. Songs 1 to 400 are for training, of which the last 40 are for validation here, and 401 to
+500 for the test.
+
+The file of notes is ``{"<number>": [[onset, offset, MIDI pitch], ...]}``, in seconds. A frame in a
+note has the pitch of its centre, with quality 0.5: singers glide, and vibrate about it. So has a
+frame within 40 ms of where a note begins or ends; other frames are unvoiced. The quality, and which
+frames are treated so, are ours.
+
+References:
+    J.-Y. Wang, J.-S. R. Jang, "On the Preparation and Validation of a Large-Scale Dataset of
+    Singing Transcription", ICASSP 2021, https://github.com/york135/singing_transcription_ICASSP2021
+"""
+
+import json
+import logging
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..pitch import midi_to_hz
+from ..registry import DATASETS
+from .activity_folder import AUDIO, Recordings
+from .files import check_side, files_below
+
+logger = logging.getLogger(__name__)
+
+NOTES_FILE = "MIR-ST500_corrected.json"
+SIDES = {"train": range(1, 361), "valid": range(361, 401), "test": range(401, 501)}
+NOTE_QUALITY = 0.5
+EDGE_SEC = 0.04  # either side of where a note begins or ends
+
+
+@DATASETS.register("mir_st500")
+class MIRST500(Recordings):
+    """One side of MIR-ST500: mixtures with F0 from notes.
+
+    Args:
+        data_dir: Folder that holds the file of notes and the audio.
+        side: ``"train"``, ``"valid"`` or ``"test"``.
+        sample_rate: Hz that songs are resampled to; ``None`` is the rate on disk.
+        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+
+    Raises:
+        DataError: If the notes are missing or damaged, there is audio of no song of the side, or
+            songs differ in a format that was to be kept.
+    """
+
+    infos = {
+        "dataset": "MIR-ST500",
+        "task": "pitch estimation",
+        "licenses": [
+            {
+                "title": "MIR-ST500",
+                "title_link": "https://github.com/york135/singing_transcription_ICASSP2021",
+                "author": "Jun-You Wang and Jyh-Shing Roger Jang",
+                "author_link": "https://github.com/york135",
+                "license": "annotations for research; songs belong to their owners",
+                "license_link": "https://github.com/york135/singing_transcription_ICASSP2021",
+                "non_commercial": True,
+            }
+        ],
+    }
+
+    def __init__(
+        self,
+        data_dir: str,
+        side: str,
+        sample_rate: int | None = None,
+        n_channels: int | None = None,
+    ) -> None:
+        check_side(side)
+        root = Path(data_dir).expanduser()
+        files = files_below(root)
+        noted = next((path for path in files if path.name == NOTES_FILE), None)
+        if noted is None:
+            raise DataError(f"{root} has no {NOTES_FILE}: point mir_st500_dir at MIR-ST500.")
+        notes = read_notes(noted)
+        audio = {number: path for path in files if (number := _number(path)) is not None}
+        numbers = [n for n in SIDES[side] if n in notes and n in audio]
+        if not numbers:
+            raise DataError(
+                f"{root} holds the audio of no song of the {side} side: expected "
+                f"<number>/Mixture.mp3 with numbers from {SIDES[side][0]} to {SIDES[side][-1]}."
+            )
+        missing = sum(n in notes for n in SIDES[side]) - len(numbers)
+        if missing:
+            logger.warning("%d songs of the %s side have no audio: left out.", missing, side)
+        self._notes = [notes[n] for n in numbers]
+        super().__init__([(audio[n], None) for n in numbers], root, sample_rate, n_channels)
+        self.clips = [
+            clip._replace(name=str(n), song=f"MIR-ST500 {n}")
+            for clip, n in zip(self.clips, numbers, strict=True)
+        ]
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray:
+        """See :meth:`JointDataset.f0_at`."""
+        notes = self._notes[index]  # (notes, 3)
+        place = np.searchsorted(notes[:, 0], times, "right") - 1
+        note = notes[place.clip(0)]  # (N, 3)
+        inside = (place >= 0) & (times < note[:, 1])
+        f0_hz = np.where(inside, midi_to_hz(note[:, 2]), 0.0)
+        f0_hz[(times < 0) | (times > self._files[index].length_sec)] = np.nan
+        return f0_hz.astype(np.float32)
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray:
+        """See :meth:`JointDataset.f0_quality_at`."""
+        f0_hz = self.f0_at(index, times)
+        edges = np.sort(self._notes[index][:, :2].ravel())  # (2 notes,)
+        after = np.searchsorted(edges, times).clip(0, len(edges) - 1)
+        apart = np.minimum(
+            np.abs(times - edges[after]), np.abs(times - edges[np.maximum(after - 1, 0)])
+        )
+        doubtful = (f0_hz > 0) | (apart <= EDGE_SEC)
+        return np.where(doubtful, NOTE_QUALITY, 1.0).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def read_notes(path: Path) -> dict[int, np.ndarray]:
+    """Notes of every song by its number: onset and offset in seconds and MIDI pitch, ``(n, 3)``.
+
+    Raises:
+        DataError: If that is not what is in the file.
+    """
+    try:
+        songs = json.loads(path.read_text())
+        notes = {int(n): np.array(rows, float).reshape(-1, 3) for n, rows in songs.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as err:
+        raise DataError(f"{path} is not a file of notes: get it again.") from err
+    for number, rows in notes.items():
+        if not len(rows) or not np.isfinite(rows).all() or (rows[:, 1] < rows[:, 0]).any():
+            raise DataError(f"{path}, song {number}: expected notes that end after they begin.")
+        notes[number] = rows[np.argsort(rows[:, 0], kind="stable")]
+    return notes
+
+
+def _number(path: Path) -> int | None:
+    """Number of the song that a file is the mixture of, if it is one."""
+    if path.suffix.lower() not in AUDIO:
+        return None
+    name = path.parent.name if path.stem.casefold() == "mixture" else path.stem
+    return int(name) if re.fullmatch(r"\d{1,3}", name) else None

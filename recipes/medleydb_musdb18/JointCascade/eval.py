@@ -1,0 +1,6 @@
+"""Evaluate on MedleyDB and MUSDB18-HQ: ``python eval.py --exp_dir exp/x``."""
+
+from asteroid_joint.engine.recipe import eval_main
+
+if __name__ == "__main__":
+    eval_main(__file__)
