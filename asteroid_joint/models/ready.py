@@ -1,4 +1,4 @@
-"""A model made ready for work on this machine: what every command does with the name it is given."""
+"""A model made ready for work on this machine: what commands do with the name they get."""
 
 import os
 import warnings
