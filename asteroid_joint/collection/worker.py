@@ -180,10 +180,8 @@ def separate_song(model: "JointModel", options: SeparateOptions, job: Job) -> Ou
     except UserError as err:
         return replace(failed, reason=str(err))
     except (torch.OutOfMemoryError, MemoryError):
-        advice = "try --batch 1 or --device cpu."
-        return replace(
-            failed, reason=f"{path} needs more memory than there is: {advice}", retry=True
-        )
+        reason = f"{path} needs more memory than there is: try --batch 1 or --device cpu."
+        return replace(failed, reason=reason, retry=True)
     except Exception as err:
         if options.debug:
             traceback.print_exc()
