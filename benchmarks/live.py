@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from asteroid_joint.cli import _load
 from asteroid_joint.data.batch import JointExample
 from asteroid_joint.data.drawing import WholeClips
 from asteroid_joint.data.mir1k import MIR1K, SIDES
@@ -33,6 +32,7 @@ from asteroid_joint.live.session import PIECE_SEC
 from asteroid_joint.metrics.report import Row
 from asteroid_joint.metrics.significance import paired_bootstrap
 from asteroid_joint.models.base import JointModel
+from asteroid_joint.models.ready import ready_model
 
 METRICS = {"nsdr": ("NSDR dB", 1.0, 2), "rpa": ("RPA %", 100.0, 1), "oa": ("OA %", 100.0, 1)}
 SEED = 0  # of the bootstrap; nothing else is drawn
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--context", nargs="+", type=float, default=[CONTEXT_SEC])
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     args = parser.parse_args()
-    model = _load(args.model, args.device, 1)
+    model = ready_model(args.model, args.device, 1)
     if not model.has_pitch:
         parser.error(f"{args.model} does not read pitch.")
     device = next(model.parameters()).device
