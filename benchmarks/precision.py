@@ -1,6 +1,6 @@
 """What bfloat16 costs in accuracy and saves in time, with trained weights on MIR-1K.
 
-``OMP_NUM_THREADS=1 python benchmarks/precision.py MIR1K [--model joint_dttnet_mir1k] [--side valid]``
+``OMP_NUM_THREADS=1 python benchmarks/precision.py MIR1K [--model NAME] [--side valid]``
 
 Both copies are optimised for inference and hear the same clips in turn. NSDR, RPA and OA are those
 of the recipe's evaluation; time is the process's CPU time on one thread.
@@ -52,9 +52,8 @@ def main() -> None:
             rows[name].append(clip_row(example, estimate, threshold, model.pitch_grid))
     print(f"`{args.model}`, MIR-1K, disjoint {args.side}, {len(clips)} clips; {hardware(cpu)}")
     print(f"commit {commit()}; the voicing threshold is that of the weights")
-    print(
-        f"| | {' | '.join(title for title, _, _ in METRICS.values())} | speed |\n|---|---|---|---|---|"
-    )
+    titles = " | ".join(title for title, _, _ in METRICS.values())
+    print(f"| | {titles} | speed |\n|---|---|---|---|---|")
     for name, found in rows.items():
         ratio = statistics.median(
             a / b for a, b in zip(seconds["float32"][1:], seconds[name][1:], strict=True)
