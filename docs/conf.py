@@ -28,6 +28,7 @@ extensions = [
     "sphinx_argparse_cli",
 ]
 exclude_patterns = ["_build", "README.md"]
+suppress_warnings = ["ref.python"]  # several rooms have a class of one name
 nitpicky = False  # types of other projects: resolving them would need the network
 
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -672,7 +672,8 @@ def test_wrong_calls_are_one_sentence(options, sentence, weights, capsys, monkey
 
 
 def test_a_model_without_pitch_gives_its_voice(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("asteroid_joint.cli._load", lambda *_, **__: FourStems().eval())
+    ready = "asteroid_joint.models.ready.ready_model"
+    monkeypatch.setattr(ready, lambda *_, **__: FourStems().eval())
     wav, file = noise(2, 44100), io.BytesIO()
     sf.write(file, wav.T, 44100, "FLOAT", format="WAV")
     assert main_on(monkeypatch, file.getvalue()) == 2

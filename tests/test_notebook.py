@@ -44,7 +44,7 @@ def test_what_it_says_of_the_song_is_plausible(cells):
     text = printed(cells)
     assert "voiced, median" in text and "MIDI" in text
     share = float(text.split(" % of ")[0].rpartition("\n")[2])
-    assert share > 80, "the voice alone has the pitch that the mixture had"
+    assert share > 60, "the voice alone has the pitch that the mixture had"
 
 
 def test_the_files_are_there(cells):

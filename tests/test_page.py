@@ -31,7 +31,7 @@ from asteroid_joint.page.view import make_view
 from asteroid_joint.separate import separate_file
 
 RATE = 22050
-FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.csv", "notes.mid"]
+FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from page_server import serve, tone, wait_for
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LAUNCH = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio")
 READY = "#studio:not([hidden])"
-FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.csv", "notes.mid"]
+FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
 
 
 @pytest.fixture(scope="module")
