@@ -39,11 +39,12 @@ class NoteRules:
         onset_reward: For each unit of log-odds of an onset above ``onset_floor``,
             semitone-seconds.
         onset_floor: Log-odds that are rewarded with nothing.
+        onset_least: Least reward, semitone-seconds: below 0 where no onset is heard.
         onset_most: Greatest reward, semitone-seconds.
-        slack: How far the log-odds of voicing may lie below those of the voicing threshold.
+        slack: How far the log-odds of voicing may lie below those of the voicing threshold where
+            nothing else tells.
+        sung_floor: Log-odds of being sung, of the network, that speak neither way.
         sure_share: Of a note's voiced frames, that the model itself must call voiced.
-        level_weight: Evidence of voicing per dB of level above ``level_floor_db``.
-        level_floor_db: Level that says nothing, dB re the voice's loud frames.
 
     References:
         M. Mauch et al., "Computer-aided melody note transcription using the Tony software: accuracy
@@ -58,11 +59,11 @@ class NoteRules:
     shortest_sec: float = 0.09
     onset_reward: float = 0.1
     onset_floor: float = -1.7
+    onset_least: float = 0.0
     onset_most: float = 0.33
     slack: float = 1.4
+    sung_floor: float = 0.0
     sure_share: float = 0.25
-    level_weight: float = 0.12
-    level_floor_db: float = -16.5
 
 
 class Segment(NamedTuple):
