@@ -20,7 +20,10 @@ from asteroid_joint.notes.network import REACH, CueNet
 LENGTH = 300  # frames of an example
 BATCH = 16  # examples
 RATE = 4e-3  # greatest learning rate
-DECAY = 1e-2  # of weights
+DECAY = 5e-2  # of weights
+STRETCH = (0.85, 1.2)  # speeds of examples
+WARP = (0.9, 1.1)  # by which mel bands are moved
+TINY = 1e-12  # power
 AVERAGE = 0.995  # of the weights, from step to step
 ONSET_WEIGHT = 4.0  # of frames with an onset: there are few
 BESIDE = 0.35  # target of the frames on either side of an onset
@@ -73,8 +76,8 @@ def make_song(
     raw = np.concatenate([*columns, *peaks, pitch[:n]], 1)
     target = np.zeros((n, 2))
     for onset, offset, _ in notes:
-        at = round(onset / HOP_SEC)
-        target[at : round(offset / HOP_SEC), 1] = 1
+        at, end = (int(np.ceil(sec / HOP_SEC - 1e-9)) for sec in (onset, offset))
+        target[at:end, 1] = 1  # the frames whose centre lies in the note
         for frame, value in ((at - 1, BESIDE), (at, 1.0), (at + 1, BESIDE)):
             if 0 <= frame < n:
                 target[frame, 0] = max(target[frame, 0], value)
@@ -82,37 +85,65 @@ def make_song(
     return Song(np.pad(raw, edges, "edge"), np.pad(true[:n, :N_MELS], edges, "edge"), target)
 
 
-def example(song: Song, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def example(songs: list[Song], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A changed cut of a song: features ``(D, LENGTH + 2 * REACH)`` and target ``(2, LENGTH)``."""
-    at = int(rng.integers(max(len(song.target) - LENGTH, 1)))
-    cut = slice(at, at + LENGTH + 2 * CONTEXT)
-    raw = song.raw[cut].copy()
-    power, true = 10 ** (raw[:, VOICE] / 10), 10 ** (song.true[cut] / 10)
-    mixed = 10 ** (raw[:, MIXTURE] / 10)
+    song = songs[rng.integers(len(songs))]
+    raw, true, target = _cut(song, rng, float(rng.uniform(*STRETCH)))
+    power, mixed = (10 ** (raw[:, some] / 10) for some in (VOICE, MIXTURE))
     kind = rng.random()
     if kind < 0.25:  # a better separation
         share = rng.random()
         power = (1 - share) * power + share * true
     elif kind < 0.5:  # a worse one
         power = power + 10 ** (rng.uniform(-35, -12) / 10) * mixed
-    timbre = _curve(rng, 4.0)
-    voice_db = 10 * np.log10(power + 1e-12) + timbre
-    mixed_db = 10 * np.log10(mixed + 1e-12) + timbre + _curve(rng, 2.0)
+    elif kind < 0.75:  # with another band
+        other, other_true, _ = _cut(songs[rng.integers(len(songs))], rng, 1.0)
+        band = np.maximum(10 ** (other[:, MIXTURE] / 10) - other_true, 0.0)
+        band *= 10 ** (rng.uniform(-6, 6) / 10) * true.mean() / (band.mean() + TINY) + TINY
+        mixed = power + band
+        power = power + 10 ** (rng.uniform(-40, -15) / 10) * band
+    timbre, warp = _curve(rng, 4.0), rng.uniform(*WARP)
+    voice_db = _warped(10 * np.log10(power + TINY), warp) + timbre
+    mixed_db = _warped(10 * np.log10(mixed + TINY), warp) + timbre + _curve(rng, 2.0)
+    if rng.random() < 0.4:
+        gone = int(rng.integers(N_MELS))
+        gone_too = slice(gone, gone + int(rng.integers(1, 5)))
+        voice_db[:, gone_too] = mixed_db[:, gone_too] = cues.SILENCE_DB
     for columns, peak, db in (
         (VOICE, cues.VOICE_PEAK, voice_db),
         (MIXTURE, cues.MIXTURE_PEAK, mixed_db),
     ):
-        change = _level(db) - _level(raw[:, columns])
-        level = np.minimum(_level(raw[:, columns]), raw[:, peak]) + change
-        before = float(raw[0, peak] + np.median(change))
+        level = _level(db)
+        before = float(raw[0, peak] + np.median(level - _level(raw[:, columns])))
         raw[:, peak] = cues.running_peak(level, before)
         raw[:, columns] = db
     if rng.random() < 0.2:
-        raw[:, MIXTURE] = raw[:, cues.MIXTURE_PEAK] = cues.SILENCE_DB
+        raw[:, MIXTURE] = raw[:, [cues.MIXTURE_PEAK]] = cues.SILENCE_DB
     scale, shift = rng.uniform(0.75, 1.3), rng.normal(0, 0.5)
     raw[:, cues.VOICING] = scale * raw[:, cues.VOICING] + shift
-    target = song.target[at : at + LENGTH]
     return cues.features(raw).T, target.T
+
+
+def _cut(
+    song: Song, rng: np.random.Generator, speed: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames of a song, faster or slower: raw, power of the true voice, target."""
+    n = LENGTH + 2 * CONTEXT
+    last = len(song.raw) - 1 - speed * n
+    at = rng.uniform(0, max(last, 0)) + speed * np.arange(n)
+    nearest = np.rint(at).astype(int).clip(0, len(song.raw) - 1)
+    inner = at[CONTEXT:-CONTEXT] - CONTEXT
+    frames = np.arange(len(song.target))
+    target = np.stack([np.interp(inner, frames, column) for column in song.target.T], 1)
+    return song.raw[nearest], 10 ** (song.true[nearest] / 10), target
+
+
+def _warped(bands_db: np.ndarray, warp: float) -> np.ndarray:
+    """Formants moved up or down: what a longer or shorter throat does."""
+    at = (np.arange(N_MELS) * warp).clip(0, N_MELS - 1)
+    below = np.floor(at).astype(int).clip(0, N_MELS - 2)
+    share = at - below
+    return (1 - share) * bands_db[:, below] + share * bands_db[:, below + 1]
 
 
 def fit(
@@ -141,8 +172,10 @@ def fit(
     print(f"{sum(p.numel() for p in network.parameters())} parameters, {len(songs)} songs")
     total, began = 0.0, time.process_time()
     for step in range(1, steps + 1):
-        drawn = [example(songs[rng.integers(len(songs))], rng) for _ in range(BATCH)]
-        read, target = (torch.tensor(np.stack(x), dtype=torch.float32) for x in zip(*drawn))
+        drawn = [example(songs, rng) for _ in range(BATCH)]
+        read, target = (
+            torch.tensor(np.stack(x), dtype=torch.float32) for x in zip(*drawn, strict=True)
+        )
         network.train()
         loss = loss_of(network(read), target)
         optimizer.zero_grad()
@@ -152,7 +185,8 @@ def fit(
         total += loss.item()
         with torch.no_grad():  # statistics of the normalisation are averaged as weights are
             keep = min(AVERAGE, step / (step + 10))
-            for old, new in zip(mean.state_dict().values(), network.state_dict().values()):
+            states = (net.state_dict().values() for net in (mean, network))
+            for old, new in zip(*states, strict=True):
                 old.copy_(keep * old + (1 - keep) * new if old.is_floating_point() else new)
         if step % REPORT == 0 or step == steps:
             print(
@@ -179,7 +213,7 @@ def held_out_loss(network: CueNet, songs: list[Song], loss_of: nn.Module) -> flo
 
 def _level(bands_db: np.ndarray) -> np.ndarray:
     """Level of all bands together, dB, ``(N,)``."""
-    return 10 * np.log10(np.sum(10 ** (bands_db / 10), 1) + 1e-12)
+    return 10 * np.log10(np.sum(10 ** (bands_db / 10), 1) + TINY)
 
 
 def _curve(rng: np.random.Generator, db: float) -> np.ndarray:

@@ -295,7 +295,7 @@ def test_frames_know_level_and_time_at_any_rate(rate):
     assert rows.shape == (100, sound.N_MELS + 2)
     bands, level, peak = rows[:, :-2], rows[:, -2], rows[:, -1]
     np.testing.assert_allclose(level[55:95], 10 * np.log10(0.5**2 / 2), atol=0.1)
-    assert (level[:48] <= -119).all() and level[49] > -30  # the frame reaches 23 ms ahead
+    assert (level[:48] <= -119).all() and level[50] > -20  # a frame reaches 23 ms ahead
     assert len(set(bands[55:95].argmax(1))) == 1
     np.testing.assert_allclose(peak[55:95], np.maximum.accumulate(level)[55:95], atol=1.0)
     assert peak[40] == -120 and (np.diff(peak[60:95]) >= -sound.FALL_DB - 1e-9).all()
@@ -319,7 +319,8 @@ def test_cues_do_not_depend_on_gain_and_pieces(with_mixture):
     rows = heard(pitch, voice, mixture)
     np.testing.assert_allclose(rows[:, 0], 0.02 * np.arange(len(midi)))
     louder = heard(pitch, 4 * voice, 4 * mixture if with_mixture else None)
-    np.testing.assert_allclose(louder[:, 2:], rows[:, 2:], atol=1e-3)
+    known = slice(sound.CONTEXT, None)  # before, digital silence is as quiet as it was
+    np.testing.assert_allclose(louder[known, 2:], rows[known, 2:], atol=1e-3)
     loud = rows[:, 1] > -100
     np.testing.assert_allclose((louder - rows)[loud, 1], 20 * np.log10(4), atol=1e-6)
     rng, pieces, cues, at, row = np.random.default_rng(0), [], VoiceCues(RATE, 0.02), 0, 0
@@ -354,7 +355,7 @@ def test_cues_hold_some_seconds_however_long_the_song():
         cues.push(np.zeros((50, 2)), noise, noise)
         parts = [*vars(cues).values(), *vars(cues._voice).values(), *vars(cues._mixture).values()]
         held.append(sum(part.nbytes for part in parts if isinstance(part, np.ndarray)))
-    assert max(held[10:]) <= max(held[:10])
+    assert max(held[20:]) <= 1.1 * max(held[:20]) < 500_000
 
 
 def test_cues_say_where_singing_begins():

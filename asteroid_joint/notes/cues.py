@@ -214,7 +214,7 @@ class VoiceCues:
         self._pitch, self._n_dropped = self._pitch[drop:], self._n_dropped + drop
 
     def _rows(self, last: bool) -> np.ndarray:
-        """Run the network over blocks whose context is there; beyond the ends all stays as it is."""
+        """The network over blocks whose context is there; beyond the ends all stays as it is."""
         left = self._n_joined - self._n_given
         if last and left:
             after = np.repeat(self._raw[-1:], CONTEXT + BLOCK, 0)

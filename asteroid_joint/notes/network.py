@@ -8,6 +8,7 @@ else, so a recording in pieces gives what the whole gives.
 
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -95,7 +96,7 @@ def load_cue_net(path: Path = WEIGHTS) -> CueNet:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         network = CueNet(stored["n_features"])
         network.load_state_dict(stored["state_dict"])
-    except (OSError, KeyError, RuntimeError) as err:
+    except (OSError, KeyError, RuntimeError, UnpicklingError) as err:
         raise CheckpointError(
             f"{path}, the weights that find notes, cannot be read: install the package again."
         ) from err
