@@ -98,16 +98,14 @@ class MelFrames:
         blocks = [np.zeros((0, N_MELS + 2))]
         while self._start(self._n_framed + BLOCK - 1) + self._n_fft <= self._end:
             blocks.append(self._block())
+        drop = max(self._start(self._n_framed) - self._first, 0)
+        self._samples, self._first = self._samples[drop:].copy(), self._first + drop
         return np.concatenate(blocks)
 
     def finish(self) -> np.ndarray:
         """The rest, up to the last frame whose centre lies in the recording."""
-        n = int(np.ceil(self._n_received / self._hop - 1e-9))
-        missing = n - self._n_framed
-        zeros = np.zeros(self._n_fft + int((BLOCK + max(missing, 0)) * self._hop))
-        rest = self.push(zeros)[: max(missing, 0)]
-        self._n_received -= len(zeros)
-        return rest
+        n = int(np.ceil(self._n_received / self._hop - 1e-9)) - self._n_framed
+        return self.push(np.zeros(self._n_fft + int((n + BLOCK) * self._hop)))[:n]
 
     @property
     def _end(self) -> int:
@@ -126,8 +124,6 @@ class MelFrames:
         peak_db = running_peak(db[:, -1], self._peak_db)
         self._peak_db = float(peak_db[-1])
         self._n_framed += BLOCK
-        drop = max(self._start(self._n_framed) - self._first, 0)
-        self._samples, self._first = self._samples[drop:].copy(), self._first + drop
         return np.concatenate([db, peak_db[:, None]], 1)
 
 
@@ -227,6 +223,7 @@ class VoiceCues:
             n = min(BLOCK, self._n_joined - self._n_given)
             times = (self._n_given + np.arange(n)) * HOP_SEC
             rows.append(np.column_stack([times, self._level_db[:n], odds[:n]]))
-            self._raw, self._level_db = self._raw[n:].copy(), self._level_db[n:]
+            self._raw, self._level_db = self._raw[n:], self._level_db[n:]
             self._n_given += n
+        self._raw = self._raw.copy()  # a view would keep what is done with
         return np.concatenate(rows)
