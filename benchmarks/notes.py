@@ -26,6 +26,7 @@ from asteroid_joint import load_model
 from asteroid_joint.notes import Note, NoteRules, NoteTracker, track_notes
 from asteroid_joint.notes.cues import HOP_SEC, VoiceCues
 from asteroid_joint.notes.network import WEIGHTS, save_cue_net
+from asteroid_joint.notes.segment import HEARD_RULES
 from asteroid_joint.notes.tracker import pitch_of
 from asteroid_joint.separate import separate_array
 
@@ -36,7 +37,7 @@ SHIFTS = (-0.8, -0.4, 0.4, 0.8)  # the same of one in log-odds
 TUNED = {  # rules that --tune looks at, and how
     **dict.fromkeys(["onset_floor", "sung_floor"], SHIFTS),
     **dict.fromkeys(["onset_reward", "onset_most", "price", "cap"], FACTORS),
-    **dict.fromkeys(["unvoiced_cost", "voiced_cost", "sure_share"], FACTORS),
+    **dict.fromkeys(["unvoiced_cost", "voiced_cost"], FACTORS),
     "onset_least": (-0.1, -0.05, 0.05, 0.1),
 }
 
@@ -186,7 +187,7 @@ def _hop_sec(f0: np.ndarray) -> float:
 
 def tune(tuner: Tuner, rounds: int = 2) -> NoteRules:
     """Change one rule after the other as long as that is better."""
-    best = NoteRules()
+    best = HEARD_RULES
     score = tuner(best)
     print(f"{score:.4f} as it is", flush=True)
     for _ in range(rounds):

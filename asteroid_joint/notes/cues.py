@@ -80,8 +80,8 @@ class MelFrames:
         self._window = np.hanning(self._n_fft + 1)[:-1]
         self._window *= np.sqrt(2 / (self._n_fft * np.sum(self._window**2)))
         bins = np.fft.rfftfreq(self._n_fft, 1 / sample_rate)  # Hz
-        ends = [2595 * np.log10(1 + hz / 700) for hz in (LOWEST_BAND_HZ, HIGHEST_BAND_HZ)]
-        edges = 700 * (10 ** (np.linspace(*ends, N_MELS + 2) / 2595) - 1)  # Hz
+        low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_BAND_HZ, HIGHEST_BAND_HZ))
+        edges = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)  # Hz
         triangles = [np.interp(bins, edges[k : k + 3], [0, 1, 0]) for k in range(N_MELS)]
         heard = (bins >= LOWEST_BAND_HZ) & (bins <= HIGHEST_BAND_HZ)
         self._weights = np.stack([*triangles, heard], 1)  # (F, N_MELS + 1)

@@ -25,7 +25,9 @@ OCTAVE = 12.0  # semitones
 
 @dataclass(frozen=True)
 class NoteRules:
-    """What makes a note, tuned on the train and validation sides of the made corpus.
+    """What makes a note; the defaults are for F0 alone, ``HEARD_RULES`` for a voice beside it.
+
+    Tuned on the validation side of the made corpus.
 
     Args:
         price: Of a note, semitone-seconds: two semitones for 0.1 s, say, are 0.2.
@@ -57,13 +59,16 @@ class NoteRules:
     unvoiced_cost: float = 0.85
     voiced_cost: float = 0.6
     shortest_sec: float = 0.09
-    onset_reward: float = 0.1
-    onset_floor: float = -1.7
-    onset_least: float = 0.0
+    onset_reward: float = 0.13
+    onset_floor: float = -1.2
+    onset_least: float = -0.23
     onset_most: float = 0.33
     slack: float = 1.4
-    sung_floor: float = 0.0
+    sung_floor: float = 0.4
     sure_share: float = 0.25
+
+
+HEARD_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, sure_share=0.0)
 
 
 class Segment(NamedTuple):

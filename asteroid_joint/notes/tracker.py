@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .cues import VoiceCues
-from .segment import NoteRules, Segment, segment_phrase
+from .segment import HEARD_RULES, NoteRules, Segment, segment_phrase
 
 GAP_SEC = 0.3  # seconds without voiced frames that end a phrase
 BLOCK_SEC = 1.0  # seconds after which it is decided: always the same, however much is pushed
@@ -51,7 +51,7 @@ class NoteTracker:
         sample_rate: Of the voice, Hz; ``None`` if none will be pushed. The voice tells repeated
             notes apart, and a rest of the accompaniment from singing; with the mixture beside it
             better still.
-        rules: What makes a note.
+        rules: What makes a note; by default ``HEARD_RULES`` with a voice, else ``NoteRules()``.
 
     Example:
         >>> tracker = NoteTracker(0.02)
@@ -69,7 +69,7 @@ class NoteTracker:
         sample_rate: int | None = None,
         rules: NoteRules | None = None,
     ) -> None:
-        self.rules = rules or NoteRules()
+        self.rules = rules or (NoteRules() if sample_rate is None else HEARD_RULES)
         self._hop = hop_sec
         self._block = max(1, round(BLOCK_SEC / hop_sec))  # frames
         self._threshold = threshold
