@@ -31,7 +31,7 @@ from asteroid_joint.notes.tracker import pitch_of
 from asteroid_joint.separate import separate_array
 
 CERTAIN = 0.5  # voicing threshold that goes with the truth
-STEPS = 2400  # batches
+STEPS = 1600  # batches
 FACTORS = (0.7, 0.85, 1.2, 1.4)  # that a rule is tried with
 SHIFTS = (-0.8, -0.4, 0.4, 0.8)  # the same of one in log-odds
 TUNED = {  # rules that --tune looks at, and how
