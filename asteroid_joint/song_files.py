@@ -164,10 +164,11 @@ class _Notes:
         self.n_notes = 0
 
     def write(
-        self, f0: np.ndarray, stems: np.ndarray, activity: np.ndarray | None
+        self, f0: np.ndarray, mixture: np.ndarray, stems: np.ndarray, activity: np.ndarray | None
     ) -> Sequence[Note]:
-        voice = None if self._voice is None else stems[self._voice]
-        return self._write(self._tracker.push(f0, voice, activity))
+        if self._voice is None:
+            return self._write(self._tracker.push(f0, activity=activity))
+        return self._write(self._tracker.push(f0, stems[self._voice], activity, mixture))
 
     def finish(self) -> Sequence[Note]:
         return self._write(self._tracker.finish())
@@ -245,16 +246,18 @@ class SongFiles:
         self._n_written += chunk.mixture.shape[1]
         if self._segments is not None:
             self._segments.write(chunk.activity)
-        stems, activity = chunk.stems, chunk.activity if own_activity else None
+        mixture, stems = chunk.mixture, chunk.stems
+        activity = chunk.activity if own_activity else None
         for rows in _parts(chunk.f0):
             for writer in self._pitch:
                 writer.write(rows)
             self.n_frames += len(rows)
             self.n_voiced += int(rows[:, 3].sum())
-            notes = self._notes.write(rows, stems, activity) if self._notes else ()
+            notes = self._notes.write(rows, mixture, stems, activity) if self._notes else ()
             if self._picture is not None:
                 self._picture.push(stems[self._order], rows, notes)
-            stems, activity = stems[..., :0], None  # they belong to the first part
+            # they belong to the first part
+            mixture, stems, activity = mixture[..., :0], stems[..., :0], None
 
     def finish(self) -> None:
         """Write what only the end decides, and close all files.

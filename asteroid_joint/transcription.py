@@ -286,7 +286,8 @@ def transcribe(
         threshold, hop_sec = float(model.voicing_threshold), float(model.pitch_grid.hop)
         tracker = NoteTracker(hop_sec, threshold, rate, notes)
         activity = chunk.activity if stream.own_activity else None
-        found = [*tracker.push(chunk.f0, stems[_voice(stems)], activity), *tracker.finish()]
+        voice = stems[_voice(stems)]
+        found = [*tracker.push(chunk.f0, voice, activity, chunk.mixture), *tracker.finish()]
     return Transcription(
         stems=stems,
         mixture=wav,

@@ -1,32 +1,45 @@
 """Notes of the made corpus, whose melody is known: F of onset (50 ms) and pitch (50 cents).
 
 ``python benchmarks/notes.py CORPUS [--model djcm_pop] [--side test]`` goes the path of
-``asteroid-joint separate --notes``: mixture -> voice and F0 -> notes. Beside it stands what the
-same segmentation makes of the true F0 and the true voice: the difference is not its fault.
+``asteroid-joint separate --notes``: mixture -> voice and F0 -> notes. Beside it stand the notes of
+the voice without the mixture, those of F0 alone, and what the same way makes of the true F0 and the
+true voice: the difference is not its fault.
 
-``--fit`` prints ``asteroid_joint/notes/onset_weights.py`` instead: the weights of the onset cue, a
-logistic regression on the voices that the model separates on the train side. ``--cache FOLDER``
-keeps what the model says of a track, so that a second run needs none.
+``--fit`` trains the network that hears onsets and singing (notes_fit.py) on the train side, voices
+separated by each model named, and writes ``asteroid_joint/notes/note_cues.pth``. ``--tune`` looks
+for better rules on the valid side and prints what it finds. ``--cache FOLDER`` keeps what a model
+says of a track, so that a second run needs none.
 """
 
 import argparse
 import csv
-from collections.abc import Iterator
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 from mir_eval import transcription
+from notes_fit import Song, fit, make_song
 
 from asteroid_joint import load_model
-from asteroid_joint.notes import Note, track_notes
-from asteroid_joint.notes.cues import CONTEXT, HOP_SEC, VoiceCues
+from asteroid_joint.notes import Note, NoteRules, NoteTracker, track_notes
+from asteroid_joint.notes.cues import HOP_SEC, VoiceCues
+from asteroid_joint.notes.network import WEIGHTS, save_cue_net
+from asteroid_joint.notes.segment import HEARD_RULES
+from asteroid_joint.notes.tracker import pitch_of
 from asteroid_joint.separate import separate_array
 
 CERTAIN = 0.5  # voicing threshold that goes with the truth
-NEAR = 2  # frames about an onset that are neither onset nor none
-SHRINK = 1e-4  # inverse strength of the regression's L2 penalty
-BEFORE_SEC = 0.15  # seconds before a note that examples are taken from, too
+STEPS = 1600  # batches
+FACTORS = (0.7, 0.85, 1.2, 1.4)  # that a rule is tried with
+SHIFTS = (-0.8, -0.4, 0.4, 0.8)  # the same of one in log-odds
+TUNED = {  # rules that --tune looks at, and how
+    **dict.fromkeys(["onset_floor", "sung_floor"], SHIFTS),
+    **dict.fromkeys(["onset_reward", "onset_most", "price", "cap"], FACTORS),
+    **dict.fromkeys(["unvoiced_cost", "voiced_cost"], FACTORS),
+    "onset_least": (-0.1, -0.05, 0.05, 0.1),
+}
 
 
 class Separator:
@@ -34,7 +47,8 @@ class Separator:
 
     def __init__(self, name: str, cache: Path | None) -> None:
         self.model = load_model(name)
-        self._cache = cache
+        self.threshold = float(self.model.voicing_threshold)
+        self._cache = None if cache is None else cache / Path(name).stem
 
     def __call__(self, track: Path) -> tuple[np.ndarray, np.ndarray, int]:
         """F0 rows ``(N, 4)``, voice ``(1, T)`` and its rate in Hz."""
@@ -88,88 +102,152 @@ def scores(truth: np.ndarray, found: list[Note]) -> np.ndarray:
 
 def measure(tracks: list[Path], separator: Separator) -> None:
     """Print scores per track and their means."""
-    threshold = float(separator.model.voicing_threshold)
-    rows = []
-    print(f"{'track':36}{'P':>8}{'R':>8}{'F':>8}{'F without voice':>18}{'F of true F0':>14}")
+    threshold = separator.threshold
+    rows, spent, seconds = [], 0.0, 0.0
+    names = ("P", "R", "F", "F without mixture", "F of F0 alone", "F of the truth")
+    print(f"{'track':36}{names[0]:>8}{names[1]:>8}{names[2]:>8}{'':2}" + "  ".join(names[3:]))
+    line = "{:36}{:8.3f}{:8.3f}{:8.3f}{:19.3f}{:15.3f}{:16.3f}"
     for track in tracks:
         f0, voice, rate = separator(track)
         truth = true_notes(track)
-        sung, sung_rate = sf.read(track / "vocals.wav", always_2d=True)
+        sung, _ = sf.read(track / "vocals.wav", always_2d=True)
+        mixture, _ = sf.read(track / "mixture.wav", always_2d=True)
         exact = true_f0(track, f0[:, 0])
-        found = track_notes(f0, threshold=threshold, voice=voice, sample_rate=rate)
+        began = time.process_time()
+        found = track_notes(
+            f0, threshold=threshold, voice=voice, sample_rate=rate, mixture=mixture.T
+        )
+        spent, seconds = spent + time.process_time() - began, seconds + len(mixture) / rate
+        alone = track_notes(f0, threshold=threshold, voice=voice, sample_rate=rate)
         plain = track_notes(f0, threshold=threshold)
-        best = track_notes(exact, threshold=CERTAIN, voice=sung.T, sample_rate=sung_rate)
-        three = [scores(truth, notes) for notes in (found, plain, best)]
-        rows.append([*three[0], three[1][2], three[2][2]])
-        print("{:36}{:8.3f}{:8.3f}{:8.3f}{:18.3f}{:14.3f}".format(track.name, *rows[-1]))
+        best = track_notes(
+            exact, threshold=CERTAIN, voice=sung.T, sample_rate=rate, mixture=mixture.T
+        )
+        four = [scores(truth, notes) for notes in (found, alone, plain, best)]
+        rows.append([*four[0], *(three[2] for three in four[1:])])
+        print(line.format(track.name, *rows[-1]), flush=True)
     for name, row in (("mean", np.mean(rows, 0)), ("standard deviation", np.std(rows, 0))):
-        print("{:36}{:8.3f}{:8.3f}{:8.3f}{:18.3f}{:14.3f}".format(name, *row))
+        print(line.format(name, *row))
+    print(f"notes take {100 * spent / seconds:.2f} % of real time (CPU, without the separation)")
 
 
-def examples(track: Path, separator: Separator) -> tuple[np.ndarray, np.ndarray]:
-    """Context of frames within and just before notes, and whether a note begins with them."""
-    _, voice, rate = separator(track)
-    features: list[np.ndarray] = []
-
-    def note_down(around: np.ndarray) -> np.ndarray:
-        features.append(around)
-        return np.zeros(len(around))
-
-    cues = VoiceCues(rate, score=note_down)
-    cues.push(voice)
-    cues.finish()
-    around = np.concatenate(features).reshape(-1, features[0][0].size)
-    used, begins = np.zeros(len(around), bool), np.zeros(len(around), bool)
-    onsets = np.rint(true_notes(track)[:, 0] / HOP_SEC).astype(int)
-    for onset, offset, _ in true_notes(track):
-        used[max(int((onset - BEFORE_SEC) / HOP_SEC), 0) : int(offset / HOP_SEC) + NEAR + 1] = True
-    for at in onsets:
-        used[max(at - NEAR, 0) : at + NEAR + 1] = False
-    begins[onsets] = used[onsets] = True
-    return around[used], begins[used]
+def song_of(track: Path, separator: Separator) -> Song:
+    """A track for the training."""
+    f0, voice, rate = separator(track)
+    times = np.arange(round(voice.shape[1] / rate / HOP_SEC)) * HOP_SEC
+    rows = np.rint(times / float(separator.model.pitch_grid.hop)).astype(int)
+    pitch = pitch_of(f0, separator.threshold)[rows.clip(0, len(f0) - 1)]
+    mixture, _ = sf.read(track / "mixture.wav", always_2d=True)
+    sung, _ = sf.read(track / "vocals.wav", always_2d=True)
+    return make_song(pitch, voice, mixture.T, sung.T, rate, true_notes(track))
 
 
-def fit(tracks: list[Path], separator: Separator) -> Iterator[str]:
-    """Lines of the module with the weights."""
-    from sklearn.linear_model import LogisticRegression
+class Heard:
+    """Cues that are known already: the sound need not be heard again for every rule."""
 
-    around, begins = map(
-        np.concatenate, zip(*(examples(track, separator) for track in tracks), strict=True)
-    )
-    model = LogisticRegression(C=SHRINK, max_iter=500, tol=1e-4).fit(around, begins)
-    weights = model.coef_.reshape(2 * CONTEXT + 1, -1)
-    yield '"""Weights of the onset cue: what ``benchmarks/notes.py CORPUS --fit`` prints.'
-    yield ""
-    yield "A row for each frame of the context, from the earliest; a column for each feature; 1/dB."
-    yield f"From {len(tracks)} train tracks of the made corpus, {begins.sum()} onsets."
-    yield '"""'
-    yield ""
-    yield f"BIAS = {model.intercept_[0]:.4f}"
-    yield "WEIGHTS = ("
-    for row in weights:
-        yield "    (" + ", ".join(f"{value:.4f}" for value in row) + "),"
-    yield ")"
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+
+    def push(self, *_: object) -> np.ndarray:
+        """All of them."""
+        return self._rows
+
+    def finish(self) -> np.ndarray:
+        """No more."""
+        return self._rows[:0]
+
+
+class Tuner:
+    """Mean F of rules over tracks, of which each is heard once."""
+
+    def __init__(self, tracks: list[Path], separator: Separator) -> None:
+        self._songs = []
+        self._threshold = separator.threshold
+        for track in tracks:
+            f0, voice, rate = separator(track)
+            mixture, _ = sf.read(track / "mixture.wav", always_2d=True)
+            heard = VoiceCues(rate, _hop_sec(f0))
+            pitch = pitch_of(f0, separator.threshold)
+            rows = [heard.push(pitch, voice, mixture.T), heard.finish()]
+            self._songs.append((f0, np.concatenate(rows), true_notes(track)))
+
+    def __call__(self, rules: NoteRules) -> float:
+        """Mean F."""
+        found = []
+        for f0, rows, truth in self._songs:
+            tracker = NoteTracker(_hop_sec(f0), self._threshold, rules=rules)
+            tracker.cues = Heard(rows)
+            found.append(scores(truth, [*tracker.push(f0), *tracker.finish()])[2])
+        return float(np.mean(found))
+
+
+def _hop_sec(f0: np.ndarray) -> float:
+    return float(f0[-1, 0] - f0[0, 0]) / (len(f0) - 1)
+
+
+def tune(tuner: Tuner, rounds: int = 2) -> NoteRules:
+    """Change one rule after the other as long as that is better."""
+    best = HEARD_RULES
+    score = tuner(best)
+    print(f"{score:.4f} as it is", flush=True)
+    for _ in range(rounds):
+        before = score
+        for name, changes in TUNED.items():
+            added = name in ("onset_floor", "sung_floor", "onset_least")
+            now = getattr(best, name)
+            for change in changes:
+                rules = replace(best, **{name: now + change if added else now * change})
+                tried = tuner(rules)
+                if tried > score:
+                    best, score = rules, tried
+                    print(f"{score:.4f} {name}={getattr(best, name):.4g}", flush=True)
+        if score == before:
+            break
+    return best
 
 
 def main() -> None:
-    """Parse arguments, measure or fit."""
+    """Parse arguments, measure, fit or tune."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("--model", default="djcm_pop", help="name of shipped weights, or a file")
-    parser.add_argument("--side", help="train, valid or test (default: test; with --fit: train)")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=["djcm_pop"],
+        help="names of shipped weights, or files; several only with --fit",
+    )
+    parser.add_argument("--side", help="train, valid or test (default: test, or what fits)")
     parser.add_argument("--every", type=int, default=1, help="take every n-th track only")
-    parser.add_argument("--cache", type=Path, help="folder for what the model says of tracks")
-    parser.add_argument("--fit", action="store_true", help="print weights of the onset cue")
+    parser.add_argument("--cache", type=Path, help="folder for what the models say of tracks")
+    parser.add_argument("--fit", action="store_true", help="train the network on the train side")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the training, batches")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--tune", action="store_true", help="look for rules on the valid side")
     args = parser.parse_args()
-    folder = args.corpus / (args.side or ("train" if args.fit else "test"))
-    tracks = sorted(path.parent for path in folder.glob("*/notes.csv"))[:: args.every]
-    if not tracks:
-        parser.error(f"{folder} has no tracks: make a corpus with asteroid-joint make-corpus.")
-    separator = Separator(args.model, args.cache)
+    if len(args.model) > 1 and not args.fit:
+        parser.error("--model takes several names with --fit only.")
+    side = args.side or ("train" if args.fit else "valid" if args.tune else "test")
+
+    def tracks_of(side: str) -> list[Path]:
+        tracks = sorted(path.parent for path in (args.corpus / side).glob("*/notes.csv"))
+        if not tracks:
+            parser.error(f"{args.corpus / side} has no tracks: asteroid-joint make-corpus.")
+        return tracks
+
+    tracks = tracks_of(side)[:: args.every]
+    separators = [Separator(name, args.cache) for name in args.model]
     if args.fit:
-        print("\n".join(fit(tracks, separator)))
+        songs = [song_of(track, s) for s in separators for track in tracks]
+        held_out = [song_of(track, separators[0]) for track in tracks_of("valid")]
+        network = fit(songs, held_out, args.steps, args.seed)
+        names = ", ".join(Path(name).stem for name in args.model)
+        about = f"{len(tracks)} train tracks of the made corpus, voices by {names}"
+        save_cue_net(network, WEIGHTS, about)
+        print(f"{WEIGHTS}: {about}")
+    elif args.tune:
+        print(tune(Tuner(tracks, separators[0])))
     else:
-        measure(tracks, separator)
+        measure(tracks, separators[0])
 
 
 if __name__ == "__main__":

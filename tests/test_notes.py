@@ -6,9 +6,10 @@ import tracemalloc
 import mido
 import numpy as np
 import pytest
+import torch
 from mir_eval import transcription
 
-from asteroid_joint.errors import UserError
+from asteroid_joint.errors import CheckpointError, UserError
 from asteroid_joint.notes import (
     Note,
     NoteRules,
@@ -18,8 +19,10 @@ from asteroid_joint.notes import (
     note_name,
     track_notes,
 )
-from asteroid_joint.notes.cues import CONTEXT, VoiceCues, context
+from asteroid_joint.notes import cues as sound
+from asteroid_joint.notes.cues import MelFrames, VoiceCues
 from asteroid_joint.notes.files import BEND_SEMITONES
+from asteroid_joint.notes.network import REACH, WEIGHTS, CueNet, load_cue_net, save_cue_net
 from asteroid_joint.notes.segment import segment_phrase
 
 RATE = 16000
@@ -275,55 +278,157 @@ def test_quiet_bleeding_of_the_band_is_no_note():
     assert errors(quiet, MELODY) == (0, 0)
 
 
+def band_of(midi: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Chords and noise as loud as :func:`voice_of`, ``(1, T)``."""
+    rng = np.random.default_rng(seed)
+    sec = np.arange(round(len(midi) * 0.02 * RATE)) / RATE
+    chord = sum(np.sin(2 * np.pi * hz * sec) for hz in (110.0, 164.8, 220.0, 277.2))
+    return (0.05 * chord + 0.01 * rng.standard_normal(len(sec)))[None]
+
+
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_cues_know_level_and_time_at_any_rate(rate):
+def test_frames_know_level_and_time_at_any_rate(rate):
     sec = np.arange(2 * rate) / rate
-    wav = np.stack([0.5 * np.sin(2 * np.pi * 700 * sec) * (sec >= 1)] * 2)
-    cues = VoiceCues(rate)
-    rows = np.concatenate([cues.push(wav), cues.finish()])
-    np.testing.assert_allclose(rows[:, 0], 0.02 * np.arange(100))
-    np.testing.assert_allclose(rows[55:95, 1], 10 * np.log10(0.5**2 / 2), atol=0.1)
-    assert (rows[:45, 1] <= -119).all()
-    assert abs(rows[rows[:, 2].argmax(), 0] - 1) <= 0.021
+    tone = 0.5 * np.sin(2 * np.pi * 700 * sec) * (sec >= 1)
+    mels = MelFrames(rate)
+    rows = np.concatenate([mels.push(tone), mels.finish()])
+    assert rows.shape == (100, sound.N_MELS + 2)
+    bands, level, peak = rows[:, :-2], rows[:, -2], rows[:, -1]
+    np.testing.assert_allclose(level[55:95], 10 * np.log10(0.5**2 / 2), atol=0.1)
+    assert (level[:48] <= -119).all() and level[50] > -20  # a frame reaches 23 ms ahead
+    assert len(set(bands[55:95].argmax(1))) == 1
+    np.testing.assert_allclose(peak[55:95], np.maximum.accumulate(level)[55:95], atol=1.0)
+    assert peak[40] == -120 and (np.diff(peak[60:95]) >= -sound.FALL_DB - 1e-9).all()
 
 
-def test_cues_do_not_depend_on_gain_and_chunks():
-    wav = voice_of(sung())
-    whole = [VoiceCues(RATE) for _ in range(2)]
-    rows, louder = (
-        np.concatenate([c.push(g * wav), c.finish()]) for c, g in zip(whole, (1, 4), strict=True)
-    )
-    np.testing.assert_allclose(louder[30:, 2], rows[30:, 2], atol=1e-6)
-    heard = rows[:, 1] > -100
-    np.testing.assert_allclose((louder - rows)[heard, 1], 20 * np.log10(4), atol=1e-6)
-    rng, pieces, cues, at = np.random.default_rng(0), [], VoiceCues(RATE), 0
-    while at < wav.shape[1]:
-        n = int(rng.integers(1, 3000))
-        pieces.append(cues.push(wav[:, at : at + n]))
-        at += n
-    pieces = np.concatenate([*pieces, cues.finish()])
-    np.testing.assert_allclose(pieces, rows, atol=1e-9)
-    features = rng.standard_normal((2 * CONTEXT + 5, 9))
-    assert context(features, 5).shape == (5, 2 * CONTEXT + 1, 9)
-    np.testing.assert_allclose(context(features + 7, 5), context(features, 5), atol=1e-12)
+def heard(pitch, voice, mixture=None, hop=0.02, rate=RATE) -> np.ndarray:
+    """All that the cues say."""
+    cues = VoiceCues(rate, hop)
+    return np.concatenate([cues.push(pitch, voice, mixture), cues.finish()])
+
+
+def pitch_rows(midi: np.ndarray) -> np.ndarray:
+    return np.stack([np.nan_to_num(midi, nan=50.0), np.where(np.isnan(midi), -4.0, 3.0)], 1)
+
+
+@pytest.mark.parametrize("with_mixture", [False, True])
+def test_cues_do_not_depend_on_gain_and_pieces(with_mixture):
+    midi = np.concatenate([sung()] * 2)
+    voice, pitch = voice_of(midi), pitch_rows(midi)
+    mixture = voice + band_of(midi) if with_mixture else None
+    rows = heard(pitch, voice, mixture)
+    np.testing.assert_allclose(rows[:, 0], 0.02 * np.arange(len(midi)))
+    louder = heard(pitch, 4 * voice, 4 * mixture if with_mixture else None)
+    known = slice(sound.CONTEXT, None)  # before, digital silence is as quiet as it was
+    np.testing.assert_allclose(louder[known, 2:], rows[known, 2:], atol=1e-3)
+    loud = rows[:, 1] > -100
+    np.testing.assert_allclose((louder - rows)[loud, 1], 20 * np.log10(4), atol=1e-6)
+    rng, pieces, cues, at, row = np.random.default_rng(0), [], VoiceCues(RATE, 0.02), 0, 0
+    while at < voice.shape[1] or row < len(pitch):
+        n, m = int(rng.integers(0, 9000)), int(rng.integers(0, 30))
+        part = slice(at, at + n)
+        mixed = mixture[:, part] if with_mixture else None
+        pieces.append(cues.push(pitch[row : row + m], voice[:, part], mixed))
+        at, row = at + n, row + m
+    early = np.concatenate(pieces)
+    assert len(rows) - len(early) <= sound.BLOCK + sound.CONTEXT + 3  # so late, and no later
+    np.testing.assert_array_equal(np.concatenate([early, cues.finish()]), rows)
+
+
+def test_cues_take_the_pitch_of_their_time():
+    """Rows every 10 ms, of which every other one is on a frame: the others do not matter."""
+    midi = sung()
+    voice, pitch = voice_of(midi), pitch_rows(midi)
+    double = np.repeat(pitch, 2, 0)
+    double[1::2] = [90.0, -4.0]
+    np.testing.assert_array_equal(heard(double, voice, hop=0.01), heard(pitch, voice))
+    assert not np.allclose(heard(double[1::2], voice), heard(pitch, voice))
+    short = heard(pitch[:100], voice)  # the last pitch stays
+    assert len(short) == len(midi)
+    assert len(VoiceCues(RATE, 0.02).finish()) == 0
+
+
+def test_cues_hold_some_seconds_however_long_the_song():
+    cues, noise = VoiceCues(8000, 0.02), np.random.default_rng(0).standard_normal((1, 8000))
+    held = []
+    for _ in range(40):
+        cues.push(np.zeros((50, 2)), noise, noise)
+        parts = [*vars(cues).values(), *vars(cues._voice).values(), *vars(cues._mixture).values()]
+        held.append(sum(part.nbytes for part in parts if isinstance(part, np.ndarray)))
+    assert max(held[20:]) <= 1.1 * max(held[:20]) < 500_000
+
+
+def test_cues_say_where_singing_begins():
+    midi = np.full(300, np.nan)
+    midi[100:150], midi[150:200] = 60.0, 64.0
+    rows = heard(pitch_rows(midi), voice_of(midi), voice_of(midi) + 0.3 * band_of(midi))
+    onset, being_sung = rows[:, 2], rows[:, 3]
+    loudest = np.sort(np.argsort([onset[k : k + 10].max() for k in range(0, 300, 10)])[-4:]) * 10
+    assert {100, 150} & set(loudest.tolist()) or {90, 140} & set(loudest.tolist())
+    assert being_sung[105:195].min() > being_sung[:85].max()
+    assert being_sung[105:195].min() > being_sung[220:].max()
+
+
+def test_the_network_reaches_as_far_as_it_says():
+    torch.manual_seed(0)
+    network = CueNet(5).double().eval()
+    read = torch.randn(1, 5, 2 * REACH + 40, dtype=torch.float64, requires_grad=True)
+    network(read)[0, :, 20].sum().backward()
+    moved = np.flatnonzero(read.grad[0].abs().sum(0).numpy())
+    assert (moved[0], moved[-1]) == (20, 20 + 2 * REACH)
+
+
+def test_weights_are_small_and_come_back(tmp_path):
+    assert WEIGHTS.stat().st_size < 400_000
+    network = load_cue_net()
+    assert network is load_cue_net() and not network.training
+    assert network.n_features == sound.N_FEATURES
+    save_cue_net(network, tmp_path / "again.pth", "a copy")
+    again = load_cue_net(tmp_path / "again.pth")
+    read = torch.randn(1, sound.N_FEATURES, 2 * REACH + 3)
+    torch.testing.assert_close(again(read), network(read), rtol=0, atol=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["again.pth"]
+
+
+def test_weights_that_are_none(tmp_path):
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    torch.save({"state_dict": {}, "n_features": 3}, tmp_path / "empty.pth")
+    for name in ("broken.pth", "empty.pth", "missing.pth"):
+        with pytest.raises(CheckpointError, match=f"{name}.*install the package again"):
+            load_cue_net(tmp_path / name)
+
+
+def test_the_mixture_comes_always_or_never():
+    voice = voice_of(sung())
+    rows = to_rows(sung())
+    with pytest.raises(ValueError, match="received 80000 samples of voice and 10 of mixture"):
+        track_notes(rows, voice=voice, sample_rate=RATE, mixture=voice[:, :10])
+    tracker = NoteTracker(0.02, 0.5, RATE)
+    tracker.push(rows[:10])  # no sound yet
+    tracker.push(rows[10:20], voice[:, :999], mixture=voice[:, :999])
+    with pytest.raises(ValueError, match="with all of the voice or with none of it"):
+        tracker.push(rows[20:], voice[:, 999:])
 
 
 # Streams
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_chunks_do_not_show(seed):
+@pytest.mark.parametrize("with_mixture", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_chunks_do_not_show(seed, with_mixture):
     midi = np.concatenate([vibrato(sung(), 0.02)] * 3)
     rows, voice = to_rows(midi), voice_of(midi)
+    mixture = voice + 0.3 * band_of(midi) if with_mixture else None
     activity = np.stack([rows[:, 0], np.full(len(rows), 0.9)], 1)
-    whole = track_notes(rows, voice=voice, sample_rate=RATE, activity=activity)
-    assert len(whole) >= 3 * len(MELODY) - 1
+    whole = track_notes(rows, voice=voice, sample_rate=RATE, activity=activity, mixture=mixture)
+    assert len(whole) >= 3 * len(MELODY) - 3
     rng, tracker, found = np.random.default_rng(seed), NoteTracker(0.02, 0.5, RATE), []
     frame, sample, early = 0, 0, 0
     while frame < len(rows) or sample < voice.shape[1]:
         n, m = int(rng.integers(0, 60)), int(rng.integers(0, 20000))
-        part = slice(frame, frame + n)
-        found += tracker.push(rows[part], voice[:, sample : sample + m], activity[part])
+        part, heard_now = slice(frame, frame + n), slice(sample, sample + m)
+        mixed = mixture[:, heard_now] if with_mixture else None
+        found += tracker.push(rows[part], voice[:, heard_now], activity[part], mixed)
         frame, sample = frame + n, sample + m
         early = early or len(found)
     assert [*found, *tracker.finish()] == whole and 0 < early < len(whole)

@@ -1,4 +1,4 @@
-"""Notes of a sung melody from its F0 curve, its confidence and the separated voice."""
+"""Notes of a sung melody from its F0 curve, its confidence, the separated voice and the mixture."""
 
 from .files import NotesCsv, NotesMidi, note_name
 from .segment import NoteRules

@@ -1,133 +1,229 @@
-"""What a separated voice says of note onsets besides its pitch: level, and how like an onset it is.
+"""What a song says of notes besides the pitch: where one begins, and whether it is sung at all.
 
 A repeated note does not show in the pitch. It shows in the sound: consonants take the low harmonics
-away, or add noise, for some 50 ms, and then the vowel sets in in all bands.
+away, or add noise, for some 50 ms, and then the vowel sets in in all bands. What the separation
+took for a voice shows, too: it goes along with the mixture.
 
-    voice -> mono -> frames of 46 ms every 20 ms -> power in bands, dB -> context -> log-odds
+    voice, mixture -> mono -> frames of 46 ms every 20 ms -> power in mel bands, dB -> below peak
+    F0 rows -> confidence, pitch about each frame
+    all -> network over time (:mod:`.network`) -> log-odds of an onset, log-odds of being sung
 """
 
-from collections.abc import Callable
-
 import numpy as np
+import torch
 
-from .onset_weights import BIAS, WEIGHTS
+from .network import REACH, load_cue_net
 
 HOP_SEC = 0.02  # seconds
 FRAME_SEC = 0.046  # seconds: harmonics blur, syllables do not
-BAND_EDGES_HZ = (80, 250, 500, 1000, 1500, 2200, 3200, 4500, 7000)
-CONTEXT = 6  # frames on either side
-RANGE_DB = 60.0  # below the peak, where bands are cut off
+N_MELS = 24
+LOWEST_BAND_HZ, HIGHEST_BAND_HZ = 80.0, 7500.0
+RANGE_DB = 70.0  # below the peak, where bands are cut off
 FALL_DB = 0.02  # by which the remembered peak falls per frame, dB: 1 dB a second
-BATCH = 256  # frames at a time
+BLOCK = 64  # frames at a time, always: what is pushed at once changes no rounding
 SILENCE_DB = -120.0  # of full scale: what digital silence is called
+QUIET_DB = -70.0  # of full scale: a peak below it counts as if it were there
+AHEAD = 32  # frames that the peak and the pitch are known ahead
+AROUND = (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6)  # frames whose pitch a frame is compared with
+MOST_SEMITONES = 3.0  # what a difference of pitch counts at most
+CONTEXT = AHEAD + REACH  # frames on either side that a cue depends on
+VOICE, MIXTURE = slice(0, N_MELS), slice(N_MELS, 2 * N_MELS)  # columns of raw frames
+VOICE_PEAK, MIXTURE_PEAK, MIDI, VOICING = range(2 * N_MELS, 2 * N_MELS + 4)
+N_RAW = 2 * N_MELS + 4
+N_FEATURES = 2 * N_MELS + 3 + len(AROUND)
 
 
-def context(features: np.ndarray, n: int) -> np.ndarray:
-    """Each of ``n`` frames with those around it, the mean taken away: the gain does not matter.
+def features(raw: np.ndarray) -> np.ndarray:
+    """What the network reads; the gain of the recording does not matter.
 
     Args:
-        features: ``(n + 2 * CONTEXT, D)``, dB.
-        n: Number of frames.
+        raw: ``(n + 2 * AHEAD, N_RAW)``: bands of voice and mixture in dB, their running peaks in
+            dB, pitch in MIDI semitones, log-odds of voicing re the model's threshold. A mixture
+            that is not known is silent.
 
     Returns:
-        ``(n, 2 * CONTEXT + 1, D)``.
+        ``(n, N_FEATURES)``.
     """
-    around = np.stack([features[k : k + n] for k in range(2 * CONTEXT + 1)], 1)  # (N, 13, D)
-    return around - around.mean(1, keepdims=True)
+    n = len(raw) - 2 * AHEAD
+    now = raw[AHEAD : AHEAD + n]
+    peaks = np.maximum(raw[2 * AHEAD :, [VOICE_PEAK, MIXTURE_PEAK]], QUIET_DB)  # (N, 2)
+    bands = [
+        np.maximum(now[:, some] - peak[:, None], -RANGE_DB) / 20
+        for some, peak in zip((VOICE, MIXTURE), peaks.T, strict=True)
+    ]
+    with_mixture = raw[2 * AHEAD :, MIXTURE_PEAK] > SILENCE_DB
+    share = np.where(with_mixture, np.clip(peaks[:, 0] - peaks[:, 1], -40, 10) / 10, 0.0)
+    around = np.stack([raw[AHEAD + k : AHEAD + k + n, MIDI] for k in AROUND], 1)  # (N, 10)
+    steps = np.clip(around - now[:, [MIDI]], -MOST_SEMITONES, MOST_SEMITONES) / MOST_SEMITONES
+    rest = np.stack([share, with_mixture, now[:, VOICING] / 3], 1)
+    return np.concatenate([*bands, rest, steps], 1)
 
 
-def onset_log_odds(around: np.ndarray) -> np.ndarray:
-    """Logistic regression over :func:`context`: ``(n, frames, D)`` to ``(n,)``."""
-    return np.tensordot(around, np.array(WEIGHTS), 2) + BIAS
+def running_peak(level_db: np.ndarray, before_db: float) -> np.ndarray:
+    """Highest level so far, ``(n,)``, which falls as time goes by; ``before_db`` went before."""
+    fallen = FALL_DB * np.arange(len(level_db) + 1)
+    return np.maximum.accumulate([before_db, *(level_db + fallen[1:])])[1:] - fallen[1:]
 
 
-class VoiceCues:
-    """Cues of a voice that comes in blocks; holds a fraction of a second of it.
+class MelFrames:
+    """Frames of a recording that comes in pieces; holds a second or two of it.
 
     Frame ``n`` has its centre at ``n * HOP_SEC`` seconds.
 
     Args:
-        sample_rate: Hz; bands above half of it do not count.
-        score: From :func:`context` to the log-odds of an onset, ``(n, frames, D)`` to ``(n,)``.
+        sample_rate: Hz; bands above half of it are silent.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._hop = HOP_SEC * sample_rate
+        self._n_fft = 2 * round(FRAME_SEC * sample_rate / 2)
+        self._window = np.hanning(self._n_fft + 1)[:-1]
+        self._window *= np.sqrt(2 / (self._n_fft * np.sum(self._window**2)))
+        bins = np.fft.rfftfreq(self._n_fft, 1 / sample_rate)  # Hz
+        low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_BAND_HZ, HIGHEST_BAND_HZ))
+        edges = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)  # Hz
+        triangles = [np.interp(bins, edges[k : k + 3], [0, 1, 0]) for k in range(N_MELS)]
+        heard = (bins >= LOWEST_BAND_HZ) & (bins <= HIGHEST_BAND_HZ)
+        self._weights = np.stack([*triangles, heard], 1)  # (F, N_MELS + 1)
+        self._samples = np.zeros(self._n_fft // 2)  # the first frame is centred on sample 0
+        self._first = -(self._n_fft // 2)  # sample that they begin with
+        self._n_received = 0
+        self._n_framed = 0
+        self._peak_db = SILENCE_DB
+
+    def push(self, mono: np.ndarray) -> np.ndarray:
+        """Add ``(n_samples,)``; returns ``(N, N_MELS + 2)``: bands, level, running peak, in dB."""
+        self._n_received += len(mono)
+        self._samples = np.concatenate([self._samples, mono])
+        blocks = [np.zeros((0, N_MELS + 2))]
+        while self._start(self._n_framed + BLOCK - 1) + self._n_fft <= self._end:
+            blocks.append(self._block())
+        drop = max(self._start(self._n_framed) - self._first, 0)
+        self._samples, self._first = self._samples[drop:].copy(), self._first + drop
+        return np.concatenate(blocks)
+
+    def finish(self) -> np.ndarray:
+        """The rest, up to the last frame whose centre lies in the recording."""
+        n = int(np.ceil(self._n_received / self._hop - 1e-9)) - self._n_framed
+        return self.push(np.zeros(self._n_fft + int((n + BLOCK) * self._hop)))[:n]
+
+    @property
+    def _end(self) -> int:
+        return self._first + len(self._samples)
+
+    def _start(self, frame: int) -> int:
+        """First sample of a frame."""
+        return round(frame * self._hop) - self._n_fft // 2
+
+    def _block(self) -> np.ndarray:
+        """The next ``BLOCK`` frames."""
+        starts = np.array([self._start(self._n_framed + k) for k in range(BLOCK)]) - self._first
+        frames = self._samples[starts[:, None] + np.arange(self._n_fft)] * self._window  # (N, T)
+        power = np.abs(np.fft.rfft(frames)) ** 2 @ self._weights  # (N, N_MELS + 1)
+        db = 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
+        peak_db = running_peak(db[:, -1], self._peak_db)
+        self._peak_db = float(peak_db[-1])
+        self._n_framed += BLOCK
+        return np.concatenate([db, peak_db[:, None]], 1)
+
+
+class VoiceCues:
+    """Cues of a song that comes in blocks; holds some seconds of it.
+
+    Args:
+        sample_rate: Of voice and mixture, Hz.
+        hop_sec: Distance of F0 rows, seconds.
 
     References:
         J. P. Bello et al., "A tutorial on onset detection in music signals", IEEE Trans. Speech and
         Audio Processing 13(5), 2005, section III (energy in bands, rather than of the whole).
     """
 
-    def __init__(
-        self, sample_rate: int, score: Callable[[np.ndarray], np.ndarray] = onset_log_odds
-    ) -> None:
-        self._score = score
-        self._rate = sample_rate
-        self._n_fft = 2 * round(FRAME_SEC * sample_rate / 2)
-        self._window = np.hanning(self._n_fft + 1)[:-1]
-        self._window /= np.sqrt(self._n_fft * np.sum(self._window**2))
-        bins = np.fft.rfftfreq(self._n_fft, 1 / sample_rate)
-        edges = np.searchsorted(bins, BAND_EDGES_HZ)
-        self._bands = [slice(*edge) for edge in zip(edges[:-1], edges[1:], strict=True)]
-        self._samples = np.zeros(self._n_fft // 2)  # the first frame is centred on sample 0
-        self._first = -(self._n_fft // 2)  # sample that they begin with
-        self._n_received = 0
-        self._n_framed = 0
+    def __init__(self, sample_rate: int, hop_sec: float) -> None:
+        self._step = HOP_SEC / hop_sec  # F0 rows per frame
+        self._voice, self._mixture = MelFrames(sample_rate), MelFrames(sample_rate)
+        self._with_mixture: bool | None = None  # not known before there is something
+        self._bands = np.zeros((0, N_MELS + 2))  # of the voice, not joined with the others yet
+        self._mixed = np.zeros((0, N_MELS + 2))
+        self._pitch = np.zeros((0, 2))  # F0 rows: MIDI, log-odds of voicing
+        self._n_dropped = 0  # of them
+        self._n_joined = 0  # frames
         self._n_given = 0
-        self._peak_db = SILENCE_DB
-        self._features = np.zeros((0, len(self._bands) + 1))  # (N, D), with context before
-        self._level_db = np.zeros(0)  # of the frames that are not given yet
+        self._raw = np.zeros((0, N_RAW))  # CONTEXT frames before the next one to give, and on
+        self._level_db = np.zeros(0)  # of the frames from the next one to give on
 
-    def push(self, voice: np.ndarray) -> np.ndarray:
-        """Add ``(n_channels, n_samples)``; returns rows ``(N, 3)`` of the frames that are known.
+    def push(self, pitch: np.ndarray, voice: np.ndarray, mixture: np.ndarray | None) -> np.ndarray:
+        """Add what is there; returns rows ``(N, 4)`` of the frames that are known.
 
-        A row is time in seconds, level in dB re full scale, log-odds of an onset.
+        Args:
+            pitch: ``(rows, 2)`` MIDI semitones, log-odds of voicing re the model's threshold.
+            voice: ``(n_channels, n_samples)``.
+            mixture: The same samples of the mixture, or ``None``.
+
+        Returns:
+            Time in seconds, level of the voice in dB re full scale, log-odds of an onset, log-odds
+            of being sung.
         """
-        mono = np.asarray(voice, float).mean(0) if len(voice) else np.zeros(0)
-        self._n_received += len(mono)
-        self._samples = np.concatenate([self._samples, mono])
-        self._frame()
+        self._pitch = np.concatenate([self._pitch, pitch])
+        if voice.shape[-1]:
+            if self._with_mixture is None:
+                self._with_mixture = mixture is not None
+            self._bands = np.concatenate([self._bands, self._voice.push(voice.mean(0))])
+            if mixture is not None:
+                self._mixed = np.concatenate([self._mixed, self._mixture.push(mixture.mean(0))])
+        self._join(last=False)
         return self._rows(last=False)
 
     def finish(self) -> np.ndarray:
         """The rest, up to the last frame whose centre lies in the recording."""
-        self._samples = np.concatenate([self._samples, np.zeros(self._n_fft)])
-        self._frame()
+        self._bands = np.concatenate([self._bands, self._voice.finish()])
+        self._mixed = np.concatenate([self._mixed, self._mixture.finish()])
+        self._join(last=True)
         return self._rows(last=True)
 
-    def _frame(self) -> None:
-        """Levels of all frames that are complete and have their centre in the recording."""
-        after = self._n_framed + int(len(self._samples) / (HOP_SEC * self._rate)) + 2
-        centres = np.rint(np.arange(self._n_framed, after) * (HOP_SEC * self._rate)).astype(int)
-        starts = centres - self._n_fft // 2 - self._first
-        ready = (centres < self._n_received) & (starts + self._n_fft <= len(self._samples))
-        for some in np.array_split(starts[ready], ready.sum() // BATCH + 1):
-            frames = self._samples[some[:, None] + np.arange(self._n_fft)]  # (N, T)
-            power = np.abs(np.fft.rfft(frames * self._window)) ** 2  # (N, F)
-            banded = np.stack([2 * power[:, band].sum(1) for band in self._bands], 1)
-            banded = np.concatenate([banded, banded.sum(1, keepdims=True)], 1)  # (N, D)
-            db = 10 * np.log10(np.maximum(banded, 10 ** (SILENCE_DB / 10)))
-            # the highest level so far, which falls as time goes by
-            fallen = FALL_DB * np.arange(1, len(db) + 1)
-            peak_db = np.maximum.accumulate([self._peak_db, *(db[:, -1] + fallen)])[1:] - fallen
-            self._level_db = np.concatenate([self._level_db, db[:, -1]])
-            db = np.maximum(db, peak_db[:, None] - RANGE_DB)  # below there is only noise
-            self._peak_db = float(peak_db[-1]) if len(db) else self._peak_db
-            self._features = np.concatenate([self._features, db])
-        self._n_framed += int(ready.sum())
-        keep = round(self._n_framed * HOP_SEC * self._rate) - self._n_fft // 2
-        drop = min(max(keep - self._first, 0), len(self._samples))
-        self._samples, self._first = self._samples[drop:].copy(), self._first + drop
+    def _join(self, last: bool) -> None:
+        """Bands and pitch of the frames that have both; the outermost pitch stays."""
+        n = len(self._bands)
+        if self._with_mixture:
+            n = min(n, len(self._mixed))
+        if not n or not (len(self._pitch) or last):
+            return
+        rows = np.rint((self._n_joined + np.arange(n)) * self._step).astype(int) - self._n_dropped
+        if not last:
+            n = int(np.searchsorted(rows, len(self._pitch)))
+        pitch = self._pitch if len(self._pitch) else np.zeros((1, 2))
+        raw = np.full((n, N_RAW), SILENCE_DB)
+        raw[:, VOICE] = self._bands[:n, :N_MELS]
+        raw[:, VOICE_PEAK] = self._bands[:n, -1]
+        if self._with_mixture:
+            raw[:, MIXTURE] = self._mixed[:n, :N_MELS]
+            raw[:, MIXTURE_PEAK] = self._mixed[:n, -1]
+        raw[:, [MIDI, VOICING]] = pitch[rows[:n].clip(0, len(pitch) - 1)]
+        if n and not self._n_joined:
+            self._raw = np.repeat(raw[:1], CONTEXT, 0)
+        self._level_db = np.concatenate([self._level_db, self._bands[:n, N_MELS]])
+        self._raw = np.concatenate([self._raw, raw])
+        self._bands, self._mixed = self._bands[n:], self._mixed[n:]
+        self._n_joined += n
+        keep = int(np.rint(self._n_joined * self._step)) - 1 - self._n_dropped
+        drop = min(max(keep, 0), max(len(self._pitch) - 1, 0))
+        self._pitch, self._n_dropped = self._pitch[drop:], self._n_dropped + drop
 
     def _rows(self, last: bool) -> np.ndarray:
-        """Rows of the frames whose context is there; beyond the ends the outermost frame stays."""
-        held = self._features  # (N, D), CONTEXT of them given before once there were so many
-        before = min(self._n_given, CONTEXT)
-        n = len(held) - before - (0 if last else CONTEXT)
-        if n <= 0:
-            return np.zeros((0, 3))
-        padded = np.pad(held, ((CONTEXT - before, CONTEXT if last else 0), (0, 0)), mode="edge")
-        logit = self._score(context(padded, n))
-        frames = np.arange(self._n_given, self._n_given + n)
-        rows = np.stack([frames * HOP_SEC, self._level_db[:n], logit], 1)
-        self._level_db = self._level_db[n:]
-        self._n_given += n
-        self._features = held[max(before + n - CONTEXT, 0) :].copy()
-        return rows
+        """The network over blocks whose context is there; beyond the ends all stays as it is."""
+        left = self._n_joined - self._n_given
+        if last and left:
+            after = np.repeat(self._raw[-1:], CONTEXT + BLOCK, 0)
+            self._raw = np.concatenate([self._raw, after])
+        rows = [np.zeros((0, 4))]
+        while len(self._raw) >= BLOCK + 2 * CONTEXT and self._n_given < self._n_joined:
+            read = features(self._raw[: BLOCK + 2 * CONTEXT]).T[None]  # (B=1, D, N + 2 REACH)
+            with torch.inference_mode():
+                odds = load_cue_net()(torch.from_numpy(read.astype(np.float32)))[0].numpy().T
+            n = min(BLOCK, self._n_joined - self._n_given)
+            times = (self._n_given + np.arange(n)) * HOP_SEC
+            rows.append(np.column_stack([times, self._level_db[:n], odds[:n]]))
+            self._raw, self._level_db = self._raw[n:], self._level_db[n:]
+            self._n_given += n
+        self._raw = self._raw.copy()  # a view would keep what is done with
+        return np.concatenate(rows)

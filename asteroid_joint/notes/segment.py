@@ -25,7 +25,9 @@ OCTAVE = 12.0  # semitones
 
 @dataclass(frozen=True)
 class NoteRules:
-    """What makes a note, tuned on the train and validation sides of the made corpus.
+    """What makes a note; the defaults are for F0 alone, ``HEARD_RULES`` for a voice beside it.
+
+    Tuned on the validation side of the made corpus.
 
     Args:
         price: Of a note, semitone-seconds: two semitones for 0.1 s, say, are 0.2.
@@ -39,11 +41,12 @@ class NoteRules:
         onset_reward: For each unit of log-odds of an onset above ``onset_floor``,
             semitone-seconds.
         onset_floor: Log-odds that are rewarded with nothing.
+        onset_least: Least reward, semitone-seconds: below 0 where no onset is heard.
         onset_most: Greatest reward, semitone-seconds.
-        slack: How far the log-odds of voicing may lie below those of the voicing threshold.
+        slack: How far the log-odds of voicing may lie below those of the voicing threshold where
+            nothing else tells.
+        sung_floor: Log-odds of being sung, of the network, that speak neither way.
         sure_share: Of a note's voiced frames, that the model itself must call voiced.
-        level_weight: Evidence of voicing per dB of level above ``level_floor_db``.
-        level_floor_db: Level that says nothing, dB re the voice's loud frames.
 
     References:
         M. Mauch et al., "Computer-aided melody note transcription using the Tony software: accuracy
@@ -56,13 +59,16 @@ class NoteRules:
     unvoiced_cost: float = 0.85
     voiced_cost: float = 0.6
     shortest_sec: float = 0.09
-    onset_reward: float = 0.1
-    onset_floor: float = -1.7
+    onset_reward: float = 0.13
+    onset_floor: float = -1.2
+    onset_least: float = -0.23
     onset_most: float = 0.33
     slack: float = 1.4
+    sung_floor: float = 0.4
     sure_share: float = 0.25
-    level_weight: float = 0.12
-    level_floor_db: float = -16.5
+
+
+HEARD_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, sure_share=0.0)
 
 
 class Segment(NamedTuple):

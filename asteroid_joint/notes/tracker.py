@@ -1,6 +1,6 @@
 """Notes of a song while it is being separated: phrase by phrase, in bounded memory.
 
-F0 rows, voice -> frames -> phrases (parted by silence) -> segments -> notes
+F0 rows, voice, mixture -> frames -> phrases (parted by silence) -> segments -> notes
 """
 
 from collections.abc import Iterator
@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .cues import VoiceCues
-from .segment import NoteRules, Segment, segment_phrase
+from .segment import HEARD_RULES, NoteRules, Segment, segment_phrase
 
 GAP_SEC = 0.3  # seconds without voiced frames that end a phrase
 BLOCK_SEC = 1.0  # seconds after which it is decided: always the same, however much is pushed
 LONGEST_SEC = 30.0  # of a phrase: a longer one is decided up to its last notes
 UNDECIDED_SEC = 3.0  # seconds at the end of an unfinished phrase that may still change
 MOST_EVIDENCE = 2.5  # log-odds: no frame is surer than that
-MEMORY_SEC = 30.0  # seconds of voice over which its level is averaged
 EDGE_SEC = 0.06  # seconds at the onset that say nothing of a note's pitch
 TINY = 1e-3  # of a probability
 LOWEST_HZ = 20.0  # what F0 is at least: frames without one have 0
@@ -44,14 +43,15 @@ class Note:
 
 
 class NoteTracker:
-    """Push rows of F0, and the voice if it is at hand; receive notes that nothing can change.
+    """Push rows of F0, and the sound if it is at hand; receive notes that nothing can change.
 
     Args:
         hop_sec: Distance of F0 frames, seconds.
         threshold: Voicing threshold of the model that the confidences are from.
         sample_rate: Of the voice, Hz; ``None`` if none will be pushed. The voice tells repeated
-            notes apart, and a quiet rest of the accompaniment from singing.
-        rules: What makes a note.
+            notes apart, and a rest of the accompaniment from singing; with the mixture beside it
+            better still.
+        rules: What makes a note; by default ``HEARD_RULES`` with a voice, else ``NoteRules()``.
 
     Example:
         >>> tracker = NoteTracker(0.02)
@@ -69,43 +69,62 @@ class NoteTracker:
         sample_rate: int | None = None,
         rules: NoteRules | None = None,
     ) -> None:
-        self.rules = rules or NoteRules()
+        self.rules = rules or (NoteRules() if sample_rate is None else HEARD_RULES)
         self._hop = hop_sec
         self._block = max(1, round(BLOCK_SEC / hop_sec))  # frames
-        self._zero = float(_logit(np.array(threshold))) - self.rules.slack
-        self._cues = None if sample_rate is None else VoiceCues(sample_rate)
-        self._cue_rows = np.zeros((0, 3))
+        self._threshold = threshold
+        self.cues = None if sample_rate is None else VoiceCues(sample_rate, hop_sec)
+        self._with_mixture: bool | None = None  # not known before there is a voice
+        self._cue_rows = np.zeros((0, 4))
         self._f0 = np.zeros((0, 4))
         self._activity = np.zeros((0, 2))
-        self._held = np.zeros((0, 6))  # frames of the running phrase: see _frames
-        self._loud_db: float | None = None
+        self._held = np.zeros((0, 7))  # frames of the running phrase: see _frames
 
     def push(
         self,
         f0: np.ndarray,
         voice: np.ndarray | None = None,
         activity: np.ndarray | None = None,
+        mixture: np.ndarray | None = None,
     ) -> list[Note]:
-        """Add what is there; the three need not end at the same time.
+        """Add what is there; curve, sound and activity need not end at the same time.
 
         Args:
             f0: ``(frames, 4)`` time, frequency in Hz, confidence, voiced, as in ``Chunk.f0``.
             voice: ``(n_channels, n_samples)``, the separated voice.
             activity: ``(frames, 2)`` time and probability that somebody sings: only from models
                 with an output of its own for that, on the frames of ``f0``.
+            mixture: ``(n_channels, n_samples)``, the samples that the voice was separated from:
+                always or never.
 
         Returns:
             Notes that are final, in order.
+
+        Raises:
+            ValueError: If the mixture is not as long as the voice, or comes with some voice only.
         """
-        if self._cues is not None and voice is not None:
-            self._cue_rows = np.concatenate([self._cue_rows, self._cues.push(voice)])
+        if self.cues is not None:
+            voice = np.zeros((1, 0)) if voice is None else np.asarray(voice)
+            self._check(voice, mixture)
+            rows = self.cues.push(pitch_of(f0, self._threshold), voice, mixture)
+            self._cue_rows = np.concatenate([self._cue_rows, rows])
         return self._advance(f0, activity, last=False)
 
     def finish(self) -> list[Note]:
         """The rest."""
-        if self._cues is not None:
-            self._cue_rows = np.concatenate([self._cue_rows, self._cues.finish()])
+        if self.cues is not None:
+            self._cue_rows = np.concatenate([self._cue_rows, self.cues.finish()])
         return self._advance(np.zeros((0, 4)), None, last=True)
+
+    def _check(self, voice: np.ndarray, mixture: np.ndarray | None) -> None:
+        n, given = voice.shape[-1], None if mixture is None else np.shape(mixture)[-1]
+        if n and self._with_mixture is None:
+            self._with_mixture = given is not None
+        if (n and (given is not None) != self._with_mixture) or given not in (None, n):
+            raise ValueError(
+                "Expected the mixture with all of the voice or with none of it, and as long, "
+                f"received {n} samples of voice and {given} of mixture."
+            )
 
     def _advance(self, f0: np.ndarray, activity: np.ndarray | None, last: bool) -> list[Note]:
         self._f0 = np.concatenate([self._f0, f0])
@@ -115,7 +134,7 @@ class NoteTracker:
         n = len(self._f0)
         if with_activity and not last:
             n = min(n, len(self._activity))
-        if self._cues is not None and not last:
+        if self.cues is not None and not last:
             until = self._cue_rows[-1, 0] if len(self._cue_rows) else -np.inf
             n = min(n, int(np.searchsorted(self._f0[:, 0], until)))
         notes: list[Note] = []
@@ -127,46 +146,36 @@ class NoteTracker:
         return notes if n or not last else [*notes, *self._decide(last)]
 
     def _frames(self, n: int) -> np.ndarray:
-        """The next ``n`` frames, ``(n, 6)``: time, MIDI, confidence, voicing, level, onset.
+        """The next ``n`` frames, ``(n, 7)``: see the names below.
 
-        Voicing is log-odds without what the level says; onset is the reward for a note.
+        Voicing is the model's own, log-odds re its threshold; evidence is what counts, log-odds
+        that the frame is sung; onset is the reward for a note.
         """
+        rules = self.rules
         rows, self._f0 = self._f0[:n], self._f0[n:]
         time, hz, confidence = rows[:, 0], rows[:, 1], rows[:, 2]
-        midi = 69 + 12 * np.log2(np.maximum(hz, LOWEST_HZ) / 440)
-        voicing = _logit(confidence) - self._zero
-        if len(self._activity):
-            active = self._activity[:n, 1]
-            self._activity = self._activity[n:]
-            voicing[: len(active)] = np.minimum(
-                voicing[: len(active)], _logit(active) + self.rules.slack
-            )
-        voicing = np.where(hz > 0, voicing, -MOST_EVIDENCE)
-        level, onset = np.full(n, np.nan), np.zeros(n)
+        midi, voicing = pitch_of(rows, self._threshold).T
+        evidence, level, onset = voicing + rules.slack, np.full(n, np.nan), np.zeros(n)
         if len(self._cue_rows):
-            at, db, odds = self._cue_rows.T
+            at, db, begins, sung = self._cue_rows.T
             level = np.interp(time, at, db)
-            onset = _rewards(np.interp(time, at, odds), self.rules)
+            onset = _rewards(np.interp(time, at, begins), rules)
+            evidence = np.interp(time, at, sung) - rules.sung_floor
             keep = int(np.searchsorted(at, time[-1])) - 1
             self._cue_rows = self._cue_rows[max(keep, 0) :]
-        return np.stack([time, midi, confidence, voicing, level, onset], 1)
-
-    def _evidence(self, frames: np.ndarray) -> np.ndarray:
-        """Log-odds that frames are voiced, from confidence and level, ``(n,)``."""
-        evidence, level = frames[:, 3], frames[:, 4]
-        loud_db = self._loud_db
-        if loud_db is None and not np.isnan(level).all():
-            loud_db = float(np.nanpercentile(level, 90))
-        if loud_db is not None:
-            above = np.nan_to_num(level - loud_db - self.rules.level_floor_db)
-            evidence = evidence + self.rules.level_weight * np.clip(above, -20, 20)
-        return np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE)
+        if len(self._activity):
+            active = _logit(self._activity[:n, 1]) + rules.slack
+            self._activity = self._activity[n:]
+            evidence[: len(active)] = np.minimum(evidence[: len(active)], active)
+        evidence = np.where(hz > 0, evidence, -MOST_EVIDENCE)
+        evidence = np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE)
+        return np.stack([time, midi, confidence, voicing, evidence, level, onset], 1)
 
     def _decide(self, last: bool) -> Iterator[Note]:
         """Take phrases that are over, or too long, from the held frames."""
         gap = max(1, round(GAP_SEC / self._hop))
         while len(self._held):
-            evidence = self._evidence(self._held)
+            evidence = self._held[:, 4]
             sung = np.flatnonzero(evidence > 0)
             if not len(sung):
                 self._held = self._held[:0]
@@ -178,49 +187,41 @@ class NoteTracker:
             elif last or not open_end:
                 stop = int(sung[-1]) + 1
             elif len(self._held) * self._hop > LONGEST_SEC:
-                yield from self._part(int(sung[0]), evidence)
+                yield from self._part(self._held[sung[0] :])
                 return
             else:
                 self._held = self._held[sung[0] :]
                 return
-            frames = self._held[sung[0] : stop]
-            yield from self._notes(frames, evidence[sung[0] : stop])
+            yield from self._notes(self._held[sung[0] : stop])
             self._held = self._held[stop:]
 
-    def _part(self, first: int, evidence: np.ndarray) -> Iterator[Note]:
+    def _part(self, frames: np.ndarray) -> Iterator[Note]:
         """Decide an unfinished phrase but for its end."""
-        frames, evidence = self._held[first:], evidence[first:]
         undecided = len(frames) - round(UNDECIDED_SEC / self._hop)
-        found = [s for s in self._segments(frames, evidence) if s.stop <= undecided]
+        found = [s for s in self._segments(frames) if s.stop <= undecided]
         # a note longer than all that may change is given out in pieces
         stop = found[-1].stop if found else undecided
-        yield from self._notes(frames[:stop], evidence[:stop])
+        yield from self._notes(frames[:stop])
         self._held = frames[stop:]
 
-    def _segments(self, frames: np.ndarray, evidence: np.ndarray) -> list[Segment]:
-        _, midi, confidence, _, _, onset = frames.T
+    def _segments(self, frames: np.ndarray) -> list[Segment]:
+        _, midi, confidence, _, evidence, _, onset = frames.T
         weight = np.clip(confidence, 0, 1) ** 0.3  # a pitch that is not sure is seldom far off
         return segment_phrase(midi, weight, evidence, onset, self._hop, self.rules)
 
-    def _notes(self, frames: np.ndarray, evidence: np.ndarray) -> Iterator[Note]:
-        """Notes of a phrase; remembers how loud it was."""
-        for start, stop, midi in self._segments(frames, evidence):
-            voiced = start + np.flatnonzero(evidence[start:stop] > 0)
-            sure = np.mean(frames[voiced, 3] > self.rules.slack - TINY) if len(voiced) else 0.0
+    def _notes(self, frames: np.ndarray) -> Iterator[Note]:
+        """Notes of a phrase."""
+        for start, stop, midi in self._segments(frames):
+            voiced = start + np.flatnonzero(frames[start:stop, 4] > 0)
+            sure = np.mean(frames[voiced, 3] > -TINY) if len(voiced) else 0.0
             long_enough = len(voiced) * self._hop >= self.rules.shortest_sec / 2
             if long_enough and sure >= self.rules.sure_share:
-                mine = slice(voiced[0], voiced[-1] + 1)
-                yield self._note(frames[mine], evidence[mine] > 0, midi)
-        level = frames[evidence > 0, 4]
-        if not np.isnan(level).all():
-            loud_db = float(np.nanpercentile(level, 90))
-            share = min(1.0, len(level) * self._hop / MEMORY_SEC)
-            before = loud_db if self._loud_db is None else self._loud_db
-            self._loud_db = before + share * (loud_db - before)
+                yield self._note(frames[voiced[0] : voiced[-1] + 1], midi)
 
-    def _note(self, frames: np.ndarray, voiced: np.ndarray, near: float) -> Note:
-        time, midi, confidence, _, level, _ = frames.T
+    def _note(self, frames: np.ndarray, near: float) -> Note:
+        time, midi, confidence, _, evidence, level, _ = frames.T
         midi = midi - 12 * np.round((midi - near) / 12)  # octave slips
+        voiced = evidence > 0
         settled = voiced.copy()
         settled[: min(round(EDGE_SEC / self._hop), len(frames) // 3)] = False
         if not settled.any():
@@ -235,6 +236,14 @@ class NoteTracker:
         )
 
 
+def pitch_of(f0: np.ndarray, threshold: float) -> np.ndarray:
+    """MIDI semitones and log-odds of voicing re the threshold, ``(frames, 2)``, of rows of F0."""
+    hz = f0[:, 1]
+    midi = 69 + 12 * np.log2(np.maximum(hz, LOWEST_HZ) / 440)
+    voicing = _logit(np.where(hz > 0, f0[:, 2], 0.0)) - _logit(np.array(threshold))
+    return np.stack([midi, voicing], 1)
+
+
 def track_notes(
     f0: np.ndarray,
     *,
@@ -243,6 +252,7 @@ def track_notes(
     sample_rate: int | None = None,
     activity: np.ndarray | None = None,
     rules: NoteRules | None = None,
+    mixture: np.ndarray | None = None,
 ) -> list[Note]:
     """Notes of a curve that is in memory; arguments as for :class:`NoteTracker`.
 
@@ -253,9 +263,11 @@ def track_notes(
         sample_rate: Of the voice, Hz.
         activity: ``(frames, 2)`` time and probability that somebody sings.
         rules: What makes a note.
+        mixture: ``(n_channels, n_samples)``, what the voice was separated from.
 
     Raises:
-        ValueError: If there are fewer than two frames, or a voice without its rate.
+        ValueError: If there are fewer than two frames, a voice without its rate, or a mixture that
+            is not as long as the voice.
     """
     if len(f0) < 2 or (voice is None) != (sample_rate is None):
         raise ValueError(
@@ -264,7 +276,7 @@ def track_notes(
         )
     hop_sec = float(f0[-1, 0] - f0[0, 0]) / (len(f0) - 1)
     tracker = NoteTracker(hop_sec, threshold, sample_rate, rules)
-    return [*tracker.push(f0, voice, activity), *tracker.finish()]
+    return [*tracker.push(f0, voice, activity, mixture), *tracker.finish()]
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:
@@ -274,4 +286,6 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 
 def _rewards(log_odds: np.ndarray, rules: NoteRules) -> np.ndarray:
     """Rewards for onsets, ``(n,)``; notes are long enough not to win one twice."""
-    return np.clip(rules.onset_reward * (log_odds - rules.onset_floor), 0.0, rules.onset_most)
+    return np.clip(
+        rules.onset_reward * (log_odds - rules.onset_floor), rules.onset_least, rules.onset_most
+    )
