@@ -280,7 +280,7 @@ def test_a_model_that_cannot_tell_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match="neither an activity output nor pitch"):
         separate_file(FourStems(), path, out, activity=SegmentRules())
     assert not out.exists()
-    monkeypatch.setattr("asteroid_joint.collection.worker.load", lambda *args: FourStems())
+    monkeypatch.setattr("asteroid_joint.collection.run.load", lambda *args: FourStems())
     assert main(["separate", str(path), "-o", str(out), "--activity"]) == 2
     assert "FourStems has neither an activity output" in capsys.readouterr().err
     assert list(out.iterdir()) == []
