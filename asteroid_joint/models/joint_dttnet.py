@@ -83,10 +83,9 @@ class SpectralPitchHead(nn.Module):
         spectrum = voice if self.source == "magnitude" else mixture
         x = (spectrum[..., : self.n_freqs] + 1e-3).pow(PITCH_POWER)[:, None]  # (B, 1, N, n_freqs)
         if self.source != "magnitude":
-            entries = (maps.latent if self.source == "latent" else maps.decoded)[
-                ..., : self.n_entries
-            ]
-            mask = self.fold.inverse(self.mask(entries).float(), x.shape[2])
+            entries = maps.latent if self.source == "latent" else maps.decoded
+            mask = self.mask(entries[..., : self.n_entries])
+            mask = self.fold.inverse(mask.float(), x.shape[2])
             x = x * torch.sigmoid(mask)
         return self.head(x)
 
