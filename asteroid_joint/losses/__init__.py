@@ -6,7 +6,7 @@ from .combination import CombinationLoss, subsets
 from .joint import JointLoss, Term, build_loss
 from .log_magnitude import LogMagnitudeLoss
 from .multi_domain import MultiDomainLoss, MultiDomainTerm
-from .pitch import PitchLoss
+from .pitch import PitchApartLoss, PitchLoss
 from .sdr import SDRLoss
 from .waveform import WaveformLoss
 from .weighting import (
@@ -29,6 +29,7 @@ __all__ = [
     "LogMagnitudeLoss",
     "MultiDomainLoss",
     "MultiDomainTerm",
+    "PitchApartLoss",
     "PitchLoss",
     "SDRLoss",
     "SampleWeighting",

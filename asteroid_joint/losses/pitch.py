@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional
 
 from ..data.batch import Batch
+from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..pitch import pitch_targets
 from ..registry import LOSSES
@@ -34,9 +35,13 @@ class PitchLoss:
 
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, N)`` values."""
-        logits, f0_hz = output.pitch_logits, batch["f0_hz"]
-        if logits is None:
+        if output.pitch_logits is None:
             raise ValueError("The loss has a pitch term but the model has no pitch output.")
+        return self.compare(output.pitch_logits, batch, model)
+
+    def compare(self, logits: torch.Tensor, batch: Batch, model: JointModel) -> Term:
+        """Of logits ``(B, N, P)``, wherever they are from."""
+        f0_hz = batch["f0_hz"]
         target = pitch_targets(f0_hz, model.pitch_grid, self.blur_cents)  # (B, N, P)
         weight = logits.new_tensor(self.alpha)
         values = functional.binary_cross_entropy_with_logits(
@@ -49,3 +54,24 @@ class PitchLoss:
         if "q_f0_hz" in batch:
             weights = weights * batch["q_f0_hz"].to(weights)
         return Term(values, weights, "f0_hz", True)
+
+
+@LOSSES.register("pitch_apart")
+class PitchApartLoss(PitchLoss):
+    """The same for what a cascade's estimator hears in the **true** voice.
+
+    In place of ``pitch`` it trains the two parts of a cascade apart, as those of a pipeline are: the
+    estimator never hears a separated voice, and no gradient of the pitch reaches the separator.
+    Examples without stems weigh 0.
+    """
+
+    def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
+        """``(B, N)`` values."""
+        if not hasattr(model, "listen"):
+            raise ConfigError(
+                "The loss pitch_apart is for models with a pitch estimator of their own "
+                f"(JointCascade), not for {type(model).__name__}."
+            )
+        term = self.compare(model.listen(batch["sources"][:, 0]), batch, model)
+        known = batch["has_sources"].to(term.weights)[:, None]  # (B, 1)
+        return term._replace(weights=term.weights * known)

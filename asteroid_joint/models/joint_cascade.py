@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from ..pitch import PitchGrid
 from ..pitch.bridge import GridBridge
 from ..pitch.estimators import PitchEstimator, make_estimator
+from ..pitch.estimators.djcm import SMALL_PITCH
 from ..registry import ESTIMATORS
 from .base import JointModel, JointOutput, register_model
 from .separators import PROBE, count_stems, describe_separator, find_separator, run_separator
@@ -43,6 +44,10 @@ TINY: dict[str, Any] = {
     "estimator": "cnn",
     "estimator_args": {"harmonics": (1, 2, 3), "channels": (4,), "context_chan": 8},
 }
+XUMX: dict[str, Any] = {"separator": "JointXUMX", "separator_args": {"preset": "small"}}
+DTTNET: dict[str, Any] = {"separator": "JointDTTNet", "separator_args": {"preset": "fast"}}
+CNN: dict[str, Any] = {"estimator": "cnn", "estimator_args": {"hop_length": 320}}
+DJCM: dict[str, Any] = {"estimator": "djcm", "estimator_args": SMALL_PITCH}
 
 
 @register_model
@@ -89,6 +94,10 @@ class JointCascade(JointModel):
     presets = {
         "convtasnet_crepe_tiny": {},
         "convtasnet_rmvpe": {"estimator": "rmvpe"},
+        "xumx_cnn": {**XUMX, **CNN},
+        "xumx_djcm": {**XUMX, **DJCM},
+        "dttnet_cnn": {**DTTNET, **CNN},
+        "dttnet_djcm": {**DTTNET, **DJCM},
         "tiny": TINY,
     }
 

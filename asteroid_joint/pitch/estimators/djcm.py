@@ -13,10 +13,14 @@ from torch import nn
 
 from ...errors import ConfigError
 from ...masknn.residual_unet import ResidualUNet, init_convolutions
-from ...models.djcm import DJCM, PAPER_TRUNK, make_pitch_head
+from ...models.djcm import DJCM, PAPER_TRUNK, SMALL, make_pitch_head
 from .base import SpectralEstimator, register_estimator
 
 FROM_MODEL = ("sample_rate", "n_fft", "hop_length", "n_freqs", "pitch", "pitch_head", "power")
+SMALL_PITCH: dict[str, Any] = {  # as in DJCM's `small`
+    **{name: SMALL[name] for name in ("pitch_head", "power", "level_norm")},
+    "pitch": {},
+}
 
 
 @register_estimator("djcm")

@@ -2,7 +2,8 @@
 # Both stages of training and their controls, equally many steps in each stage:
 #   ./stages.sh --data_dir /where/it/is/MIR-1K && python local/rows_table.py
 # Options go to run.sh, and to the teacher that makes labels. Interrupted, it goes on where it was.
-# `only` in the environment picks runs, `seeds` how often: only="cascade_0 labels_0 filtered_0".
+# `only` in the environment picks runs, `seeds` how often, `cells` other presets for the two stages:
+#   only="cascade_0 labels_0 filtered_0 cascade@dttnet_cnn_0"
 
 set -e
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -30,18 +31,21 @@ case "$python" in  # a path is relative to where the user is; a plain name is lo
 esac
 if [[ -d "$started_in/$data_dir" ]]; then data_dir=$started_in/$data_dir; fi
 
-stage_1="cascade detached shared mmoe sources_first pitch_first dwa focal dwhs"
+stage_1="cascade shared pipeline detached sources_first pitch_first dwa focal dwhs"
 stage_2="longer masked unfiltered filtered filtered_dwhs"
 runs=""
 for seed in ${seeds:-0 1 2}; do
-  for name in $stage_1 labels $stage_2; do runs+=" ${name}_$seed"; done
+  for name in cascade labels $stage_2 ${stage_1#cascade}; do runs+=" ${name}_$seed"; done
+done
+for cell in ${cells:-dttnet_cnn xumx_djcm dttnet_djcm}; do
+  for name in cascade labels masked filtered detached; do runs+=" $name@${cell}_0"; done
 done
 
 declare -A rows=(
   [cascade]=stage1
+  [shared]=stage1,shared
+  [pipeline]=stage1,pipeline
   [detached]=stage1,detached
-  [shared]=stage1,shared_bottom
-  [mmoe]=stage1,mmoe
   [sources_first]=stage1,sources_first
   [pitch_first]=stage1,pitch_first
   [dwa]=stage1,dwa
@@ -54,15 +58,19 @@ declare -A rows=(
   [filtered_dwhs]=stage2,dwhs
 )
 for run in ${only:-$runs}; do
-  name=${run%_*}
+  name=${run%_*}  # filtered, or filtered@dttnet_cnn
   seed=${run##*_}
+  cell=${name#"${name%%@*}"}  # @dttnet_cnn
+  name=${name%%@*}
   if [[ $name != labels && -z "${rows[$name]}" || ! $seed =~ ^[0-9]+$ ]]; then
     echo "stages.sh: there is no run '$run': choose from$runs." >&2
     exit 2
   fi
   exp_dir=exp/train_jointcascade_$run
-  teacher=exp/train_jointcascade_cascade_$seed/best_model.pth
-  labels=exp/labels_$seed
+  teacher=exp/train_jointcascade_cascade${cell}_$seed/best_model.pth
+  labels=exp/labels${cell}_$seed
+  preset=()
+  if [[ -n $cell ]]; then preset=(--preset "${cell#@}"); fi
   if [[ $name == labels ]]; then
     echo "pseudo labels by $teacher"
     conf=()  # keys of the configuration: what is for run.sh alone goes
@@ -73,7 +81,7 @@ for run in ${only:-$runs}; do
       esac
     done
     (cd "$here" && "$python" -m asteroid_joint.engine.pseudo "$teacher" --recipe . \
-      --overlay "stage2$overlay" --data_dir "$data_dir" --pseudo_dir "$labels" "${conf[@]}")
+      --overlay "stage2$overlay" --data_dir "$data_dir" --pseudo_dir "$labels" "${preset[@]}" "${conf[@]}")
     continue
   fi
   if [[ -f "$here/$exp_dir/final_metrics.json" ]]; then
@@ -85,5 +93,5 @@ for run in ${only:-$runs}; do
   case "$name" in
     unfiltered | filtered*) options+=(--pseudo_dir "$labels" --pseudo_teacher "$teacher") ;;
   esac
-  (cd "$started_in" && "$here/run.sh" "${options[@]}" "${given[@]}")
+  (cd "$started_in" && "$here/run.sh" "${options[@]}" "${preset[@]}" "${given[@]}")
 done
