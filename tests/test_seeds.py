@@ -120,3 +120,38 @@ def test_the_table_of_the_claims(tmp_path, run):
     assert mse[2] == "MSE" and mse[3].startswith("-0.01") and float(mse[6]) < 0.01
     done = run(sys.executable, script, tmp_path / "nothing")
     assert done.returncode == 1 and "claims.sh first" in done.stderr
+
+
+def test_the_table_of_the_stages(tmp_path, run):
+    metrics = ("sdr", "nsdr", "rpa", "rca", "oa", "vr", "vfa")
+    for name, value in (
+        ("cascade_0", 0.1),
+        ("cascade_1", 0.3),
+        ("filtered_1", 0.7),
+        ("filtered_dwhs_1", 0.7),
+        ("masked@dttnet_cnn_0", 0.4),
+        ("filtered@dttnet_cnn_0", 0.5),
+    ):
+        write_run(tmp_path / f"train_jointcascade_{name}", dict.fromkeys(metrics, value))
+    (tmp_path / "labels_0").mkdir()
+    (tmp_path / "labels_0/audit.md").write_text("how good they are")
+    script = ROOT / "recipes/mir1k/JointCascade/local/rows_table.py"
+    done = run(sys.executable, script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows, claims, other_rows, other_claims, _, audit = done.stdout.strip().split("\n\n")
+    told = {cells(line)[0]: cells(line)[1:] for line in rows.splitlines()[2:]}
+    assert list(told) == [
+        "I: cascade",
+        "II: filtered pseudo labels",
+        "II: filtered, our hard-sample weights",
+    ]
+    mean = np.mean(np.arange(len(CLIPS))) / 100
+    assert told["I: cascade"][:3] == ["0, 1", *[f"{0.2 + mean:.2f}"] * 2]
+    assert told["II: filtered pseudo labels"][3] == f"{100 * (0.7 + mean):.1f}"
+    compared = [cells(line) for line in claims.splitlines()[2:]]
+    assert [c[2] for c in compared] == ["NSDR dB", "OA %"] * 2
+    assert compared[0][3] == "+0.40" and compared[1][3] == "+40.0"  # seed 1, which both have
+    assert len(other_rows.splitlines()) == 4 and "+0.10" in other_claims
+    assert audit == "how good they are"
+    done = run(sys.executable, script, tmp_path / "nothing")
+    assert done.returncode == 1 and "stages.sh first" in done.stderr

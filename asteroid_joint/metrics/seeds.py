@@ -1,6 +1,6 @@
 """Runs of one setting with several seeds as one: means over seeds, differences of settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +9,29 @@ import numpy as np
 from ..errors import DataError
 from .report import read_rows
 from .significance import Difference, paired_bootstrap
+
+
+class Column(NamedTuple):
+    """A metric in a table.
+
+    Attributes:
+        title: Head of the column.
+        digits: After the point.
+        scale: What values are multiplied by: 100 for percent.
+    """
+
+    title: str
+    digits: int
+    scale: float = 1.0
+
+    def text(self, value: float, signed: bool = False) -> str:
+        """A value as it stands in the table.
+
+        Example:
+            >>> Column("RPA %", 1, 100).text(0.9123, signed=True)
+            '+91.2'
+        """
+        return f"{self.scale * value:{'+' if signed else ''}.{self.digits}f}"
 
 
 class Setting(NamedTuple):
@@ -86,3 +109,59 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
         second.values(metric, clips, seeds),
         [first.songs[clip] for clip in clips],
     )
+
+
+def find_settings(exp: Path, prefix: str, names: Iterable[str]) -> dict[str, Setting]:
+    """Settings whose runs are in folders ``<prefix><name>_<seed>``, as far as there are any.
+
+    Args:
+        exp: Folder of experiments.
+        prefix: That all of the folders begin with.
+        names: Of the settings.
+
+    Raises:
+        DataError: See :func:`read_setting`.
+    """
+    found = {}
+    for name in names:
+        files = sorted(exp.glob(f"{prefix}{name}_[0-9]*/all_metrics.csv"))
+        if files:
+            found[name] = read_setting({f.parent.name.rsplit("_", 1)[1]: f for f in files})
+    return found
+
+
+def means(setting: Setting, columns: Mapping[str, Column]) -> list[str]:
+    """Mean over clips of each metric, as text."""
+    clips = list(setting.songs)
+    return [
+        column.text(float(np.nanmean(setting.values(metric, clips))))
+        for metric, column in columns.items()
+    ]
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """``| a | b |``."""
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table.
+
+    Example:
+        >>> print(markdown_table(["a", "b"], [["1", "2"]]))
+        | a | b |
+        |---|---|
+        | 1 | 2 |
+    """
+    return "\n".join([markdown_row(heads), f"|{'---|' * len(heads)}", *map(markdown_row, rows)])
+
+
+COMPARED = ("metric", "first - second", "95 % interval", "p (bootstrap)", "p (Wilcoxon)")
+
+
+def compare_text(first: Setting, second: Setting, metric: str, column: Column) -> list[str]:
+    """Cells of the columns ``COMPARED``: all clips, the seeds that both have."""
+    d = difference(first, second, metric, list(first.songs))
+    mean, low, high = (column.text(x, signed=True) for x in d[:3])
+    tests = [f"{d.p_value:.4f}", f"{d.wilcoxon_p:.4f}"]
+    return [column.title, mean, f"{low} to {high}", *tests]

@@ -9,10 +9,16 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from asteroid_joint.metrics.frame_scores import FrameScores
-from asteroid_joint.metrics.seeds import Setting, difference, read_setting
+from asteroid_joint.metrics.seeds import (
+    COMPARED,
+    Column,
+    Setting,
+    compare_text,
+    markdown_table,
+    means,
+    read_setting,
+)
 
 PREFIX = "train_vocaldetectionunet_"
 SECOND = "eval_model_test_best_val_log_magnitude"
@@ -29,10 +35,10 @@ RESULTS = {  # row -> folder of the results in an experiment, and the runs' name
     "joint, 3 x, kept by MSE": ("joint3", SECOND),
 }
 METRICS = {
-    "auc": ("AU-ROC of clips", ".4f"),
-    "log_mse": ("MSE", ".5f"),
-    "silent_rms_db": ("silence dB", ".1f"),
-    "nsdr": ("NSDR dB", ".2f"),
+    "auc": Column("AU-ROC of clips", 4),
+    "log_mse": Column("MSE", 5),
+    "silent_rms_db": Column("silence dB", 1),
+    "nsdr": Column("NSDR dB", 2),
 }
 CLAIMS = (
     ("joint, kept by AU-ROC", "SVD alone", "auc"),
@@ -83,27 +89,20 @@ def main(exp: Path) -> None:
     }
     if not settings:
         sys.exit(f"claims_table: no results in {exp}: start ./claims.sh first.")
-    heads = ["system", "seeds", "AU-ROC of all frames", *(head for head, _ in METRICS.values())]
-    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    for row, setting in settings.items():
-        values = [
-            f"{np.nanmean(setting.values(metric, list(setting.songs))):{form}}"
-            for metric, (_, form) in METRICS.items()
-        ]
-        print(f"| {row} | {len(setting.runs)} | {pooled_areas(exp, row)} | {' | '.join(values)} |")
-    heads = ["first", "second", "metric", "first - second", "95 % interval", "p (bootstrap)"]
-    heads += ["p (Wilcoxon)", "each seed over all frames (DeLong)"]
-    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    heads = ["system", "seeds", "AU-ROC of all frames", *(c.title for c in METRICS.values())]
+    rows = [
+        [row, str(len(setting.runs)), pooled_areas(exp, row), *means(setting, METRICS)]
+        for row, setting in settings.items()
+    ]
+    print(markdown_table(heads, rows), end="\n\n")
+    heads = ["first", "second", *COMPARED, "each seed over all frames (DeLong)"]
+    rows = []
     for first, second, metric in CLAIMS:
-        if first not in settings or second not in settings:
-            continue
-        one, other = settings[first], settings[second]
-        d = difference(one, other, metric, list(one.songs))
-        head, form = METRICS[metric]
-        mean, low, high = (f"{x:+{form}}" for x in d[:3])
-        frames = delong(exp, first, second) if metric == "auc" else ""
-        tests = f"{d.p_value:.4f} | {d.wilcoxon_p:.4f}"
-        print(f"| {first} | {second} | {head} | {mean} | {low} to {high} | {tests} | {frames} |")
+        if first in settings and second in settings:
+            cells = compare_text(settings[first], settings[second], metric, METRICS[metric])
+            frames = delong(exp, first, second) if metric == "auc" else ""
+            rows.append([first, second, *cells, frames])
+    print(markdown_table(heads, rows))
 
 
 if __name__ == "__main__":
