@@ -28,7 +28,7 @@ from asteroid_joint.data import Collate, JointExample
 from asteroid_joint.dsp.resample import Resample
 from asteroid_joint.errors import CheckpointError, ConfigError, UserError
 from asteroid_joint.losses import build_loss
-from asteroid_joint.models import store
+from asteroid_joint.models import JointOutput, store
 from asteroid_joint.models.separators import read_separator
 from asteroid_joint.pitch.bridge import BELOW, GridBridge
 from asteroid_joint.pitch.estimators import (
@@ -510,6 +510,31 @@ def test_gradient_of_the_pitch_into_the_separator(detach):
     assert all(bool(p.grad.any()) for p in model.estimator.parameters())
     build_loss({"waveform": 1.0})(out, batch, model)["loss"].backward()
     assert all(bool(p.grad.any()) for p in model.separator.parameters())
+
+
+def test_trained_apart_the_estimator_hears_the_true_voice():
+    model = cascade().train()
+    n_samples = 8000
+    mixture = noise(model, n_samples)[0].numpy()
+    voice = sine(220.0, n_samples)  # (1, T)
+    f0_hz = np.full(model.pitch_grid.n_frames(n_samples), 220.0, np.float32)
+    labelled = JointExample(mixture, np.stack([voice, mixture - voice.numpy()]), f0_hz)
+    batch = Collate(2, model.pitch_grid.hop_length)([labelled, JointExample(mixture, None, f0_hz)])
+    out = model.forward_joint(batch["mixture"])
+    options = {"pitch_alpha": 3.0, "pitch_apart_alpha": 3.0}
+    apart = build_loss({"pitch": 0.0, "pitch_apart": 1.0}, options)
+    apart(out, batch, model)["loss"].backward()
+    assert not any(p.grad is not None and p.grad.any() for p in model.separator.parameters())
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.estimator.parameters())
+    model.eval()  # batches are normalised in training
+    term = apart.unreduced(out, batch, model)["pitch_apart"]
+    assert term.weights[0].all() and not term.weights[1].any() and term.framewise
+    heard = JointOutput(None, model.listen(voice))
+    alone = Collate(2, model.pitch_grid.hop_length)([labelled])
+    same = build_loss({"pitch": 1.0}, {"pitch_alpha": 3.0}).unreduced(heard, alone, model)["pitch"]
+    torch.testing.assert_close(term.values[:1], same.values)
+    with pytest.raises(ConfigError, match="pitch_apart is for models with a pitch estimator"):
+        apart(out, batch, DJCM.from_preset("tiny"))
 
 
 def test_crepe_pulls_the_separator_towards_the_label():

@@ -245,6 +245,24 @@ def test_the_share_of_notes_is_that_from_which_voices_are_good():
     assert shares == pytest.approx([0.5, 0.55, 0.9])
 
 
+def test_leakage_is_heard_as_sharply_as_good_voices_need():
+    """What leaks more than 20 dB below the notes is bad here, and true voices have 25."""
+    pieces = [
+        valid_piece(seed, 50, voice=HeardVoice(0.9, leak), sdr=leak / 4, true_leak_db=25.0)
+        for seed, leak in enumerate(np.arange(5.5, 40.0))
+    ]
+    chosen = choose_thresholds(pieces, Rules())
+    accepted = [p.sdr >= 5.0 for p in pieces if judge_voice(p.voice, chosen)[1]]
+    assert chosen.note_share == 0.5 and 17.0 <= chosen.leak_db <= 19.0
+    assert 0.9 <= np.mean(accepted) < 1.0 and len(accepted) == 22
+    lenient = choose_thresholds(pieces, Rules(good_share=0.0))
+    assert lenient.leak_db == 0.0
+    strict = choose_thresholds(pieces, Rules(good_sdr_db=6.0, good_share=1.0))
+    assert strict.leak_db == 24.0
+    never = choose_thresholds(pieces, Rules(good_sdr_db=99.0))
+    assert never.leak_db == 25.0 and never.note_share == 0.95
+
+
 def test_unknown_and_silent_frames_do_not_count():
     piece = valid_piece()
     wrong = piece.pitch.hz != piece.f0_hz
@@ -518,7 +536,7 @@ def test_two_stages(mir1k_dir, tmp_path, capsys):
     torch.set_num_threads(threads)
     facts = torch.load(second, weights_only=True)["infos"]["training_config"]
     assert facts["data"]["pseudo_dir"] == str(folder) and facts["training"]["weighting"] == "dwhs"
-    before, after = (DJCM.from_pretrained(path).state_dict() for path in (first, second))
+    before, after = (load_model(path).state_dict() for path in (first, second))
     assert all(torch.isfinite(x).all() for x in after.values())
     assert any(not torch.equal(before[key], after[key]) for key in before if "weight" in key)
 
@@ -558,7 +576,7 @@ def test_stages_in_order(tmp_path, run):
         assert "--data_dir /a b" in call and call.endswith("--preset tiny")
         if name == "labels_1":
             wanted = f"called: -m asteroid_joint.engine.pseudo {teacher} --recipe ."
-            assert call.startswith(f"{wanted} --overlay stage2,debug")
+            assert call.startswith(f"{wanted} --rule kept_share=0.3 --overlay stage2,debug")
         else:
             assert f"--overlay {row},debug --seed 1" in call
             assert f"--exp_dir exp/train_jointcascade_{name}" in call

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES = np.round(np.arange(0.02, 0.99, 0.01), 2)  # confidences
 NOTE_SHARES = np.round(np.arange(0.5, 0.96, 0.05), 2)
+LEAK_STEP_DB = 1.0
 LOUD_PERCENTILE = 95  # of a piece's frames
 SAFE_LEAK_PERCENTILE = 5  # of true voices: no more than this share of them would be refused
 
@@ -38,7 +39,8 @@ class Rules:
         kept_share: Of frames that are not doubtful, for a piece to be accepted.
         note_cents: A separated voice has the pitch that is known within this.
         gap_sec: Rests from this length on are listened to for leakage.
-        leak_db: They are to be so far below the notes, unless true voices are not.
+        leak_db: They are to be at most so far below the notes; less where that will do for
+            ``good_share``.
         good_sdr_db: SDR of a separated voice that is good enough to learn from.
         good_share: Of accepted voices that are to be as good, on validation data.
 
@@ -251,17 +253,32 @@ def choose_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> Thresholds:
         logger.warning("No clip for validation has stems and F0: thresholds are the defaults.")
         return Thresholds()
     voiced, unvoiced = _confidences(pieces, rules)
+    return Thresholds(voiced, unvoiced, *_voice_thresholds(pieces, rules))
+
+
+def _voice_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float, float]:
+    """Share of notes and leakage that accept the most pieces of which enough are good.
+
+    Leakage is never demanded to be less than that of true voices.
+    """
+    strictest = rules.leak_db
     true_leaks = [p.true_leak_db for p in pieces if np.isfinite(p.true_leak_db)]
-    leak = rules.leak_db
     if true_leaks:
-        leak = min(leak, float(np.percentile(true_leaks, SAFE_LEAK_PERCENTILE)))
-    for candidate in NOTE_SHARES:
-        chosen = Thresholds(voiced, unvoiced, float(candidate), leak)
-        sdrs = np.array([p.sdr for p in pieces if judge_voice(p.voice, chosen)[1]])
-        if len(sdrs) and np.mean(sdrs >= rules.good_sdr_db) >= rules.good_share:
-            return chosen
-    _warn_strictest("separated voices", f"{rules.good_share:g} above {rules.good_sdr_db:g} dB")
-    return chosen
+        strictest = min(strictest, float(np.percentile(true_leaks, SAFE_LEAK_PERCENTILE)))
+    best, most = None, 0
+    for leak in [*np.arange(0.0, strictest, LEAK_STEP_DB).tolist(), strictest]:
+        for share in NOTE_SHARES.tolist():
+            tried = Thresholds(note_share=share, leak_db=leak)
+            sdrs = np.array([p.sdr for p in pieces if judge_voice(p.voice, tried)[1]])
+            if len(sdrs) <= most:
+                break  # a greater share accepts no more
+            if np.mean(sdrs >= rules.good_sdr_db) >= rules.good_share:
+                best, most = (share, leak), len(sdrs)
+    if best is None:
+        promise = f"{rules.good_share:g} above {rules.good_sdr_db:g} dB"
+        _warn_strictest("separated voices", promise)
+        return float(NOTE_SHARES[-1]), strictest
+    return best
 
 
 def _warn_strictest(what: str, promise: str) -> None:

@@ -72,6 +72,7 @@ class PitchApartLoss(PitchLoss):
                 "The loss pitch_apart is for models with a pitch estimator of their own "
                 f"(JointCascade), not for {type(model).__name__}."
             )
-        term = self.compare(model.listen(batch["sources"][:, 0]), batch, model)
+        voice = batch["sources"][:, 0].nan_to_num()  # (B, C, T): missing ones are NaN
+        term = self.compare(model.listen(voice), batch, model)
         known = batch["has_sources"].to(term.weights)[:, None]  # (B, 1)
         return term._replace(weights=term.weights * known)
