@@ -2,6 +2,8 @@
 
 import csv
 import json
+import socket
+import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -76,3 +78,32 @@ def test_two_processes_share_every_set(mir1k_dir, tmp_path, run):
     assert yaml.safe_load((exp_dir / "conf.yml").read_text())["training"]["strategy"] == "ddp"
     assert load_model(exp_dir / "best_model.pth").has_pitch
     assert not list(Path(exp_dir).rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_two_machines_train_one_model(mir1k_dir, tmp_path):
+    """As the README has it, both on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    exp_dir = tmp_path / "exp"
+    options = ["--overlay", "stage2,debug", "--data_dir", mir1k_dir, "--exp_dir", exp_dir]
+    options += ["--accelerator", "cpu", "--strategy", "ddp", "--devices", 1, "--num_nodes", 2]
+    options += ["--epochs", 1, "--draws_per_epoch", 16]
+    argv = [sys.executable, *map(str, [RECIPE / "train.py", *options])]
+    machines = []
+    for rank in range(2):
+        env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(rank)}
+        env = {**child_env(), **env}
+        with open(tmp_path / f"{rank}.log", "w") as log:
+            machines.append(subprocess.Popen(argv, env=env, stdout=log, stderr=log))
+    try:
+        codes = [machine.wait(timeout=300) for machine in machines]
+    finally:
+        for machine in machines:
+            machine.kill()
+    assert codes == [0, 0], (tmp_path / "0.log").read_text() + (tmp_path / "1.log").read_text()
+    facts = json.loads((exp_dir / "run_facts.json").read_text())
+    assert facts["processes"] == 2 and facts["steps"] == 2
+    assert load_model(exp_dir / "best_model.pth").has_pitch
+    assert not list(exp_dir.rglob("*.part"))
