@@ -11,6 +11,7 @@ from fake_models import FourStems, Halves
 
 from asteroid_joint import DJCM
 from asteroid_joint.audio import open_audio, to_pcm24
+from asteroid_joint.audio.writing import StemWriter
 from asteroid_joint.dsp.full_band import FullBand
 from asteroid_joint.dsp.overlap_add import CrossFader, FrameJoiner, WindowCutter, WindowPlan
 from asteroid_joint.separate import separate_array, separate_file
@@ -271,6 +272,17 @@ def test_stems_have_the_inputs_form_and_sum(tmp_path, subtype, expected, lsb):
     assert np.abs(total - sf.read(path, dtype="float64")[0]).max() <= lsb
     assert read_f0(folder / "f0.csv").shape == (50, 4)  # 44101 samples are 16000 to the model
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["song"]  # no hidden folder
+
+
+def test_a_file_says_nothing_of_when_it_was_written(tmp_path):
+    samples = noise(2, 5000)
+    writer = StemWriter(tmp_path / "a.wav", 44100, 2, "FLOAT", None)
+    writer.write(samples)
+    writer.close()
+    data = (tmp_path / "a.wav").read_bytes()
+    at = data.index(b"PEAK")
+    assert at < data.index(b"data") and data[at + 12 : at + 16] == bytes(4)  # version, then time
+    np.testing.assert_array_equal(sf.read(tmp_path / "a.wav", dtype="float32")[0].T, samples)
 
 
 def test_rounded_stems_neither_clip_nor_lose_the_sum():

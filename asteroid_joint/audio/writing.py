@@ -98,6 +98,8 @@ class StemWriter:
         """
         try:
             self._file.close()
+            if self.sample_type == "FLOAT" and self._plain:
+                _forget_time(self.path)
             if self._plain:
                 complete = os.path.getsize(self.path) >= self._n_written * self._frame_bytes
             else:
@@ -154,3 +156,23 @@ def to_pcm24(mixture: np.ndarray, stems: np.ndarray, complement: int | None) -> 
     if complement is not None:
         out[complement] = rest.clip(low, high)
     return out << 8
+
+
+def _forget_time(path: Path) -> None:
+    """Take the time of day from a WAV's PEAK chunk: the same samples are the same bytes then.
+
+    libsndfile writes it into every WAV of floats.
+    """
+    with open(path, "r+b") as file:
+        at = 12  # after "RIFF", size, "WAVE"
+        while True:
+            file.seek(at)
+            name, size = file.read(4), file.read(4)
+            if len(size) < 4 or name == b"data":
+                return
+            if name == b"PEAK":
+                file.seek(at + 8 + 4)  # after the chunk's version
+                file.write(bytes(4))
+                return
+            length = int.from_bytes(size, "little")
+            at += 8 + length + length % 2
