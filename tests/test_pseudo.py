@@ -11,7 +11,7 @@ import soundfile as sf
 import torch
 from conftest import ROOT
 
-from asteroid_joint import DJCM, MODELS, JointModel, JointOutput, PitchGrid
+from asteroid_joint import DJCM, MODELS, JointModel, JointOutput, PitchGrid, load_model
 from asteroid_joint.data import MIR1K, MIRST500, DrawnExamples, Hidden, PseudoLabelled
 from asteroid_joint.data.pseudo_files import Header, cut, missing_label, read_header, read_piece
 from asteroid_joint.engine.audit import audit_table, audit_valid, count_pitch
@@ -576,7 +576,7 @@ def test_stages_in_order(tmp_path, run):
         assert "--data_dir /a b" in call and call.endswith("--preset tiny")
         if name == "labels_1":
             wanted = f"called: -m asteroid_joint.engine.pseudo {teacher} --recipe ."
-            assert call.startswith(f"{wanted} --rule kept_share=0.3 --overlay stage2,debug")
+            assert call.startswith(f"{wanted} --rule precision=0.9 --overlay stage2,debug")
         else:
             assert f"--overlay {row},debug --seed 1" in call
             assert f"--exp_dir exp/train_jointcascade_{name}" in call

@@ -3,10 +3,11 @@
 ``python -m asteroid_joint.engine.pseudo exp/one --recipe . --overlay stage2 --pseudo_dir labels``
 takes ``exp/one/best_model.pth`` (what a run saves is the moving average of its weights) as the
 teacher and the sets of that configuration of the recipe. F0 of clips with stems is heard from the
-true voice, voices of clips with F0 are separated from the mixture; every label is checked against
-the one that is known (:mod:`.pseudo_rules`) with thresholds from the validation side, and the
-labels are audited (:mod:`.audit`): ``audit.json`` and ``audit.md`` beside them. Interrupted, it
-goes on where it was. ``--rule precision=0.95`` changes a rule. The test side is never read.
+true voice (by a cascade's estimator alone), voices of clips with F0 are separated from the mixture.
+Every label is checked against the one that is known (:mod:`.pseudo_rules`), with thresholds from
+the validation side, and the labels are audited (:mod:`.audit`): ``audit.json`` and ``audit.md``
+beside them. Interrupted, it goes on where it was. ``--rule precision=0.95`` changes a rule. The
+test side is never read.
 
 ``--engine ray`` shares the pieces out among the processes of a Ray cluster: one on this machine, or
 ``--address host:port`` (:mod:`asteroid_joint.scale`), whose machines see the same folders. The
@@ -46,17 +47,23 @@ from .audit import audit_set, audit_table, audit_valid
 from .build import build_dataset, check_fit
 from .config import Config, parse_recipe_args
 from .pseudo_rules import (
-    HeardPitch,
     Rules,
     Thresholds,
     ValidPiece,
     choose_thresholds,
-    frame_level_db,
     hear_voice,
     leak_db,
     read_rules,
 )
-from .pseudo_teacher import FIRST_SET, Job, LabelMaker, Teacher, is_stored, known_f0
+from .pseudo_teacher import (
+    FIRST_SET,
+    Job,
+    LabelMaker,
+    Teacher,
+    compare_pitch,
+    is_stored,
+    known_f0,
+)
 from .sets import further_sets
 
 logger = logging.getLogger(__name__)
@@ -174,15 +181,13 @@ def hear_valid(teacher: Teacher, conf: Config, rules: Rules) -> list[ValidPiece]
         if sources is None or f0_hz is None:
             continue
         own = teacher(mixture)
-        true = teacher(sources[0])
-        level_db = frame_level_db(sources[0], teacher.grid)
         sung = bool(np.any(sources[0]))
         heard.append(
             ValidPiece(
                 dataset.clips[piece.clip].song,
                 f0_hz,
-                HeardPitch(true.hz, true.confidence, true.second, own.hz, level_db),
-                hear_voice(own.hz, f0_hz, own.stems[0], rules, teacher.grid),
+                compare_pitch(teacher.listen(sources[0]), own.melody, sources[0], teacher.grid),
+                hear_voice(own.melody.hz, f0_hz, own.stems[0], rules, teacher.grid),
                 sdr(sources[0], own.stems[0]) if sung else float("nan"),
                 sdr(sources[0], mixture) if sung else float("nan"),
                 leak_db(sources[0], f0_hz, rules, teacher.grid),

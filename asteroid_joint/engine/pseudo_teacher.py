@@ -22,7 +22,7 @@ from ..data.pseudo_files import (
 from ..errors import ConfigError, DataError
 from ..masknn.fuse import optimize_for_inference
 from ..models.store import load_model
-from ..pitch import decode_argmax
+from ..pitch import PitchGrid, decode_argmax
 from ..registry import import_plugins
 from .build import build_dataset
 from .config import Config
@@ -42,13 +42,19 @@ SECOND_CENTS = 300  # from the first pitch: nearer activations are the same one'
 FIRST_SET = "data"  # name of the set that a configuration describes there
 
 
-class Heard(NamedTuple):
-    """One pass of a teacher: stems ``(S, C, T)``; F0, its activation, a second one, ``(N,)``."""
+class Melody(NamedTuple):
+    """F0 in Hz, its activation and that of a second pitch, ``(N,)`` each."""
 
-    stems: np.ndarray
     hz: np.ndarray
     confidence: np.ndarray
     second: np.ndarray
+
+
+class Heard(NamedTuple):
+    """One pass of a teacher: stems ``(S, C, T)`` and the melody of the first of them."""
+
+    stems: np.ndarray
+    melody: Melody
 
 
 class Teacher:
@@ -80,18 +86,32 @@ class Teacher:
     @torch.inference_mode()
     def __call__(self, wav: np.ndarray) -> Heard:
         """Separate ``(C, T)`` and hear its voice."""
-        out = self._run.forward_joint(torch.from_numpy(wav)[None].to(self.device))
-        assert out.pitch_logits is not None
-        active = out.pitch_logits[0].float().sigmoid().cpu()  # (N, P)
-        f0 = decode_argmax(active, self.grid)
+        out = self._run.forward_joint(self._tensor(wav))
         stems = np.array(out.stems()[0].float().cpu())  # a copy: memory is used again
-        return Heard(stems, f0.hz.numpy(), f0.confidence.numpy(), self._second(active))
+        return Heard(stems, self._melody(out.pitch_logits))
+
+    @torch.inference_mode()
+    def listen(self, voice: np.ndarray) -> Melody:
+        """Hear a voice ``(C, T)`` that nothing needs to be separated from.
+
+        A cascade's estimator is given it as it is; other models have one way only.
+        """
+        if hasattr(self._run, "listen"):
+            return self._melody(self._run.listen(self._tensor(voice)))
+        return self(voice).melody
 
     def hear_pitch(self, mixture: np.ndarray, sources: np.ndarray) -> HeardPitch:
         """What it hears in a true voice, the first of ``sources``, and in the one it separates."""
-        true, own = self(sources[0]), self(mixture)
-        level_db = frame_level_db(sources[0], self.grid)
-        return HeardPitch(true.hz, true.confidence, true.second, own.hz, level_db)
+        return compare_pitch(self.listen(sources[0]), self(mixture).melody, sources[0], self.grid)
+
+    def _tensor(self, wav: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(wav)[None].to(self.device)  # (B=1, C, T)
+
+    def _melody(self, logits: torch.Tensor | None) -> Melody:
+        assert logits is not None
+        active = logits[0].float().sigmoid().cpu()  # (N, P)
+        f0 = decode_argmax(active, self.grid)
+        return Melody(f0.hz.numpy(), f0.confidence.numpy(), self._second(active))
 
     def _second(self, active: torch.Tensor) -> np.ndarray:
         """Greatest activation ``(N,)`` far from the strongest and no octave from it."""
@@ -99,6 +119,11 @@ class Teacher:
         cents = (bins - active.argmax(1, keepdim=True)).abs() * self.grid.cents_per_bin  # (N, P)
         other = (cents > SECOND_CENTS) & ((cents - 1200).abs() > 100)
         return np.array(torch.where(other, active, torch.zeros_like(active)).amax(1))
+
+
+def compare_pitch(true: Melody, own: Melody, voice: np.ndarray, grid: PitchGrid) -> HeardPitch:
+    """Melody of a true voice ``(C, T)`` beside that of the one that the teacher separated."""
+    return HeardPitch(*true, own.hz, frame_level_db(voice, grid))
 
 
 def label_piece(
@@ -132,13 +157,14 @@ def label_piece(
     f0_hz = known_f0(dataset, piece, teacher)
     assert f0_hz is not None
     own = teacher(mixture)
-    voice = hear_voice(own.hz, f0_hz, own.stems[0], rules, teacher.grid)
+    voice = hear_voice(own.melody.hz, f0_hz, own.stems[0], rules, teacher.grid)
     quality, accepted = judge_voice(voice, thresholds)
     facts: dict[str, Any] = {"quality": quality, "accepted": accepted, **voice._asdict()}
     known = dataset.f0_quality_at(piece.clip, _seconds(dataset, piece, teacher))
     if known is not None:  # notes, say
+        hz, confidence, _ = own.melody
         facts["f0_hz"], facts["f0_quality"] = refine_notes(
-            f0_hz, known, own.hz, own.confidence, rules.note_cents, float(teacher.grid.hop)
+            f0_hz, known, hz, confidence, rules.note_cents, float(teacher.grid.hop)
         )
     write_piece(path, header, own.stems[:-1], label=label, **facts)
 

@@ -60,7 +60,7 @@ class PitchLoss:
 class PitchApartLoss(PitchLoss):
     """The same for what a cascade's estimator hears in the **true** voice.
 
-    In place of ``pitch`` it trains the two parts of a cascade apart, as those of a pipeline are: the
+    In place of ``pitch`` it trains the two parts of a cascade apart, as those of a pipeline: the
     estimator never hears a separated voice, and no gradient of the pitch reaches the separator.
     Examples without stems weigh 0.
     """

@@ -80,10 +80,9 @@ for run in ${only:-$runs}; do
         *) conf+=("${given[@]:i:2}") ;;
       esac
     done
-    # a piece needs a third of its frames: with 0.6, an eighth of them is left of a weak teacher's
-    # labels on validation, and what they say of voiced frames is no better
+    # 98 % is more than this teacher can promise: it takes low voices for an octave higher
     (cd "$here" && "$python" -m asteroid_joint.engine.pseudo "$teacher" --recipe . \
-      --rule kept_share=0.3 --overlay "stage2$overlay" --data_dir "$data_dir" \
+      --rule precision=0.9 --overlay "stage2$overlay" --data_dir "$data_dir" \
       --pseudo_dir "$labels" "${preset[@]}" "${conf[@]}")
     continue
   fi
