@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 CANDIDATES = np.round(np.arange(0.02, 0.99, 0.01), 2)  # confidences
 NOTE_SHARES = np.round(np.arange(0.5, 0.96, 0.05), 2)
 LEAK_STEP_DB = 1.0
+NEARLY = 0.01  # of a precision
 LOUD_PERCENTILE = 95  # of a piece's frames
 SAFE_LEAK_PERCENTILE = 5  # of true voices: no more than this share of them would be refused
 
@@ -247,7 +248,8 @@ def choose_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> Thresholds:
         rules: See there.
 
     Returns:
-        For each the most generous that does; the strictest, with a warning, where none does.
+        For each the most generous that does; where none does, with a warning, one that is nearly
+        as good as any, or the strictest.
     """
     if not pieces:
         logger.warning("No clip for validation has stems and F0: thresholds are the defaults.")
@@ -275,16 +277,12 @@ def _voice_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float
             if np.mean(sdrs >= rules.good_sdr_db) >= rules.good_share:
                 best, most = (share, leak), len(sdrs)
     if best is None:
-        promise = f"{rules.good_share:g} above {rules.good_sdr_db:g} dB"
-        _warn_strictest("separated voices", promise)
+        logger.warning(
+            "No threshold for %s gives %g above %g dB on validation: the strictest it is.",
+            "separated voices", rules.good_share, rules.good_sdr_db,
+        )  # fmt: skip
         return float(NOTE_SHARES[-1]), strictest
     return best
-
-
-def _warn_strictest(what: str, promise: str) -> None:
-    logger.warning(
-        "No threshold for %s gives %s on validation: the strictest it is.", what, promise
-    )
 
 
 def _confidences(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float, float]:
@@ -298,20 +296,44 @@ def _confidences(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float, flo
             [_right(p.pitch.hz, p.f0_hz, rules) for p in pieces],
         )
     )
-    voiced = next((x for x in CANDIDATES if _keeps(right[confidence >= x], rules)), None)
     silent = f0_hz == 0
-    unvoiced = next((x for x in CANDIDATES[::-1] if _keeps(silent[confidence <= x], rules)), None)
-    for value, what in ((voiced, "voiced frames"), (unvoiced, "unvoiced frames")):
-        if value is None:
-            _warn_strictest(what, f"a precision of {rules.precision:g}")
-    voiced = CANDIDATES[-1] if voiced is None else voiced
-    unvoiced = CANDIDATES[0] if unvoiced is None else unvoiced
-    return float(voiced), float(min(unvoiced, voiced))
+    voiced = _most_generous(
+        CANDIDATES, [right[confidence >= x] for x in CANDIDATES], rules, "voiced frames"
+    )
+    unvoiced = _most_generous(
+        CANDIDATES[::-1],
+        [silent[confidence <= x] for x in CANDIDATES[::-1]],
+        rules,
+        "unvoiced frames",
+    )
+    return voiced, min(unvoiced, voiced)
 
 
-def _keeps(right: np.ndarray, rules: Rules) -> bool:
-    """Whether so many of some frames are right as is promised."""
-    return bool(right.size and right.mean() >= rules.precision)
+def _most_generous(
+    candidates: np.ndarray, right: Sequence[np.ndarray], rules: Rules, what: str
+) -> float:
+    """First of some thresholds, the most generous ahead, that keeps what ``rules`` promise.
+
+    What no threshold keeps, the strictest seldom does better than others: a teacher that takes low
+    voices for an octave higher is as sure of these as of any. Then it is the first that is nearly
+    as precise as any; the strictest if most of what it says is wrong.
+
+    Args:
+        candidates: Thresholds.
+        right: Of the frames that each takes, whether they are right.
+        rules: See there.
+        what: Such frames are, for the warning.
+    """
+    precision = np.array([frames.mean() if frames.size else 0.0 for frames in right])
+    demanded, best = rules.precision, float(precision.max())
+    if best < demanded:
+        logger.warning(
+            "No threshold for %s gives a precision of %g on validation: the best is %.2f.",
+            what, demanded, best,
+        )  # fmt: skip
+        demanded = best - NEARLY if best > 0.5 else np.inf
+    kept = np.flatnonzero(precision >= demanded)
+    return float(candidates[kept[0] if len(kept) else -1])
 
 
 def _right(hz: np.ndarray, f0_hz: np.ndarray, rules: Rules) -> np.ndarray:

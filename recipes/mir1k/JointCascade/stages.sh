@@ -80,9 +80,8 @@ for run in ${only:-$runs}; do
         *) conf+=("${given[@]:i:2}") ;;
       esac
     done
-    # 98 % is more than this teacher can promise: it takes low voices for an octave higher
     (cd "$here" && "$python" -m asteroid_joint.engine.pseudo "$teacher" --recipe . \
-      --rule precision=0.9 --overlay "stage2$overlay" --data_dir "$data_dir" \
+      --overlay "stage2$overlay" --data_dir "$data_dir" \
       --pseudo_dir "$labels" "${preset[@]}" "${conf[@]}")
     continue
   fi
