@@ -43,6 +43,9 @@ class NoteRules:
         onset_floor: Log-odds that are rewarded with nothing.
         onset_least: Least reward, semitone-seconds: below 0 where no onset is heard.
         onset_most: Greatest reward, semitone-seconds.
+        step_semitones: Difference of the pitch before and after a frame from which it is an onset,
+            whatever is heard: legato has no consonants.
+        step_reward: Least reward there, semitone-seconds.
         slack: How far the log-odds of voicing may lie below those of the voicing threshold where
             nothing else tells.
         sung_floor: Log-odds of being sung, of the network, that speak neither way.
@@ -63,12 +66,14 @@ class NoteRules:
     onset_floor: float = -1.2
     onset_least: float = -0.23
     onset_most: float = 0.33
+    step_semitones: float = 1.2
+    step_reward: float = -0.23
     slack: float = 1.4
     sung_floor: float = 0.4
     sure_share: float = 0.25
 
 
-HEARD_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, sure_share=0.0)
+HEARD_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0)
 
 
 class Segment(NamedTuple):

@@ -16,6 +16,7 @@ BLOCK_SEC = 1.0  # seconds after which it is decided: always the same, however m
 LONGEST_SEC = 30.0  # of a phrase: a longer one is decided up to its last notes
 UNDECIDED_SEC = 3.0  # seconds at the end of an unfinished phrase that may still change
 MOST_EVIDENCE = 2.5  # log-odds: no frame is surer than that
+STEP_SEC = 0.16  # seconds on either side in which a step of the pitch shows: a period of vibrato
 EDGE_SEC = 0.06  # seconds at the onset that say nothing of a note's pitch
 TINY = 1e-3  # of a probability
 LOWEST_HZ = 20.0  # what F0 is at least: frames without one have 0
@@ -206,6 +207,9 @@ class NoteTracker:
 
     def _segments(self, frames: np.ndarray) -> list[Segment]:
         _, midi, confidence, _, evidence, _, onset = frames.T
+        step = pitch_step(np.where(evidence > 0, midi, np.nan), round(STEP_SEC / self._hop))
+        legato = step >= self.rules.step_semitones  # False for NaN
+        onset = np.where(legato, np.maximum(onset, self.rules.step_reward), onset)
         weight = np.clip(confidence, 0, 1) ** 0.3  # a pitch that is not sure is seldom far off
         return segment_phrase(midi, weight, evidence, onset, self._hop, self.rules)
 
@@ -282,6 +286,28 @@ def track_notes(
 def _logit(probability: np.ndarray) -> np.ndarray:
     clipped = np.clip(np.nan_to_num(probability), TINY, 1 - TINY)
     return np.log(clipped / (1 - clipped))
+
+
+def pitch_step(midi: np.ndarray, n: int) -> np.ndarray:
+    """Distance of the medians of ``n`` frames before each frame and of ``n`` from it on.
+
+    Args:
+        midi: ``(N,)`` semitones; NaN where nothing is sung.
+        n: About a period of vibrato, which is thus no step.
+
+    Returns:
+        ``(N,)`` semitones; NaN where one side is not sung for the most part.
+
+    Example:
+        >>> pitch_step(np.repeat([60.0, 62.0], 4), 2).tolist()
+        [nan, nan, 0.0, 1.0, 2.0, 1.0, 0.0, nan]
+    """
+    padded = np.pad(midi, n, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n)  # (N + n + 1, n)
+    known = (~np.isnan(windows)).sum(1) > n // 2
+    medians = np.full(len(windows), np.nan)
+    medians[known] = np.nanmedian(windows[known], 1)
+    return np.abs(medians[n : n + len(midi)] - medians[: len(midi)])
 
 
 def _rewards(log_odds: np.ndarray, rules: NoteRules) -> np.ndarray:
