@@ -574,22 +574,24 @@ def test_stages_in_order(tmp_path, run):
         "--preset",
         "tiny",
     ]
-    only = "cascade_1 labels_1 longer_1 masked_1 unfiltered_1 filtered_dwhs_1"
+    only = "cascade_1 labels_1 longer_1 masked_1 unfiltered_1 filtered_dwhs_1 mildlabels_1"
     done = run("bash", script, *options, env={"only": only})
     assert done.returncode == 0, done.stdout + done.stderr
     calls = [x for x in done.stdout.splitlines() if x.startswith("called:") and "eval.py" not in x]
     teacher = "exp/train_jointcascade_cascade_1/best_model.pth"
-    rows = ("stage1", "", "stage2,stage1", "stage2", "stage2,unfiltered", "stage2,dwhs")
+    rows = ("stage1", "", "stage2,stage1", "stage2", "stage2,unfiltered", "stage2,dwhs", "")
     for name, call, row in zip(only.split(), calls, rows, strict=True):
         labels = name in ("unfiltered_1", "filtered_dwhs_1")
         assert ("--pseudo_dir exp/labels_1" in call) == (labels or name == "labels_1"), call
+        assert ("--pseudo_dir exp/mildlabels_1" in call) == (name == "mildlabels_1")
+        assert ("--rule precision=0.85" in call) == (name == "mildlabels_1")
         assert (f"--pseudo_teacher {teacher}" in call) == labels
         assert (f"--init_from {teacher}" in call) == row.startswith("stage2")
         assert "--data_dir /a b" in call and call.endswith("--preset tiny")
         if name == "labels_1":
             wanted = f"called: -m asteroid_joint.engine.pseudo {teacher} --recipe ."
             assert call.startswith(f"{wanted} --overlay stage2,debug")
-        else:
+        elif name != "mildlabels_1":
             assert f"--overlay {row},debug --seed 1" in call
             assert f"--exp_dir exp/train_jointcascade_{name}" in call
     finished = script.parent / "exp/train_jointcascade_cascade_1/final_metrics.json"

@@ -32,7 +32,7 @@ esac
 if [[ -d "$started_in/$data_dir" ]]; then data_dir=$started_in/$data_dir; fi
 
 stage_1="cascade shared pipeline detached sources_first pitch_first dwa focal dwhs"
-stage_2="longer masked unfiltered filtered filtered_dwhs"
+stage_2="longer masked unfiltered filtered filtered_dwhs mildlabels mild"
 runs=""
 for seed in ${seeds:-0 1 2}; do
   for name in cascade labels $stage_2 ${stage_1#cascade}; do runs+=" ${name}_$seed"; done
@@ -56,22 +56,28 @@ declare -A rows=(
   [unfiltered]=stage2,unfiltered
   [filtered]=stage2
   [filtered_dwhs]=stage2,dwhs
+  [mild]=stage2  # with labels of less precision, and more of them
 )
 for run in ${only:-$runs}; do
   name=${run%_*}  # filtered, or filtered@dttnet_cnn
   seed=${run##*_}
   cell=${name#"${name%%@*}"}  # @dttnet_cnn
   name=${name%%@*}
-  if [[ $name != labels && -z "${rows[$name]}" || ! $seed =~ ^[0-9]+$ ]]; then
+  if [[ $name != *labels && -z "${rows[$name]}" || ! $seed =~ ^[0-9]+$ ]]; then
     echo "stages.sh: there is no run '$run': choose from$runs." >&2
     exit 2
   fi
   exp_dir=exp/train_jointcascade_$run
   teacher=exp/train_jointcascade_cascade${cell}_$seed/best_model.pth
+  rules=()
   labels=exp/labels${cell}_$seed
+  if [[ $name == mild* ]]; then
+    rules=(--rule precision=0.85)
+    labels=exp/mildlabels${cell}_$seed
+  fi
   preset=()
   if [[ -n $cell ]]; then preset=(--preset "${cell#@}"); fi
-  if [[ $name == labels ]]; then
+  if [[ $name == *labels ]]; then
     echo "pseudo labels by $teacher"
     conf=()  # keys of the configuration: what is for run.sh alone goes
     for ((i = 0; i < ${#given[@]}; i += 2)); do
@@ -81,7 +87,7 @@ for run in ${only:-$runs}; do
       esac
     done
     (cd "$here" && "$python" -m asteroid_joint.engine.pseudo "$teacher" --recipe . \
-      --overlay "stage2$overlay" --data_dir "$data_dir" \
+      "${rules[@]}" --overlay "stage2$overlay" --data_dir "$data_dir" \
       --pseudo_dir "$labels" "${preset[@]}" "${conf[@]}")
     continue
   fi
@@ -92,7 +98,7 @@ for run in ${only:-$runs}; do
   options=(--stage 2 --tag "$run" --seed "$seed" --overlay "${rows[$name]}$overlay")
   if [[ ${rows[$name]} == stage2* ]]; then options+=(--init_from "$teacher"); fi
   case "$name" in
-    unfiltered | filtered*) options+=(--pseudo_dir "$labels" --pseudo_teacher "$teacher") ;;
+    unfiltered | filtered* | mild) options+=(--pseudo_dir "$labels" --pseudo_teacher "$teacher") ;;
   esac
   (cd "$started_in" && "$here/run.sh" "${options[@]}" "${preset[@]}" "${given[@]}")
 done

@@ -33,6 +33,7 @@ ROWS = {  # run's name -> what it is
     "masked": "II: missing labels left out",
     "unfiltered": "II: all pseudo labels",
     "filtered": "II: filtered pseudo labels",
+    "mild": "II: filtered mildly",
     "filtered_dwhs": "II: filtered, our hard-sample weights",
 }
 CELLS = {  # preset -> separator + estimator
@@ -63,6 +64,9 @@ CLAIMS = (
     ("filtered", "masked"),
     ("filtered", "unfiltered"),
     ("filtered_dwhs", "filtered"),
+    ("unfiltered", "masked"),
+    ("mild", "masked"),
+    ("mild", "unfiltered"),
 )
 CLAIMS_OF_CELLS = (("cascade", "detached"), ("filtered", "cascade"), ("filtered", "masked"))
 JUDGED = ("nsdr", "oa")
@@ -108,7 +112,7 @@ def main(exp: Path) -> None:
         pairs = [(f"{a}@{cell}", f"{b}@{cell}") for cell in CELLS for a, b in CLAIMS_OF_CELLS]
         print_means(cells, names)
         print_claims(cells, names, pairs)
-    for path in sorted(exp.glob("labels*/audit.md")):
+    for path in sorted(exp.glob("*labels*/audit.md")):
         print(f"pseudo labels, {path.parent.name}:\n\n{path.read_text().strip()}\n")
 
 
