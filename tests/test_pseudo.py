@@ -11,7 +11,15 @@ import soundfile as sf
 import torch
 from conftest import ROOT
 
-from asteroid_joint import DJCM, MODELS, JointModel, JointOutput, PitchGrid, load_model
+from asteroid_joint import (
+    DJCM,
+    MODELS,
+    JointCascade,
+    JointModel,
+    JointOutput,
+    PitchGrid,
+    load_model,
+)
 from asteroid_joint.data import MIR1K, MIRST500, DrawnExamples, Hidden, PseudoLabelled
 from asteroid_joint.data.pseudo_files import Header, cut, missing_label, read_header, read_piece
 from asteroid_joint.engine.audit import audit_table, audit_valid, count_pitch
@@ -612,6 +620,26 @@ def test_errors_of_the_command_are_one_sentence(mir1k_dir, tmp_path, weights):
             main([*argv, *more])
     with pytest.raises(SystemExit, match="pseudo: There is no model file"):
         main([str(tmp_path / "no.pth"), *argv[1:], "--pseudo_dir", str(tmp_path / "l")])
+
+
+@pytest.mark.parametrize("model_class", [JointCascade, DJCM])
+def test_a_cascade_hears_true_voices_without_separating_them(tmp_path, model_class):
+    torch.manual_seed(0)
+    model = model_class.from_preset("tiny").eval()
+    save_file(model.serialize(), tmp_path / "teacher.pth")
+    teacher = Teacher(tmp_path / "teacher.pth", "cpu")
+    voice = 0.1 * np.random.default_rng(0).standard_normal((1, 16000)).astype(np.float32)
+    heard, separated = teacher.listen(voice), teacher(voice).melody
+    same = all(np.array_equal(a, b) for a, b in zip(heard, separated, strict=True))
+    if (
+        model_class is DJCM
+    ):  # its pitch is read from what its separator makes: there is no other way
+        assert same
+        return
+    assert not same
+    with torch.inference_mode():
+        active = model.listen(torch.from_numpy(voice)).sigmoid()[0]
+    np.testing.assert_allclose(heard.confidence, active.amax(1).numpy(), atol=1e-5)
 
 
 def test_a_teacher_needs_pitch(tmp_path):
