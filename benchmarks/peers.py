@@ -79,6 +79,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--audio", type=Path, help="song; default: the one in stempeg, repeated")
     parser.add_argument("--seconds", nargs="+", type=float, default=[10, 60, 300, 3600])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--once",
+        nargs="+",
+        type=float,
+        default=[],
+        metavar="SECONDS",
+        help="lengths of the first round only",
+    )
     parser.add_argument("--threads", type=int, default=1, help="processors for each system")
     parser.add_argument("--systems", nargs="+", choices=[s.key for s in SYSTEMS], metavar="KEY")
     parser.add_argument(
@@ -154,6 +162,8 @@ def schedule(systems: list[System], args: argparse.Namespace) -> Iterator[tuple[
         yield from ((0, args.seconds[0], system.key) for system in systems)
     for turn in range(1, args.rounds + 1):
         for seconds in args.seconds:
+            if turn > 1 and seconds in args.once:
+                continue
             for system in systems if turn % 2 else systems[::-1]:
                 yield turn, seconds, system.key
 
@@ -192,6 +202,7 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
             "commit": commit(),
             "threads": args.threads,
             "rounds": args.rounds,
+            "once": sorted(set(args.once) & set(args.seconds)),
             "clock": "cpu_sec" if args.threads == 1 else "wall_sec",
             "limit_sec": limits.wall_sec,
             "limit_mb": round(limits.peak_mb),

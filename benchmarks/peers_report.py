@@ -132,7 +132,9 @@ def table(report: Report) -> str:
     line = f"|{'---|' * (len(heads) + 1)}"
     parts = [
         f"{where(facts)}, {facts['date'][:10]}, commit {facts['commit']}, "
-        f"{facts['audio']} repeated, {facts['rounds']} round{'s' * (facts['rounds'] > 1)}; at most "
+        f"{facts['audio']} repeated, {facts['rounds']} round{'s' * (facts['rounds'] > 1)}"
+        + "".join(f", {length(s)} once" for s in facts.get("once", []))
+        + "; at most "
         f"{facts['limit_sec']:g} s and {facts['limit_mb'] / 1000:.0f} GB a run. Versions: "
         + ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
         + ".",
