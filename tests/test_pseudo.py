@@ -34,13 +34,13 @@ from asteroid_joint.engine.pseudo_rules import (
     Rules,
     Thresholds,
     ValidPiece,
-    choose_thresholds,
     hear_voice,
     judge_pitch,
     judge_voice,
     leak_db,
     read_rules,
 )
+from asteroid_joint.engine.pseudo_thresholds import choose_thresholds
 from asteroid_joint.engine.sets import further_sets
 from asteroid_joint.engine.train import save_file, train
 from asteroid_joint.errors import ConfigError, DataError

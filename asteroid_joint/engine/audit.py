@@ -20,10 +20,10 @@ from .pseudo_rules import (
     Rules,
     Thresholds,
     ValidPiece,
-    choose_thresholds,
     judge_pitch,
     judge_voice,
 )
+from .pseudo_thresholds import choose_thresholds
 
 HEAD = (
     "| set | label | pieces accepted | frames accepted | voiced right | unfiltered "

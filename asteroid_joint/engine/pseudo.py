@@ -50,7 +50,6 @@ from .pseudo_rules import (
     Rules,
     Thresholds,
     ValidPiece,
-    choose_thresholds,
     hear_voice,
     leak_db,
     read_rules,
@@ -64,6 +63,7 @@ from .pseudo_teacher import (
     is_stored,
     known_f0,
 )
+from .pseudo_thresholds import choose_thresholds
 from .sets import further_sets
 
 logger = logging.getLogger(__name__)

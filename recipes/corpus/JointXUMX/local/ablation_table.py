@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asteroid_joint.metrics.seeds import Setting, difference, read_setting
+from asteroid_joint.metrics.seeds import Setting, difference, find_settings, markdown_table
 
 CELLS = {
     "c1": "nothing: a UMX per stem",
@@ -53,36 +53,37 @@ def added(one: Setting, other: Setting, clips: Sequence[str], metric: str) -> st
     return f"{strong}{mean}{strong} ({low} to {high})"
 
 
-def results(exp: Path, cell: str) -> dict[str, Path]:
-    """Seed to results of a cell's runs."""
-    found = sorted(exp.glob(f"train_jointxumx_{cell}_*/all_metrics.csv"))
-    return {path.parent.name.rsplit("_", 1)[1]: path for path in found}
-
-
 def main(exp: Path) -> None:
     """Print a table for each group of test clips, and one of what each part adds."""
-    cells = {name: read_setting(paths) for name in CELLS if (paths := results(exp, name))}
+    cells = find_settings(exp, "train_jointxumx_", CELLS)
     if "c1" not in cells:
         sys.exit(f"ablation_table: no run of c1 in {exp}: start ./ablation.sh first.")
     base = cells["c1"]
     for group, title in GROUPS.items():
         clips = [clip for clip in base.songs if clip.startswith(f"{group}/")]
         print(f"\n{title}: {len(clips)} clips of {len({base.songs[c] for c in clips})} songs\n")
-        print(f"| cell | seeds | {' | '.join(head for head, _ in METRICS.values())} |")
-        print(f"|---|---|{'---|' * len(METRICS)}")
-        for name, cell in cells.items():
-            texts = [cell_text(cell, base, clips, m, s) for m, (_, s) in METRICS.items()]
-            print(f"| {CELLS[name]} | {', '.join(cell.runs)} | {' | '.join(texts)} |")
+        rows = [
+            [
+                CELLS[name],
+                ", ".join(cell.runs),
+                *(cell_text(cell, base, clips, m, scale) for m, (_, scale) in METRICS.items()),
+            ]
+            for name, cell in cells.items()
+        ]
+        print(markdown_table(["cell", "seeds", *(head for head, _ in METRICS.values())], rows))
     print("\nwhat a part adds to the same cell without it, all clips, seeds that both have\n")
-    print(f"| part | to | seeds | {' | '.join(METRICS[m][0] for m in SUMMARY)} |")
-    print(f"|---|---|---|{'---|' * len(SUMMARY)}")
-    for part, pairs in PARTS.items():
-        for with_it, without in pairs:
-            if with_it in cells and without in cells:
-                one, other = cells[with_it], cells[without]
-                texts = [added(one, other, list(base.songs), m) for m in SUMMARY]
-                seeds = ", ".join(seed for seed in one.runs if seed in other.runs)
-                print(f"| {part} | {CELLS[without]} | {seeds} | {' | '.join(texts)} |")
+    rows = [
+        [
+            part,
+            CELLS[without],
+            ", ".join(seed for seed in cells[with_it].runs if seed in cells[without].runs),
+            *(added(cells[with_it], cells[without], list(base.songs), m) for m in SUMMARY),
+        ]
+        for part, pairs in PARTS.items()
+        for with_it, without in pairs
+        if with_it in cells and without in cells
+    ]
+    print(markdown_table(["part", "to", "seeds", *(METRICS[m][0] for m in SUMMARY)], rows))
 
 
 if __name__ == "__main__":
