@@ -129,11 +129,15 @@ def test_stored_runs_are_what_the_page_shows(tmp_path):
 def test_the_schedule_turns_round_and_stops_in_time(tmp_path):
     import argparse
 
-    args = argparse.Namespace(no_warm_up=False, seconds=[1.0, 2.0], rounds=2)
+    args = argparse.Namespace(no_warm_up=False, seconds=[1.0, 2.0], rounds=2, once=[])
     plan = list(peers.schedule(list(peers.SYSTEMS[:2]), args))
     a, b = (s.key for s in peers.SYSTEMS[:2])
     assert plan[:2] == [(0, 1.0, a), (0, 1.0, b)]
     assert [key for _, _, key in plan[2:]] == [a, b, a, b, b, a, b, a]
+    args.once = [2.0]
+    once = list(peers.schedule(list(peers.SYSTEMS[:2]), args))
+    assert [turn for turn, seconds, _ in once if seconds == 2.0] == [1, 1]
+    assert len(once) == len(plan) - 2
     runs = [{"system": a, "seconds": s, "wall_sec": w} for s, w in ((10, 4.0), (60, 5.0))]
     assert peers.expected_sec(runs[:1], a, 60) == pytest.approx(24)
     assert peers.expected_sec(runs, a, 3600) == pytest.approx(5 + 3540 / 50)

@@ -99,7 +99,9 @@ def test_d3_block_connects_d2_blocks_alike():
     torch.testing.assert_close(block(x), third, atol=1e-4, rtol=1e-4)
 
 
-def test_bands_must_halve():
+def test_bands_must_halve_and_be_there():
+    with pytest.raises(ConfigError, match="1600 is more than the 769 bins"):
+        D3Net(2, 769, 1600, **VOCALS)
     with pytest.raises(ConfigError, match="low band has 250 bins: expected a multiple of 8"):
         D3Net(2, 2049, 1600, **{**VOCALS, "split": 250})
     with pytest.raises(ConfigError, match="odd and equal"):

@@ -16,7 +16,7 @@ from conftest import ROOT, child_env
 from asteroid_joint.data.drawing import DrawSampler
 from asteroid_joint.engine.config import parse_recipe_args
 from asteroid_joint.engine.train import _check_resumable, train
-from asteroid_joint.errors import DataError
+from asteroid_joint.errors import ConfigError, DataError
 
 RECIPE = ROOT / "recipes" / "mir1k" / "DJCM"
 DRAWS = 12  # per epoch, three batches of four
@@ -197,4 +197,19 @@ def test_a_run_goes_on_as_what_it_was(mir1k_dir, tmp_path, group, key, value):
 def test_too_few_draws_for_a_batch_are_refused(mir1k_dir, tmp_path):
     args = arguments(mir1k_dir, tmp_path / "exp", "--draws_per_epoch", 3)
     with pytest.raises(DataError, match="no batch"):
+        train(parse_recipe_args(RECIPE, args))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--optimizer", "sdg", "Optimizer 'sdg' cannot be had: .*sdg"),
+        ("--lr", -1.0, "Optimizer 'adam' cannot be had: .*-1"),
+        ("--precision", "bf17", "cannot start with these options: .*bf17"),
+        ("--accelerator", "tpux", "cannot start with these options: .*tpux"),
+    ],
+)
+def test_options_that_others_refuse_are_named(mir1k_dir, tmp_path, option, value, said):
+    args = arguments(mir1k_dir, tmp_path / "exp", option, value)
+    with pytest.raises(ConfigError, match=said):
         train(parse_recipe_args(RECIPE, args))

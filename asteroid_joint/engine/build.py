@@ -203,16 +203,23 @@ def draw_options(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, Any]:
-    """Asteroid's optimiser by name, and a schedule per step or, on a plateau, per epoch."""
+    """Asteroid's optimiser by name, and a schedule per step or, on a plateau, per epoch.
+
+    Raises:
+        ConfigError: If there is no such optimiser or schedule, or a value is refused.
+    """
     from asteroid.engine.optimizers import make_optimizer
 
     optim = conf["optim"]
-    optimizer = make_optimizer(
-        model.parameters(),
-        optimizer=optim["optimizer"],
-        lr=optim["lr"],
-        weight_decay=optim["weight_decay"],
-    )
+    try:
+        optimizer = make_optimizer(
+            model.parameters(),
+            optimizer=optim["optimizer"],
+            lr=optim["lr"],
+            weight_decay=optim["weight_decay"],
+        )
+    except (ValueError, TypeError) as err:
+        raise ConfigError(f"Optimizer {optim['optimizer']!r} cannot be had: {err}") from err
     warmup = max(int(optim["warmup_steps"]), 1)
 
     def cosine(step: int) -> float:

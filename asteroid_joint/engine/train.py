@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from ..compat import plain_types
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..losses import build_loss
 from .build import build_dataset, build_loaders, build_model, build_optimizer
 from .config import Config, read_config
@@ -145,9 +145,14 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], Any]:
 
 
 def _trainer(conf: Config, exp_dir: Path) -> Any:
-    """Lightning's trainer with the callbacks and logs of a recipe."""
+    """Lightning's trainer with the callbacks and logs of a recipe.
+
+    Raises:
+        ConfigError: What Lightning has against the options.
+    """
     import pytorch_lightning as pl
     from pytorch_lightning import callbacks as cb
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     training = conf["training"]
     callbacks: list[Any] = [
@@ -164,22 +169,25 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
                 training["monitor"], mode=training["monitor_mode"], patience=training["patience"]
             )
         )
-    return pl.Trainer(
-        max_epochs=training["epochs"],
-        accelerator=training["accelerator"],
-        devices=training["devices"],
-        num_nodes=training.get("num_nodes", 1),
-        strategy=_strategy(training["strategy"]),
-        precision=training["precision"],
-        gradient_clip_val=training["gradient_clip"],
-        callbacks=callbacks,
-        logger=_loggers(exp_dir, training["log_every"]),
-        default_root_dir=exp_dir,
-        use_distributed_sampler=False,
-        log_every_n_steps=training["log_every"],
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
+    try:
+        return pl.Trainer(
+            max_epochs=training["epochs"],
+            accelerator=training["accelerator"],
+            devices=training["devices"],
+            num_nodes=training.get("num_nodes", 1),
+            strategy=_strategy(training["strategy"]),
+            precision=training["precision"],
+            gradient_clip_val=training["gradient_clip"],
+            callbacks=callbacks,
+            logger=_loggers(exp_dir, training["log_every"]),
+            default_root_dir=exp_dir,
+            use_distributed_sampler=False,
+            log_every_n_steps=training["log_every"],
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+        )
+    except (ValueError, MisconfigurationException) as err:
+        raise ConfigError(f"Training cannot start with these options: {err}") from err
 
 
 def _strategy(name: Any) -> Any:
