@@ -172,8 +172,8 @@ class D3Net(nn.Module):
         final: ``growth`` and ``n_layers`` of the last :class:`D2Block`.
 
     Raises:
-        ConfigError: If there are not so many bins, or a band cannot be halved as often as its U-shape
-            does.
+        ConfigError: If there are fewer bins than ``n_freqs``, or a band cannot be halved as often as
+            its U-shape does.
 
     References:
         arXiv 2010.01733 and the authors' code, which starts from statistics of the data: see
@@ -197,8 +197,8 @@ class D3Net(nn.Module):
         super().__init__()
         if n_freqs > n_bins:
             raise ConfigError(
-                f"n_freqs {n_freqs} is more than the {n_bins} bins of the spectrogram: lower it, or "
-                f"raise n_fft."
+                f"n_freqs {n_freqs} is more than the {n_bins} bins of the spectrogram: "
+                f"lower it, or raise n_fft."
             )
         self.ranges = {"low": (0, split), "high": (split, n_freqs), "full": (0, n_freqs)}
         self.n_freqs = n_freqs
