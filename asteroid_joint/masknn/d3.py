@@ -172,8 +172,8 @@ class D3Net(nn.Module):
         final: ``growth`` and ``n_layers`` of the last :class:`D2Block`.
 
     Raises:
-        ConfigError: If there are fewer bins than ``n_freqs``, or a band cannot be halved as often as
-            its U-shape does.
+        ConfigError: If there are fewer bins than ``n_freqs``, or a band cannot be halved as often
+            as its U-shape does.
 
     References:
         arXiv 2010.01733 and the authors' code, which starts from statistics of the data: see
