@@ -155,6 +155,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     training = conf["training"]
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advert)
     callbacks: list[Any] = [
         *_checkpoints(training, exp_dir),
         cb.Timer(verbose=False),  # hours, over all restarts
@@ -188,6 +189,11 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         )
     except (ValueError, MisconfigurationException) as err:
         raise ConfigError(f"Training cannot start with these options: {err}") from err
+
+
+def _no_advert(record: logging.LogRecord) -> bool:
+    """Lightning recommends its makers' services."""
+    return "Tip:" not in record.getMessage()
 
 
 def _strategy(name: Any) -> Any:

@@ -40,6 +40,10 @@ for name in stage stop_stage; do  # bash would read a word as 0 and begin with e
   fi
 done
 unset name
+if [[ ${tag-} == */* ]]; then  # it names one folder, and log files beside it
+  echo "run.sh: --tag takes a name without a slash, received '$tag'." >&2
+  exit 2
+fi
 case "$python_path" in  # a path is relative to where the user is; a plain name is looked up
   /*) ;;
   */*) python_path=$PWD/$python_path ;;
