@@ -190,7 +190,7 @@ def draw(report: Report, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         _names(axes, ends, (low, high))
     if clock == "cpu_sec":
-        panels[0].set_title("Processor time of the whole command", loc="left", fontsize=13)
+        panels[0].set_title("Processor time, whole command", loc="left", fontsize=13)
     figure.supxlabel(
         f"{where(report['facts'])}; ° random weights, for time only; "
         f"a line ends where a run took over {report['facts']['limit_sec'] / 60:g} min or "
@@ -241,7 +241,7 @@ def _names(axes: Any, ends: list[tuple], limits: tuple[float, float]) -> None:
     for end in ends:
         height = (log(end[1]) - low) / (high - low)
         placed.append(max(height, placed[-1] + gap if placed else 0.0))
-    top = 1.0
+    top = 0.97  # clear of the title
     for index in range(len(placed) - 1, -1, -1):  # what was pushed out at the top comes down
         placed[index] = min(placed[index], top)
         top = placed[index] - gap
