@@ -95,7 +95,8 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
         else:
             new = [_File(path, None)]
         for file in new:
-            real = os.path.realpath(file.path)
+            # of links that lead to the same nothing each is named
+            real = (os.path.realpath if os.path.exists(file.path) else os.path.abspath)(file.path)
             if _is_result(Path(real), real_out):
                 found.n_results += 1
             elif real not in seen:
