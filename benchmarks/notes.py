@@ -6,7 +6,9 @@ the voice without the mixture, those of F0 alone, and what the same way makes of
 true voice: the difference is not its fault.
 
 ``--fit`` trains the network that hears onsets and singing (notes_fit.py) on the train side, voices
-separated by each model named, and writes ``asteroid_joint/notes/note_cues.pth``. ``--tune`` looks
+separated by each model named, and writes ``asteroid_joint/notes/note_cues.pth``; ``--more CORPUS``
+adds the train side of another corpus, separated by the last model, which should never have heard
+it: only songs that are new to a separator show what it takes for a voice. ``--tune`` looks
 for better rules on the valid side and prints what it finds. ``--cache FOLDER`` keeps what a model
 says of a track, so that a second run needs none.
 """
@@ -220,6 +222,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th track only")
     parser.add_argument("--cache", type=Path, help="folder for what the models say of tracks")
     parser.add_argument("--fit", action="store_true", help="train the network on the train side")
+    parser.add_argument("--more", type=Path, help="another corpus, for --fit")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the training, batches")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--tune", action="store_true", help="look for rules on the valid side")
@@ -228,20 +231,24 @@ def main() -> None:
         parser.error("--model takes several names with --fit only.")
     side = args.side or ("train" if args.fit else "valid" if args.tune else "test")
 
-    def tracks_of(side: str) -> list[Path]:
-        tracks = sorted(path.parent for path in (args.corpus / side).glob("*/notes.csv"))
+    def tracks_of(side: str, corpus: Path = args.corpus) -> list[Path]:
+        tracks = sorted(path.parent for path in (corpus / side).glob("*/notes.csv"))
         if not tracks:
-            parser.error(f"{args.corpus / side} has no tracks: asteroid-joint make-corpus.")
+            parser.error(f"{corpus / side} has no tracks: asteroid-joint make-corpus.")
         return tracks
 
     tracks = tracks_of(side)[:: args.every]
     separators = [Separator(name, args.cache) for name in args.model]
     if args.fit:
-        songs = [song_of(track, s) for s in separators for track in tracks]
-        held_out = [song_of(track, separators[0]) for track in tracks_of("valid")]
+        pairs = [(track, s) for s in separators for track in tracks]
+        if args.more:  # no cache: its tracks may have the names of the corpus's
+            new = Separator(args.model[-1], None)
+            pairs = [*((track, new) for track in tracks_of("train", args.more)), *pairs]
+        songs = [song_of(track, s) for track, s in pairs]
+        held_out = [song_of(track, separators[-1]) for track in tracks_of("valid")]
         network = fit(songs, held_out, args.steps, args.seed)
         names = ", ".join(Path(name).stem for name in args.model)
-        about = f"{len(tracks)} train tracks of the made corpus, voices by {names}"
+        about = f"{len(songs)} separated voices of the made corpus, by {names}"
         save_cue_net(network, WEIGHTS, about)
         print(f"{WEIGHTS}: {about}")
     elif args.tune:
