@@ -171,6 +171,8 @@ def test_every_overlay_builds(recipe, name, data_dirs):
     options = ["--data_dir", str(data_dirs[recipe.parent.name])]
     if "mir1k_dir" in recipe_config(recipe)["data"]:
         options += ["--mir1k_dir", str(data_dirs["mir1k"])]
+    if "more_dir" in recipe_config(recipe)["data"]:
+        options += ["--more_dir", str(data_dirs[recipe.parent.name])]
     if "labels_dir" in recipe_config(recipe)["data"]:
         options += ["--labels_dir", ""]  # those beside the audio
     if "jamendo_dir" in recipe_config(recipe)["data"]:
