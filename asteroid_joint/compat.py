@@ -5,6 +5,7 @@ that the function can go.
 """
 
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,21 @@ def model_arguments(model: Any) -> dict[str, Any]:
     if type(model).__name__ == "FasNetTAC":  # half a sample more, as the constructor cuts
         arguments["stride"] = 1000 * (model.stride + 0.5) / model.sample_rate
     return arguments
+
+
+def called_by_stock_loader() -> bool:
+    """Whether a model's ``load_state_dict`` was called by ``BaseModel.from_pretrained``.
+
+    Reason: that method reads a file for use but never calls ``.eval()``, so dropout would be active
+    and BatchNorm statistics would move; ``load_state_dict`` is the last thing it calls. Everybody
+    else who calls that, such as a training loop that swaps averaged weights, keeps the mode.
+    """
+    from asteroid.models import BaseModel
+
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_name == "load_state_dict":
+        frame = frame.f_back
+    return frame.f_code is BaseModel.from_pretrained.__func__.__code__
 
 
 def separate_in_eval_mode(model: torch.nn.Module, wav: torch.Tensor) -> torch.Tensor:

@@ -261,6 +261,15 @@ def check_file(cls: type[JointModel], tmp_path: Path) -> None:
                 assert (a is None and b is None) or torch.equal(a, b)
 
 
+def check_weights_keep_the_mode(cls: type[JointModel], tmp_path: Path) -> None:
+    """Who swaps weights in a training loop goes on training."""
+    model = make(cls)
+    state = copy.deepcopy(model.state_dict())
+    for training in (True, False):
+        model.train(training).load_state_dict(state)
+        assert all(module.training == training for module in model.modules())
+
+
 def check_copies(cls: type[JointModel], tmp_path: Path) -> None:
     model = make(cls).eval()
     wav = noise(model, 4000)

@@ -113,6 +113,16 @@ def test_model_arguments():
     assert compat.model_arguments(stock) == stock.get_model_args()
 
 
+def test_called_by_stock_loader():
+    stored = DJCM.from_preset("tiny").serialize()
+    if not StockModel.from_pretrained(StockModel().serialize()).training:
+        pytest.fail("asteroid calls .eval() now: compat.called_by_stock_loader can go.")
+    model = BaseModel.from_pretrained(stored)
+    assert not model.training
+    model.train().load_state_dict(stored["state_dict"])
+    assert model.training and not compat.called_by_stock_loader()
+
+
 def test_separate_in_eval_mode():
     model = StockModel()
     again = StockModel.from_pretrained(model.serialize())

@@ -1,16 +1,21 @@
 """Sharing: a folder as the hub has it, the hub itself (a stand-in for it), the model card."""
 
+import http.server
+import re
 import shutil
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import huggingface_hub
 import pytest
 import requests
 import torch
 from asteroid.models import BaseModel
+from asteroid.utils import hub_utils
 
 import asteroid_joint
-from asteroid_joint import DJCM, JointModel, load
+from asteroid_joint import DJCM, JointModel, load, load_model, with_pitch
 from asteroid_joint.cli import main
 from asteroid_joint.errors import CheckpointError, ConfigError, UserError
 from asteroid_joint.share import push_to_hub, write_folder
@@ -98,6 +103,44 @@ def test_there_and_back(hub, model):
             again = loader(name)
             assert type(again) is DJCM and not again.training and same(model, again)
     assert "secret" not in (hub / "me/mine/README.md").read_text()
+
+
+@pytest.mark.parametrize("repo", ["me/model-v2.1", "me.too/mine"])
+@pytest.mark.parametrize("revision", ["", "@v1.0", "@main"])
+def test_a_dot_does_not_make_a_hub_id_a_file(hub, model, capsys, repo, revision):
+    model.push_to_hub(repo)
+    for loader in (BaseModel.from_pretrained, JointModel.from_pretrained, load, load_model):
+        assert same(model, loader(repo + revision))
+    assert main(["info", repo + revision]) == 0
+    with pytest.raises(CheckpointError, match="hub has no such repository"):
+        load("me/another-v2.1" + revision)
+
+
+def test_an_address(model, tmp_path, monkeypatch):
+    path = write_folder(model, tmp_path / "site") / "pytorch_model.bin"
+    path.rename(path.with_name("model.pth"))
+    monkeypatch.setattr(hub_utils, "CACHE_DIR", str(tmp_path / "cache"))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/model.pth"
+        for loader in (load, load_model, JointModel.from_pretrained):
+            assert same(model, loader(url))
+        joint = with_pitch(url, "djcm_mir1k", source=0)
+        with pytest.raises(CheckpointError, match="neither a file nor a model to be fetched"):
+            load(url.replace("model", "other"))
+        server.shutdown()
+    assert type(joint.separator) is DJCM
+
+
+@pytest.mark.parametrize(
+    "name", ["none.pth", "exp/none.pth", "exp/none", "./none", "/none/none", "a/b/c", "../none.x"]
+)
+def test_what_can_only_be_a_file_is_not_fetched(hub, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exp").mkdir()
+    with pytest.raises(CheckpointError, match=f"There is no model file {re.escape(name)}"):
+        JointModel.from_pretrained(name)
 
 
 def test_the_file_is_plain_data_and_keeps_what_is_known(hub):

@@ -62,7 +62,7 @@ def between(before: JointModel, after: JointModel, share: float) -> JointModel:
             for key, value in second.items()
         }
     )
-    return model
+    return model.eval()
 
 
 @torch.inference_mode()

@@ -260,6 +260,7 @@ def _save_best(
     model.load_state_dict(
         {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     )
+    model.eval()
     if model.has_pitch:
         choose_voicing_threshold(model, dataset, piece_sec=conf["training"].get("valid_sec", 0.0))
     saved = {**model.serialize(), **dataset.infos}

@@ -14,7 +14,7 @@ import torch
 from asteroid.models import BaseModel
 from torch.nn import functional
 
-from ..compat import plain_types, register_once, separate_in_eval_mode
+from ..compat import called_by_stock_loader, plain_types, register_once, separate_in_eval_mode
 from ..data.base import JointDataset
 from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
@@ -23,6 +23,7 @@ from .verbs import ModelVerbs
 
 Model = TypeVar("Model", bound="JointModel")
 MODEL_KEYS = {"model_name", "state_dict", "model_args"}  # of an Asteroid model file
+MODEL_SUFFIXES = (".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors", ".th")
 
 
 class JointOutput(NamedTuple):
@@ -256,14 +257,14 @@ class JointModel(ModelVerbs, BaseModel):
         return plain_types(conf)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Load weights and switch to evaluation mode.
+        """Load weights, as ``torch.nn.Module`` does: the mode stays as it is.
 
-        Stock ``BaseModel.from_pretrained`` never calls ``.eval()``; this is the one step of it that
-        a model can hook into. (A trainer that resumes loads through the parent module and is not
-        affected.)
+        Only when stock ``BaseModel.from_pretrained`` is what calls this does the model go to
+        evaluation mode; see :func:`asteroid_joint.compat.called_by_stock_loader`.
         """
         result = super().load_state_dict(*args, **kwargs)
-        self.eval()
+        if called_by_stock_loader():
+            self.eval()
         return result
 
     @classmethod
@@ -310,7 +311,7 @@ def read_model_file(path: str) -> dict[str, Any]:
     """Read a model file as data, never as code.
 
     Args:
-        path: File, or anything ``asteroid.utils.hub_utils.cached_download`` resolves.
+        path: File, URL, or hub id with or without a revision: ``user/name``, ``user/name@v1.0``.
 
     Raises:
         CheckpointError: If it is missing, unreadable, or holds anything but plain data.
@@ -318,7 +319,7 @@ def read_model_file(path: str) -> dict[str, Any]:
     import pickle
 
     if not pathlib.Path(path).is_file():
-        if pathlib.Path(path).suffix or os.sep in path and pathlib.Path(path).parent.exists():
+        if not can_be_fetched(path):
             raise CheckpointError(f"There is no model file {path}.")
         from ..share.hub import fetch
 
@@ -338,6 +339,32 @@ def read_model_file(path: str) -> dict[str, Any]:
             f"{path} is no Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
         )
     return conf
+
+
+def can_be_fetched(name: str) -> bool:
+    """Whether a name that is no file can be meant for the hub or the web.
+
+    A dot says nothing: hub ids and revisions may have some (``user/model-v2.1@v1.0``).
+
+    Args:
+        name: As a user gives it.
+
+    Returns:
+        ``True`` for a URL and for ``user/name``, with or without ``@revision``; ``False`` for
+        what ends like a model file or lies in a folder that exists.
+
+    Example:
+        >>> [can_be_fetched(name) for name in ("me/model-v2.1", "exp/best_model.pth", "model")]
+        [True, False, False]
+    """
+    if name.startswith(("http://", "https://")):
+        return True
+    model_id, _, revision = name.partition("@")
+    path = pathlib.PurePosixPath(model_id)
+    if path.is_absolute() or len(path.parts) != 2 or path.parts[0] in (".", "..", "~"):
+        return False
+    is_file = path.suffix in MODEL_SUFFIXES or pathlib.Path(path.parts[0]).is_dir()
+    return bool(revision) or not is_file
 
 
 def register_model(cls: type[Model]) -> type[Model]:

@@ -281,7 +281,7 @@ class JointXUMX(JointModel):
         except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
             reason = " ".join(str(err).split())[:200]
             raise CheckpointError(f"The weights do not fit {cls.__name__}: {reason}") from err
-        return model
+        return model.eval()
 
 
 def check_sources(sources: Sequence[str]) -> None:
