@@ -11,7 +11,7 @@ dependencies = ["torch", "numpy", "asteroid", "requests", "soundfile"]  # names 
 
 
 def _model(entry, model_name, name_url_or_file, kwargs):
-    from asteroid_joint.models.store import hub_model  # late: torch.hub checks the above first
+    from asteroid_joint.models.pretrained import hub_model  # late: torch.hub checks the above first
 
     return hub_model(entry, model_name, name_url_or_file, **kwargs)
 

@@ -22,7 +22,8 @@ Axis letters, used in every shape comment of this package:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .registration import register_with_asteroid
+from .registration import register_with_asteroid, tell_homes
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .models import (
@@ -39,11 +40,9 @@ if TYPE_CHECKING:
         VocalDetectionUNet,
         with_pitch,
     )
-    from .models.store import available_weights, load, load_model
+    from .models.pretrained import available_weights, load, load_model
     from .pitch import PitchGrid
     from .registry import DATASETS, DECODERS, ESTIMATORS, LOSSES, MODELS
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DATASETS",
@@ -70,7 +69,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {  # public names that are not in ``models``
-    **dict.fromkeys(("available_weights", "load", "load_model"), ".models.store"),
+    **dict.fromkeys(("available_weights", "load", "load_model"), ".models.pretrained"),
     "PitchGrid": ".pitch",
     **dict.fromkeys(("DATASETS", "DECODERS", "ESTIMATORS", "LOSSES", "MODELS"), ".registry"),
 }
@@ -94,4 +93,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+tell_homes()
 register_with_asteroid()

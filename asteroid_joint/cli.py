@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .commands.separate import say
+from .apps.commands.common import say
 from .errors import UserError
 
 __all__ = ["main", "say"]
@@ -49,14 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import __version__
-    from .bias.command import add_bias_command
-    from .catalogue.command import add_catalogue_commands
-    from .commands.separate import add_separate_command
-    from .corpus.command import add_corpus_commands
-    from .live.command import add_stream_command
-    from .page.command import add_demo_command
-    from .share.command import add_share_commands
+    from .apps.commands.corpus import add_corpus_commands
+    from .apps.commands.demo import add_demo_command
+    from .apps.commands.describe import add_bias_command
+    from .apps.commands.list_info import add_catalogue_commands
+    from .apps.commands.separate import add_separate_command
+    from .apps.commands.share import add_share_commands
+    from .apps.commands.stream import add_stream_command
+    from .version import __version__
 
     parser = argparse.ArgumentParser(
         prog="asteroid-joint",

@@ -12,7 +12,25 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from . import registry
+
 TABLE = "asteroid.models"
+HOMES = {  # of the names in each table; tests/test_house.py holds them against the order of rooms
+    "DATASETS": ("data",),
+    "DECODERS": ("pitch",),
+    "ENGINES": ("jobs",),
+    "ESTIMATORS": ("models",),
+    "LOSSES": ("losses",),
+    "MODELS": ("models",),
+    "OPERATIONS": ("inference.transcription", "share.hub", "share.onnx"),
+    "WEIGHTINGS": ("losses",),
+}
+
+
+def tell_homes() -> None:
+    """Tell every table which modules fill it."""
+    for table, homes in HOMES.items():
+        getattr(registry, table).homes = tuple(f"{__package__}.{home}" for home in homes)
 
 
 def register_models() -> None:

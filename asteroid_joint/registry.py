@@ -24,18 +24,16 @@ class Registry(dict[str, Any]):
     Args:
         kind: What the table holds, in the singular; used in messages.
         on_register: Called with each newly registered object.
-        home: Module that fills the table; imported at the latest when a name is not found.
+
+    Attributes:
+        homes: Modules that fill the table, imported at the latest when a name is not found. The
+            package's ``registration`` says which, as a table knows nothing of who fills it.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        on_register: Callable[[Any], None] | None = None,
-        home: str | None = None,
-    ) -> None:
+    def __init__(self, kind: str, on_register: Callable[[Any], None] | None = None) -> None:
         super().__init__()
         self.kind = kind
-        self._home = home
+        self.homes: tuple[str, ...] = ()
         self._on_register = on_register
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -60,8 +58,8 @@ class Registry(dict[str, Any]):
         return decorator
 
     def __missing__(self, name: str) -> Any:
-        if self._home is not None:
-            importlib.import_module(self._home, __package__)
+        for home in self.homes:
+            importlib.import_module(home)
             if name in self:
                 return self[name]
         raise ConfigError(f"Unknown {self.kind} {name!r}: choose one of {', '.join(sorted(self))}.")
@@ -91,10 +89,11 @@ def import_plugins(modules: str) -> None:
             ) from err
 
 
-DATASETS = Registry("dataset", home=".data")
-DECODERS = Registry("pitch decoder", home=".pitch")
-ENGINES = Registry("engine", home=".scale")
-ESTIMATORS = Registry("pitch estimator", home=".models")
-LOSSES = Registry("loss term", home=".losses")
-MODELS = Registry("model", home=".models")
-WEIGHTINGS = Registry("weighting", home=".losses")
+DATASETS = Registry("dataset")
+DECODERS = Registry("pitch decoder")
+ENGINES = Registry("engine")
+ESTIMATORS = Registry("pitch estimator")
+LOSSES = Registry("loss term")
+MODELS = Registry("model")
+OPERATIONS = Registry("operation on a model")
+WEIGHTINGS = Registry("weighting")

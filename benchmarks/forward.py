@@ -15,8 +15,8 @@ import time
 import torch
 
 from asteroid_joint import MODELS
-from asteroid_joint.engine.facts import commit, hardware
-from asteroid_joint.masknn.fuse import optimize_for_inference
+from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.inference.fast.fuse import optimize_for_inference
 
 
 def pin(n_threads: int) -> None:

@@ -19,20 +19,20 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from asteroid_joint.apps.live.meter import Meter
+from asteroid_joint.apps.live.plan import BLOCK_SEC, CONTEXT_SEC, LivePlan
+from asteroid_joint.apps.live.separator import LiveSeparator
+from asteroid_joint.apps.live.session import PIECE_SEC
 from asteroid_joint.data.batch import JointExample
 from asteroid_joint.data.drawing import WholeClips
 from asteroid_joint.data.mir1k import MIR1K, SIDES
-from asteroid_joint.engine.clip_metrics import clip_row
-from asteroid_joint.engine.estimators import Estimate, ModelEstimator
-from asteroid_joint.engine.facts import commit, hardware
-from asteroid_joint.live.engine import LiveSeparator
-from asteroid_joint.live.meter import Meter
-from asteroid_joint.live.plan import BLOCK_SEC, CONTEXT_SEC, LivePlan
-from asteroid_joint.live.session import PIECE_SEC
+from asteroid_joint.engine.evaluation.clip_metrics import clip_row
+from asteroid_joint.engine.evaluation.systems import Estimate, ModelEstimator
+from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.inference.load import ready_model
 from asteroid_joint.metrics.report import Row
 from asteroid_joint.metrics.significance import paired_bootstrap
 from asteroid_joint.models.base import JointModel
-from asteroid_joint.models.ready import ready_model
 
 METRICS = {"nsdr": ("NSDR dB", 1.0, 2), "rpa": ("RPA %", 100.0, 1), "oa": ("OA %", 100.0, 1)}
 SEED = 0  # of the bootstrap; nothing else is drawn
@@ -52,7 +52,7 @@ class LiveEstimator:
         self.cpu_sec = 0.0
 
     def __call__(self, example: JointExample) -> Estimate:
-        """See :class:`asteroid_joint.engine.estimators.Estimator`."""
+        """See :class:`asteroid_joint.engine.evaluation.systems.Estimator`."""
         wav, rate = example.mixture, self.plan.sample_rate
         stream = LiveSeparator(self.model, rate, len(wav), self.plan)
         step = round(PIECE_SEC * rate)

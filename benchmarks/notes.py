@@ -6,9 +6,9 @@ the voice without the mixture, those of F0 alone, and what the same way makes of
 true voice: the difference is not its fault.
 
 ``--fit`` trains the network that hears onsets and singing (notes_fit.py) on the train side, voices
-separated by each model named, and writes ``asteroid_joint/notes/note_cues.pth``; ``--more CORPUS``
-adds the train side of another corpus, separated by the last model, which should never have heard
-it: only songs that are new to a separator show what it takes for a voice. ``--tune`` looks
+separated by each model named, and writes ``asteroid_joint/inference/notes/note_cues.pth``; ``--more
+CORPUS`` adds the train side of another corpus, separated by the last model, which should never have
+heard it: only songs that are new to a separator show what it takes for a voice. ``--tune`` looks
 for better rules on the valid side and prints what it finds. ``--cache FOLDER`` keeps what a model
 says of a track, so that a second run needs none.
 """
@@ -25,12 +25,12 @@ from mir_eval import transcription
 from notes_fit import Song, fit, make_song
 
 from asteroid_joint import load_model
-from asteroid_joint.notes import Note, NoteRules, NoteTracker, track_notes
-from asteroid_joint.notes.cues import HOP_SEC, VoiceCues
-from asteroid_joint.notes.network import WEIGHTS, save_cue_net
-from asteroid_joint.notes.segment import HEARD_RULES
-from asteroid_joint.notes.tracker import pitch_of
-from asteroid_joint.separate import separate_array
+from asteroid_joint.inference.notes import Note, NoteRules, NoteTracker, track_notes
+from asteroid_joint.inference.notes.cues import HOP_SEC, VoiceCues
+from asteroid_joint.inference.notes.network import WEIGHTS, save_cue_net
+from asteroid_joint.inference.notes.segment import HEARD_RULES
+from asteroid_joint.inference.notes.tracker import pitch_of
+from asteroid_joint.inference.separate import separate_array
 
 CERTAIN = 0.5  # voicing threshold that goes with the truth
 STEPS = 1600  # batches

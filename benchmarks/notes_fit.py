@@ -13,9 +13,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from asteroid_joint.notes import cues
-from asteroid_joint.notes.cues import CONTEXT, HOP_SEC, MIXTURE, N_FEATURES, N_MELS, VOICE
-from asteroid_joint.notes.network import REACH, CueNet
+from asteroid_joint.inference.notes import cues
+from asteroid_joint.inference.notes.cues import (
+    CONTEXT,
+    HOP_SEC,
+    MIXTURE,
+    N_FEATURES,
+    N_MELS,
+    VOICE,
+)
+from asteroid_joint.inference.notes.network import REACH, CueNet
 
 LENGTH = 300  # frames of an example
 BATCH = 16  # examples

@@ -18,8 +18,8 @@ import torch
 
 from asteroid_joint import MODELS, JointModel, available_weights, load_model
 from asteroid_joint.errors import UserError
+from asteroid_joint.inference.stream import plan_windows
 from asteroid_joint.share.onnx import export_onnx
-from asteroid_joint.streaming import plan_windows
 
 
 def by_name(name: str) -> JointModel:

@@ -18,10 +18,10 @@ from forward import pin
 from asteroid_joint import load_model
 from asteroid_joint.data.drawing import WholeClips
 from asteroid_joint.data.mir1k import MIR1K, SIDES
-from asteroid_joint.engine.clip_metrics import clip_row
-from asteroid_joint.engine.estimators import ModelEstimator
-from asteroid_joint.engine.facts import commit, hardware
-from asteroid_joint.masknn.fuse import optimize_for_inference
+from asteroid_joint.engine.evaluation.clip_metrics import clip_row
+from asteroid_joint.engine.evaluation.systems import ModelEstimator
+from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.inference.fast.fuse import optimize_for_inference
 
 METRICS = {"nsdr": ("NSDR dB", 1.0, 3), "rpa": ("RPA %", 100.0, 2), "oa": ("OA %", 100.0, 2)}
 

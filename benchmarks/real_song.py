@@ -13,8 +13,8 @@ import av
 import numpy as np
 
 from asteroid_joint import available_weights, load_model
+from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.metrics.separation import sdr
-from asteroid_joint.separate import separate_array
 
 MIXTURE, VOCALS = 0, 4  # streams of a .stem.mp4
 

@@ -49,19 +49,20 @@ html_copy_source = False
 
 SINGLE = "package"  # page of the modules that lie in no room
 ROOMS = {
-    "package": "The package, its command and its files",
+    "package": "The package, its command and its registries",
+    "inference": "Inference: from a song to stems, pitch, notes and files",
     "models": "Models: the contract and the systems",
     "masknn": "Blocks that the systems are made of",
-    "pitch": "Pitch: grid, decoders, estimators",
-    "notes": "Notes",
+    "pitch": "Pitch: grid, labels, decoders",
     "losses": "Losses and task weighting",
     "data": "Datasets, mixing, batches",
-    "engine": "Training, evaluation, publishing",
+    "engine": "Training, evaluation, pseudo labels, publishing",
     "metrics": "Metrics",
+    "share": "Facts about models and weights, the hub, ONNX",
+    "jobs": "Jobs on several processes and machines",
     "audio": "Reading and writing audio",
     "dsp": "Signal processing",
-    "corpus": "The made corpus",
-    "bias": "Comparing datasets",
+    "apps": "Applications: commands, live input, web page, made corpus, reports",
 }
 
 

@@ -16,8 +16,8 @@ from asteroid_joint import load_model
 from asteroid_joint.audio import open_audio
 from asteroid_joint.cli import main as asteroid_joint
 from asteroid_joint.data import JointExample
-from asteroid_joint.engine.estimators import Estimate
-from asteroid_joint.engine.pictures import draw_clip
+from asteroid_joint.engine.evaluation.pictures import draw_clip
+from asteroid_joint.engine.evaluation.systems import Estimate
 
 OUT = Path("demo_out")
 

@@ -157,14 +157,14 @@ def jamendo_dir(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def corpus_dir(tmp_path_factory) -> Path:
     """A corpus as ``make-corpus`` makes it, two tracks on every side; to be read only."""
-    from asteroid_joint.corpus.make import CorpusOptions, make_corpus
+    from asteroid_joint.apps.corpus.make import CorpusOptions, make_corpus
 
     return make_corpus(tmp_path_factory.mktemp("data") / "corpus", CorpusOptions(6, 6.0))
 
 
 def recipe_on(dataset: str, data_args: dict, data_dir: Path) -> dict:
     """The configuration of the MIR-1K recipe with other data."""
-    from asteroid_joint.engine.config import recipe_config
+    from asteroid_joint.engine.training.config import recipe_config
 
     conf = recipe_config(ROOT / "recipes/mir1k/DJCM")
     conf["data"].update(dataset=dataset, data_dir=str(data_dir))

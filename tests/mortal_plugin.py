@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scale_workers import die
 
-from asteroid_joint.engine import pseudo_teacher
+from asteroid_joint.engine.pseudo import teacher as pseudo_teacher
 
 write_piece = pseudo_teacher.write_piece
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from asteroid_joint import JointModel, JointOutput, PitchGrid
-from asteroid_joint.page.command import LOOPBACK, _listen, demo_song, worker
-from asteroid_joint.page.server import make_app
-from asteroid_joint.page.songs import Songs
-from asteroid_joint.page.uploads import Limits
+from asteroid_joint.apps.commands.demo import LOOPBACK, _listen, demo_song, worker
+from asteroid_joint.apps.page.server import make_app
+from asteroid_joint.apps.page.songs import Songs
+from asteroid_joint.apps.page.uploads import Limits
 
 TONES_HZ = (220.0, 330.0)  # A3, then E4
 
@@ -89,7 +89,7 @@ def serve(
 
     limits = limits or Limits(minutes=0.2, megabytes=5.0)
     songs = Songs(work or worker(Melody().eval(), limits), limits, keep_sec)
-    curve_alone = mock.patch("asteroid_joint.song_files.VOICE", "nobody")
+    curve_alone = mock.patch("asteroid_joint.inference.song_files.VOICE", "nobody")
     with curve_alone, _listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         app = make_app(

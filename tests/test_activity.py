@@ -10,12 +10,12 @@ from conftest import write_track
 from fake_models import FourStems, Halves
 
 from asteroid_joint import DJCM, JointModel, JointOutput, PitchGrid
-from asteroid_joint.activity import SegmentRules, SegmentTracker, segments
 from asteroid_joint.cli import main
 from asteroid_joint.data.multitrack import Multitrack
-from asteroid_joint.engine.estimators import NativeEstimator
+from asteroid_joint.engine.evaluation.systems import NativeEstimator
 from asteroid_joint.errors import ConfigError
-from asteroid_joint.separate import separate_array, separate_file
+from asteroid_joint.inference.activity import SegmentRules, SegmentTracker, segments
+from asteroid_joint.inference.separate import separate_array, separate_file
 
 HOP = 0.02  # seconds
 
@@ -280,7 +280,7 @@ def test_a_model_that_cannot_tell_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match="neither an activity output nor pitch"):
         separate_file(FourStems(), path, out, activity=SegmentRules())
     assert not out.exists()
-    monkeypatch.setattr("asteroid_joint.collection.run.load", lambda *args: FourStems())
+    monkeypatch.setattr("asteroid_joint.inference.collection.run.load", lambda *args: FourStems())
     assert main(["separate", str(path), "-o", str(out), "--activity"]) == 2
     assert "FourStems has neither an activity output" in capsys.readouterr().err
     assert list(out.iterdir()) == []

@@ -18,8 +18,8 @@ import soundfile as sf
 import torch
 
 import asteroid_joint.audio.reading
-import asteroid_joint.destination
-import asteroid_joint.pitch_files
+import asteroid_joint.inference.destination
+import asteroid_joint.inference.pitch_files
 from asteroid_joint import DJCM
 from asteroid_joint.cli import main
 
@@ -299,7 +299,7 @@ def test_output_not_writable(call, tmp_path, monkeypatch):
     sf.write(tmp_path / "song.wav", noise(800), RATE)
     (tmp_path / "out").mkdir(mode=0o500)
     if os.access(tmp_path / "out", os.W_OK):  # root writes everywhere
-        monkeypatch.setattr(asteroid_joint.destination.os, "access", lambda *_: False)
+        monkeypatch.setattr(asteroid_joint.inference.destination.os, "access", lambda *_: False)
     code, err = call(tmp_path / "song.wav")
     assert code == 2 and "cannot be written to" in err
     monkeypatch.undo()
@@ -352,7 +352,7 @@ def test_writing_fails(call, tmp_path, monkeypatch, where):
     if where in ("write", "close"):
         monkeypatch.setattr(sf.SoundFile, where, fail_in_libsndfile)
     elif where == "csv":
-        monkeypatch.setattr(asteroid_joint.pitch_files, "open", fail, raising=False)
+        monkeypatch.setattr(asteroid_joint.inference.pitch_files, "open", fail, raising=False)
     else:
         monkeypatch.setattr(Path, "rename", fail)
     code, err = call(tmp_path / "song.wav")

@@ -9,10 +9,10 @@ import pytest
 import soundfile as sf
 from conftest import MIR1K_CLIPS, TRACKS, write_track
 
-from asteroid_joint.bias import measure
-from asteroid_joint.bias.measure import SongFacts, measure_set
-from asteroid_joint.bias.report import MEASURES, draw, summary
-from asteroid_joint.bias.sets import find_sets
+from asteroid_joint.apps.describe import measure
+from asteroid_joint.apps.describe.measure import SongFacts, measure_set
+from asteroid_joint.apps.describe.report import MEASURES, draw, summary
+from asteroid_joint.apps.describe.sets import find_sets
 from asteroid_joint.cli import main
 from asteroid_joint.data.base import Clip, JointDataset
 from asteroid_joint.errors import ConfigError, DataError
@@ -196,7 +196,7 @@ def test_the_picture_is_wide_and_shows_each_set_in_its_color(tmp_path):
     from matplotlib.colors import to_rgb
     from matplotlib.image import imread
 
-    from asteroid_joint.bias.report import COLORS
+    from asteroid_joint.apps.describe.report import COLORS
 
     rng = np.random.default_rng(0)
     songs = {

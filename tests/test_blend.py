@@ -202,7 +202,7 @@ def test_a_blend_is_checked(mir1k_dir, tracks, voices):
 
 
 def test_training_on_a_blend_logs_every_part(mir1k_dir, tracks, voices, tmp_path):
-    from asteroid_joint.engine.train import train
+    from asteroid_joint.engine.training.train import train
 
     described = parts(mir1k_dir, tracks, voices)[:2]
     conf = recipe_on("blend", {"parts": described}, mir1k_dir)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from asteroid_joint import DJCM, MODELS, available_weights
-from asteroid_joint.catalogue.models import describe_model, registered_name
-from asteroid_joint.catalogue.weights import describe_weights
 from asteroid_joint.cli import main
-from asteroid_joint.engine.publish import store_figures
+from asteroid_joint.engine.release.publish import store_figures
 from asteroid_joint.errors import ConfigError
-from asteroid_joint.models.base import read_model_file
+from asteroid_joint.models.model_file import read_model_file
+from asteroid_joint.share.model_facts import describe_model, registered_name
+from asteroid_joint.share.weight_facts import describe_weights
 
 OURS = [name for name in MODELS if MODELS[name].__module__.startswith("asteroid_joint.")]
 FINAL = {
@@ -49,7 +49,7 @@ def test_every_model_has_a_paper_and_true_sizes(name):
     stored = describe_model(name, stored=True)  # what list says
     for preset in facts["presets"].values():
         assert preset.pop("arguments")["sample_rate"] == preset["sample_rate"]
-    assert stored == facts, "python -m asteroid_joint.catalogue.models renews the file"
+    assert stored == facts, "python -m asteroid_joint.share.model_facts renews the file"
     assert tiny["parameters"] == sum(p.numel() for p in model.parameters())
     assert tiny["hop_sec"] == model.pitch_grid.hop_length / model.sample_rate
     assert tiny["sources"] == list(model.sources)
@@ -128,7 +128,7 @@ def test_list_for_programs(capsys):
 
 
 def test_list_without_weights(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("asteroid_joint.models.store.WEIGHTS", tmp_path)
+    monkeypatch.setattr("asteroid_joint.models.pretrained.WEIGHTS", tmp_path)
     assert "  none\n" in said(capsys, "list")
 
 

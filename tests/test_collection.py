@@ -15,12 +15,17 @@ from conftest import child_env
 from filelock import FileLock
 
 from asteroid_joint.cli import main
-from asteroid_joint.collection import MANIFEST, Manifest, find_songs
-from asteroid_joint.collection.manifest import LOCK
-from asteroid_joint.collection.run import KEYS
-from asteroid_joint.destination import RECEIPT, HiddenFolder, move, remove_leftovers
 from asteroid_joint.errors import UserError
-from asteroid_joint.scale import JobError, run_jobs
+from asteroid_joint.inference.collection import MANIFEST, Manifest, find_songs
+from asteroid_joint.inference.collection.manifest import LOCK
+from asteroid_joint.inference.collection.run import KEYS
+from asteroid_joint.inference.destination import (
+    RECEIPT,
+    HiddenFolder,
+    move,
+    remove_leftovers,
+)
+from asteroid_joint.jobs import JobError, run_jobs
 
 RATE = 16000
 

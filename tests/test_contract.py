@@ -11,7 +11,7 @@ from contract_checks import CHECKS, fresh_process, make, noise, save
 
 from asteroid_joint import MODELS
 from asteroid_joint.errors import CheckpointError
-from asteroid_joint.models import store
+from asteroid_joint.models import pretrained as store
 
 REPOSITORY = Path(__file__).parent.parent
 OURS = {name: cls for name, cls in MODELS.items() if cls.__module__.startswith("asteroid_joint.")}

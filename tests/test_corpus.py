@@ -16,12 +16,18 @@ import soundfile as sf
 from conftest import MULTITRACK_RATE as RATE
 from conftest import STEMS
 
+from asteroid_joint.apps.corpus import make
+from asteroid_joint.apps.corpus import track as tracks
+from asteroid_joint.apps.corpus.make import (
+    SIDES,
+    VOICE_DB,
+    CorpusOptions,
+    make_corpus,
+    plan_corpus,
+)
+from asteroid_joint.apps.corpus.singers import SINGERS
+from asteroid_joint.apps.corpus.track import write_track
 from asteroid_joint.cli import main
-from asteroid_joint.corpus import make
-from asteroid_joint.corpus import track as tracks
-from asteroid_joint.corpus.make import SIDES, VOICE_DB, CorpusOptions, make_corpus, plan_corpus
-from asteroid_joint.corpus.singers import SINGERS
-from asteroid_joint.corpus.track import write_track
 from asteroid_joint.errors import UserError
 
 SECONDS = 6.0  # of the tracks of the fixture corpus_dir

@@ -5,8 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
-from asteroid_joint.corpus.band import BAND_RATE, DRUMS, STROKES, Band, Note, Part, arrange
-from asteroid_joint.corpus.song import (
+from asteroid_joint.apps.corpus.band import (
+    BAND_RATE,
+    DRUMS,
+    STROKES,
+    Band,
+    Note,
+    Part,
+    arrange,
+)
+from asteroid_joint.apps.corpus.song import (
     SCALES,
     STEPS_PER_BAR,
     Chord,
@@ -16,7 +24,7 @@ from asteroid_joint.corpus.song import (
     strokes,
     voiced,
 )
-from asteroid_joint.corpus.styles import STYLES, styles_of
+from asteroid_joint.apps.corpus.styles import STYLES, styles_of
 
 SUNG = [(0.5, 2.0)]
 

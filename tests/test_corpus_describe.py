@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from asteroid_joint.corpus.describe import describe_corpus, evenly, stratified, vibrato
-from asteroid_joint.corpus.make import CorpusOptions, make_corpus
-from asteroid_joint.corpus.singers import SINGERS
+from asteroid_joint.apps.corpus.describe import (
+    describe_corpus,
+    evenly,
+    stratified,
+    vibrato,
+)
+from asteroid_joint.apps.corpus.make import CorpusOptions, make_corpus
+from asteroid_joint.apps.corpus.singers import SINGERS
 from asteroid_joint.errors import DataError, UserError
 
 

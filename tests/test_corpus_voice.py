@@ -7,8 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asteroid_joint.corpus.hts import SILENT, SPOKEN, SUNG, UNVOICED, VOWELS, HTSVoice, Phone
-from asteroid_joint.corpus.melody import (
+from asteroid_joint.apps.corpus.hts import (
+    SILENT,
+    SPOKEN,
+    SUNG,
+    UNVOICED,
+    VOWELS,
+    HTSVoice,
+    Phone,
+)
+from asteroid_joint.apps.corpus.melody import (
     BREATHING_SEC,
     SHORTEST_SEC,
     Note,
@@ -16,10 +24,10 @@ from asteroid_joint.corpus.melody import (
     phrases_of,
     write_melody,
 )
-from asteroid_joint.corpus.singers import SINGERS
-from asteroid_joint.corpus.song import MAJOR, plan_song
-from asteroid_joint.corpus.styles import STYLES
-from asteroid_joint.corpus.voice import (
+from asteroid_joint.apps.corpus.singers import SINGERS
+from asteroid_joint.apps.corpus.song import MAJOR, plan_song
+from asteroid_joint.apps.corpus.styles import STYLES
+from asteroid_joint.apps.corpus.voice import (
     N_FFT,
     RATE,
     Sung,

@@ -13,7 +13,7 @@ import yaml
 from conftest import ROOT, child_env
 
 from asteroid_joint.data.drawing import DrawSampler
-from asteroid_joint.models.store import load_model
+from asteroid_joint.models.pretrained import load_model
 
 RECIPE = ROOT / "recipes" / "mir1k" / "JointCascade"
 

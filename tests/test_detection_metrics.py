@@ -10,9 +10,9 @@ from scipy.stats import wilcoxon
 from asteroid_joint import DJCM, PitchGrid
 from asteroid_joint.data.batch import JointExample
 from asteroid_joint.dsp.stft import STFT
-from asteroid_joint.engine.clip_metrics import clip_row
-from asteroid_joint.engine.estimators import Estimate
-from asteroid_joint.engine.evaluate import EvalOptions, write_results
+from asteroid_joint.engine.evaluation.clip_metrics import clip_row
+from asteroid_joint.engine.evaluation.evaluate import EvalOptions, write_results
+from asteroid_joint.engine.evaluation.systems import Estimate
 from asteroid_joint.engine.recipe import eval_main
 from asteroid_joint.errors import DataError
 from asteroid_joint.metrics import report, windowed_bss

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asteroid_joint.engine.config import recipe_config
+from asteroid_joint.engine.training.config import recipe_config
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "recipes").rglob("README.md"))]
@@ -33,11 +33,11 @@ def test_links_lead_somewhere(page):
 def test_options_in_recipe_pages_exist(page):
     """Every ``--option`` of a recipe's page is one of a command, or a key of the configuration."""
     recipe, package = page.parent, ROOT / "asteroid_joint"
-    sources = [recipe / "run.sh", package / "engine/config.py", package / "engine/recipe.py"]
-    sources += [package / "cli.py", package / "corpus/command.py", package / "engine/average.py"]
-    sources += [package / "bias/command.py", package / "data/resampled.py"]
+    engine = ("training/config", "recipe", "release/average", "pseudo/make")
+    sources = [recipe / "run.sh", package / "cli.py", package / "data/resampled.py"]
+    sources += [package / "engine" / f"{name}.py" for name in engine]
+    sources += list((package / "apps/commands").glob("*.py"))
     sources += list((ROOT / "benchmarks").glob("*.py"))
-    sources += [package / "engine/pseudo.py", *(package / "commands").glob("*.py")]
     sources += list(recipe.parent.glob("run.sh"))  # what recipes on one dataset share
     text = "".join(path.read_text() for path in sources)
     keys = {key for group in recipe_config(recipe).values() for key in group}

@@ -8,15 +8,21 @@ from torch import nn
 from torch.nn import functional
 
 from asteroid_joint import MODELS
-from asteroid_joint.masknn import fast_conv, fuse, fused_unet
-from asteroid_joint.masknn.fast_conv import (
+from asteroid_joint.inference.fast import conv as fast_conv
+from asteroid_joint.inference.fast import fuse
+from asteroid_joint.inference.fast import unet as fused_unet
+from asteroid_joint.inference.fast.conv import (
     PackedConv,
     PackedLinear,
     TiledConv,
     Workspace,
     toom_cook,
 )
-from asteroid_joint.masknn.fuse import FusedDecoder, FusedEncoder, optimize_for_inference
+from asteroid_joint.inference.fast.fuse import (
+    FusedDecoder,
+    FusedEncoder,
+    optimize_for_inference,
+)
 from asteroid_joint.masknn.residual_unet import ResidualUNet, UNetDecoder
 
 TOLERANCE = 1e-5  # of the largest output; the requirement is 1e-4

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import asteroid_joint
-from asteroid_joint.models import store
+from asteroid_joint.models import pretrained as store
 
 REPOSITORY = Path(__file__).parent.parent
 MODULES = [

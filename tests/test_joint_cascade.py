@@ -27,11 +27,11 @@ from asteroid_joint.compat import register_once
 from asteroid_joint.data import Collate, JointExample
 from asteroid_joint.dsp.resample import Resample
 from asteroid_joint.errors import CheckpointError, ConfigError, UserError
+from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.losses import build_loss
-from asteroid_joint.models import JointOutput, store
-from asteroid_joint.models.separators import read_separator
-from asteroid_joint.pitch.bridge import BELOW, GridBridge
-from asteroid_joint.pitch.estimators import (
+from asteroid_joint.models import JointOutput
+from asteroid_joint.models import pretrained as store
+from asteroid_joint.models.estimators import (
     CrepeTiny,
     DJCMPitch,
     PitchEstimator,
@@ -39,7 +39,8 @@ from asteroid_joint.pitch.estimators import (
     make_estimator,
     register_estimator,
 )
-from asteroid_joint.separate import separate_array
+from asteroid_joint.models.estimators.grid_bridge import BELOW, GridBridge
+from asteroid_joint.models.separators import read_separator
 
 RATE = 16000
 SMALL_CNN = {"harmonics": (1, 2, 3), "channels": (4,), "context_chan": 8}

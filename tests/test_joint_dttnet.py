@@ -9,13 +9,13 @@ from torch.nn import functional
 from asteroid_joint import JointDTTNet
 from asteroid_joint.dsp.chunks import Chunks
 from asteroid_joint.errors import CheckpointError, ConfigError
-from asteroid_joint.masknn import fused_tfc_tdf
-from asteroid_joint.masknn.fuse import optimize_for_inference
-from asteroid_joint.masknn.fused_tfc_tdf import FusedTFCTDFNet
+from asteroid_joint.inference.fast import tfc_tdf as fused_tfc_tdf
+from asteroid_joint.inference.fast.fuse import optimize_for_inference
+from asteroid_joint.inference.fast.tfc_tdf import FusedTFCTDFNet
+from asteroid_joint.inference.separate import separate_array
+from asteroid_joint.inference.stream import plan_windows
 from asteroid_joint.masknn.idpm import ImprovedDualPath
 from asteroid_joint.masknn.tfc_tdf import Maps, TFCTDFNet
-from asteroid_joint.separate import separate_array
-from asteroid_joint.streaming import plan_windows
 
 HOP = 320  # of the tiny preset, samples
 

@@ -7,7 +7,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asteroid_joint import JointXConvTasNet
 from asteroid_joint.errors import ConfigError
-from asteroid_joint.models.joint_xconv_tasnet import ConvTasNet, PooledPitchHead, TemporalBlock
+from asteroid_joint.models.joint_xconv_tasnet import (
+    ConvTasNet,
+    PooledPitchHead,
+    TemporalBlock,
+)
 
 STEREO = {"in_channels": 2, "sources": ("vocals", "drums", "bass", "other")}
 

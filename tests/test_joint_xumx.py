@@ -11,8 +11,8 @@ from asteroid_joint import JointXUMX, load_model
 from asteroid_joint.data import Clip, JointDataset
 from asteroid_joint.data.statistics import input_statistics
 from asteroid_joint.errors import CheckpointError, ConfigError, DataError, UserError
+from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.models import joint_xumx
-from asteroid_joint.separate import separate_array
 
 N_FFT, HOP, MAX_BIN, HIDDEN = 512, 128, 200, 12
 THEIRS = ("bass", "drums", "vocals", "other")  # the order of Asteroid's recipe

@@ -21,18 +21,18 @@ from conftest import child_env
 from fake_models import FourStems, Halves
 
 from asteroid_joint import DJCM, VocalDetectionUNet
+from asteroid_joint.apps.live import sound_card as card
+from asteroid_joint.apps.live.feed import Feed, Gap
+from asteroid_joint.apps.live.formats import SAMPLE_FORMATS
+from asteroid_joint.apps.live.meter import Durations, Meter
+from asteroid_joint.apps.live.outputs import F0Output, Outputs, VoiceOutput
+from asteroid_joint.apps.live.pcm import PcmInput, PcmKind, read_wav_header
+from asteroid_joint.apps.live.plan import FADE_SEC, LivePlan
+from asteroid_joint.apps.live.separator import LiveSeparator, live_array
+from asteroid_joint.apps.live.session import Stop, run_session
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, ConfigError, UserError
-from asteroid_joint.live import card
-from asteroid_joint.live.engine import LiveSeparator, live_array
-from asteroid_joint.live.feed import Feed, Gap
-from asteroid_joint.live.formats import SAMPLE_FORMATS
-from asteroid_joint.live.meter import Durations, Meter
-from asteroid_joint.live.outputs import F0Output, Outputs, VoiceOutput
-from asteroid_joint.live.pcm import PcmInput, PcmKind, read_wav_header
-from asteroid_joint.live.plan import FADE_SEC, LivePlan
-from asteroid_joint.live.session import Stop, run_session
-from asteroid_joint.separate import separate_array
+from asteroid_joint.inference.separate import separate_array
 
 RATE = 16000
 
@@ -672,7 +672,7 @@ def test_wrong_calls_are_one_sentence(options, sentence, weights, capsys, monkey
 
 
 def test_a_model_without_pitch_gives_its_voice(tmp_path, monkeypatch, capsys):
-    ready = "asteroid_joint.models.ready.ready_model"
+    ready = "asteroid_joint.inference.load.ready_model"
     monkeypatch.setattr(ready, lambda *_, **__: FourStems().eval())
     wav, file = noise(2, 44100), io.BytesIO()
     sf.write(file, wav.T, 44100, "FLOAT", format="WAV")

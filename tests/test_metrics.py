@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from asteroid_joint.data.batch import JointExample
-from asteroid_joint.engine.clip_metrics import clip_row
-from asteroid_joint.engine.estimators import CrepeEstimator, Estimate
-from asteroid_joint.engine.voicing import best_threshold
+from asteroid_joint.engine.evaluation.clip_metrics import clip_row
+from asteroid_joint.engine.evaluation.systems import CrepeEstimator, Estimate
+from asteroid_joint.engine.training.voicing import best_threshold
 from asteroid_joint.errors import DataError, UserError
 from asteroid_joint.metrics import museval_bss, report
 from asteroid_joint.metrics.detection import auc

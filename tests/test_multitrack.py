@@ -24,12 +24,12 @@ from asteroid_joint.data import (
 )
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.files import audio_file, read_stretch
-from asteroid_joint.engine.build import build_dataset, check_fit
-from asteroid_joint.engine.estimators import NativeEstimator
+from asteroid_joint.engine.evaluation.systems import NativeEstimator
 from asteroid_joint.engine.recipe import eval_main
+from asteroid_joint.engine.training.build import build_dataset, check_fit
 from asteroid_joint.errors import ConfigError, DataError
+from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.pitch import PitchGrid
-from asteroid_joint.separate import separate_array
 
 # ------------------------------------------------------------------ multitrack
 

@@ -16,14 +16,14 @@ from conftest import ROOT, STEMS
 from asteroid_joint.data import Multitrack
 from asteroid_joint.data.multitrack import musdb18_valid_tracks
 from asteroid_joint.data.teacher import TeacherSettings, label_vocals
-from asteroid_joint.engine.build import build_model, build_optimizer
-from asteroid_joint.engine.config import parse_recipe_args
 from asteroid_joint.engine.recipe import eval_main, prepare_main, train_main
+from asteroid_joint.engine.training.build import build_model, build_optimizer
+from asteroid_joint.engine.training.config import parse_recipe_args
 from asteroid_joint.errors import ConfigError, DataError, UserError
+from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.losses import build_loss
 from asteroid_joint.metrics.separation import sdr
-from asteroid_joint.models.store import load_model
-from asteroid_joint.separate import separate_array
+from asteroid_joint.models.pretrained import load_model
 
 TINY = TeacherSettings("tiny")
 

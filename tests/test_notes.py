@@ -10,7 +10,7 @@ import torch
 from mir_eval import transcription
 
 from asteroid_joint.errors import CheckpointError, UserError
-from asteroid_joint.notes import (
+from asteroid_joint.inference.notes import (
     Note,
     NoteRules,
     NotesCsv,
@@ -19,11 +19,17 @@ from asteroid_joint.notes import (
     note_name,
     track_notes,
 )
-from asteroid_joint.notes import cues as sound
-from asteroid_joint.notes.cues import MelFrames, VoiceCues
-from asteroid_joint.notes.files import BEND_SEMITONES
-from asteroid_joint.notes.network import REACH, WEIGHTS, CueNet, load_cue_net, save_cue_net
-from asteroid_joint.notes.segment import segment_phrase
+from asteroid_joint.inference.notes import cues as sound
+from asteroid_joint.inference.notes.cues import MelFrames, VoiceCues
+from asteroid_joint.inference.notes.files import BEND_SEMITONES
+from asteroid_joint.inference.notes.network import (
+    REACH,
+    WEIGHTS,
+    CueNet,
+    load_cue_net,
+    save_cue_net,
+)
+from asteroid_joint.inference.notes.segment import segment_phrase
 
 RATE = 16000
 MELODY = [  # onset, offset, MIDI: steps, leaps, a repeated note, a rest

@@ -14,9 +14,9 @@ from asteroid_joint.cli import main
 from asteroid_joint.dsp.real_stft import RealSTFT
 from asteroid_joint.dsp.stft import STFT
 from asteroid_joint.errors import ConfigError, UserError
+from asteroid_joint.inference.stream import plan_windows
 from asteroid_joint.share import onnx as share_onnx
 from asteroid_joint.share.onnx import export_onnx
-from asteroid_joint.streaming import plan_windows
 
 onnxruntime = pytest.importorskip("onnxruntime")
 TOLERANCE = 1e-4

@@ -20,15 +20,15 @@ import soundfile as sf
 from conftest import ROOT, child_env
 from page_server import Melody, Page, serve, tone, wait_for
 
+from asteroid_joint.apps.page import songs as songs_module
+from asteroid_joint.apps.page.server import STATIC
+from asteroid_joint.apps.page.songs import LOCK, PREFIX, Songs
+from asteroid_joint.apps.page.uploads import MOST_CHANNELS, Limits
+from asteroid_joint.apps.page.view import make_view
 from asteroid_joint.audio import open_audio
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError
-from asteroid_joint.page import songs as songs_module
-from asteroid_joint.page.server import STATIC
-from asteroid_joint.page.songs import LOCK, PREFIX, Songs
-from asteroid_joint.page.uploads import MOST_CHANNELS, Limits
-from asteroid_joint.page.view import make_view
-from asteroid_joint.separate import separate_file
+from asteroid_joint.inference.separate import separate_file
 
 RATE = 22050
 FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
@@ -116,8 +116,8 @@ def test_what_is_drawn(tmp_path):
 
 
 def test_a_long_song_is_drawn_in_few_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("asteroid_joint.page.view.MOST_OVERVIEW", 256)
-    monkeypatch.setattr("asteroid_joint.page.view.MOST_WAVE", 256)
+    monkeypatch.setattr("asteroid_joint.apps.page.view.MOST_OVERVIEW", 256)
+    monkeypatch.setattr("asteroid_joint.apps.page.view.MOST_WAVE", 256)
     sf.write(tmp_path / "vocals.wav", tone(90, 8000), 8000)
     view = make_view(tmp_path, ("vocals",))
     assert view["picture"]["overview_columns"] <= 256 and len(view["waves"]["vocals"]) <= 257

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from asteroid_joint import DJCM
-from asteroid_joint.masknn.fuse import optimize_for_inference
-from asteroid_joint.parallel import spread_batches
+from asteroid_joint.inference.fast.fuse import optimize_for_inference
+from asteroid_joint.inference.fast.parallel import spread_batches
 
 
 @pytest.fixture

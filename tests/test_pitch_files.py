@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asteroid_joint.errors import ConfigError
-from asteroid_joint.pitch_files import MODEL_WIDTH, PITCH_FORMATS
+from asteroid_joint.inference.pitch_files import MODEL_WIDTH, PITCH_FORMATS
 
 RATE = 44100
 

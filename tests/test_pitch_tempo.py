@@ -8,10 +8,17 @@ from test_data import GRID, RATE, Glissandi, instantaneous_hz, same
 from torch.utils.data import DataLoader
 
 from asteroid_joint import optional
-from asteroid_joint.data import Clip, Collate, DrawnExamples, DrawSampler, Hidden, JointDataset
+from asteroid_joint.data import (
+    Clip,
+    Collate,
+    DrawnExamples,
+    DrawSampler,
+    Hidden,
+    JointDataset,
+)
 from asteroid_joint.data.pitch_tempo import UNCHANGED, Change, PitchTempo
-from asteroid_joint.engine.build import draw_options
-from asteroid_joint.engine.config import parse_recipe_args
+from asteroid_joint.engine.training.build import draw_options
+from asteroid_joint.engine.training.config import parse_recipe_args
 from asteroid_joint.errors import ConfigError, UserError
 
 ALWAYS = PitchTempo(1.0, 2.0, 20.0)

@@ -21,13 +21,17 @@ from asteroid_joint import (
     load_model,
 )
 from asteroid_joint.data import MIR1K, MIRST500, DrawnExamples, Hidden, PseudoLabelled
-from asteroid_joint.data.pseudo_files import Header, cut, missing_label, read_header, read_piece
-from asteroid_joint.engine.audit import audit_table, audit_valid, count_pitch
-from asteroid_joint.engine.build import build_dataset, build_loaders, check_fit
-from asteroid_joint.engine.config import parse_recipe_args
-from asteroid_joint.engine.pseudo import Teacher, main, make_labels
-from asteroid_joint.engine.pseudo_notes import refine_notes
-from asteroid_joint.engine.pseudo_rules import (
+from asteroid_joint.data.pseudo_files import (
+    Header,
+    cut,
+    missing_label,
+    read_header,
+    read_piece,
+)
+from asteroid_joint.engine.pseudo.audit import audit_table, audit_valid, count_pitch
+from asteroid_joint.engine.pseudo.make import Teacher, main, make_labels
+from asteroid_joint.engine.pseudo.notes import refine_notes
+from asteroid_joint.engine.pseudo.rules import (
     HeardPitch,
     HeardVoice,
     PitchLabels,
@@ -40,9 +44,11 @@ from asteroid_joint.engine.pseudo_rules import (
     leak_db,
     read_rules,
 )
-from asteroid_joint.engine.pseudo_thresholds import choose_thresholds
-from asteroid_joint.engine.sets import further_sets
-from asteroid_joint.engine.train import save_file, train
+from asteroid_joint.engine.pseudo.thresholds import choose_thresholds
+from asteroid_joint.engine.training.build import build_dataset, build_loaders, check_fit
+from asteroid_joint.engine.training.config import parse_recipe_args
+from asteroid_joint.engine.training.sets import further_sets
+from asteroid_joint.engine.training.train import save_file, train
 from asteroid_joint.errors import ConfigError, DataError
 
 RECIPE = ROOT / "recipes/mir1k/JointCascade"

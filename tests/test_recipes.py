@@ -16,20 +16,20 @@ from conftest import ROOT
 import asteroid_joint  # noqa: F401  # asteroid's loader is to know the models
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.mir1k import MIR1K
-from asteroid_joint.engine.build import (
+from asteroid_joint.engine.recipe import eval_main, prepare_main
+from asteroid_joint.engine.training.build import (
     build_dataset,
     build_model,
     build_optimizer,
     check_fit,
 )
-from asteroid_joint.engine.config import overlay, parse_recipe_args, recipe_config
-from asteroid_joint.engine.recipe import eval_main, prepare_main
-from asteroid_joint.engine.sets import further_sets
+from asteroid_joint.engine.training.config import overlay, parse_recipe_args, recipe_config
+from asteroid_joint.engine.training.sets import further_sets
 from asteroid_joint.errors import ConfigError, DataError
 from asteroid_joint.losses import build_loss
 from asteroid_joint.metrics.report import COLUMNS, read_rows, table_head
 from asteroid_joint.models.base import JointModel
-from asteroid_joint.models.store import load_model
+from asteroid_joint.models.pretrained import load_model
 
 RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/*/run.sh"))
 NAMES = [str(path.relative_to(ROOT / "recipes")) for path in RECIPES]

@@ -10,12 +10,12 @@ import pytest
 from conftest import ROOT
 from scale_workers import Squares
 
-from asteroid_joint.engine.config import parse_recipe_args
-from asteroid_joint.engine.pseudo import Teacher, main, make_labels
-from asteroid_joint.engine.pseudo_rules import Rules
+from asteroid_joint.engine.pseudo.make import Teacher, main, make_labels
+from asteroid_joint.engine.pseudo.rules import Rules
+from asteroid_joint.engine.training.config import parse_recipe_args
 from asteroid_joint.errors import AudioError, ConfigError, UserError
+from asteroid_joint.jobs import JobError, ray_cluster, run_jobs
 from asteroid_joint.registry import ENGINES
-from asteroid_joint.scale import JobError, ray_cluster, run_jobs
 
 RECIPE = ROOT / "recipes/mir1k/JointCascade"
 needs_ray = pytest.mark.skipif(

@@ -13,9 +13,14 @@ from asteroid_joint import DJCM
 from asteroid_joint.audio import open_audio, to_pcm24
 from asteroid_joint.audio.writing import StemWriter
 from asteroid_joint.dsp.full_band import FullBand
-from asteroid_joint.dsp.overlap_add import CrossFader, FrameJoiner, WindowCutter, WindowPlan
-from asteroid_joint.separate import separate_array, separate_file
-from asteroid_joint.streaming import StreamSeparator
+from asteroid_joint.dsp.overlap_add import (
+    CrossFader,
+    FrameJoiner,
+    WindowCutter,
+    WindowPlan,
+)
+from asteroid_joint.inference.separate import separate_array, separate_file
+from asteroid_joint.inference.stream import StreamSeparator
 
 LSB = 2.0**-23  # of 24-bit PCM
 
@@ -349,7 +354,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, run):
 import resource, sys
 import torch
 from asteroid_joint import DJCM
-from asteroid_joint.separate import separate_file
+from asteroid_joint.inference.separate import separate_file
 torch.set_num_threads(1)
 model = DJCM.from_preset("tiny")
 for path in sys.argv[2:]:

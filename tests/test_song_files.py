@@ -17,9 +17,9 @@ from asteroid_joint import DJCM, PitchGrid
 from asteroid_joint.audio import AUDIO_FORMATS, StemWriter, to_pcm24
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, ConfigError, UserError
+from asteroid_joint.inference.separate import separate_array, separate_file
 from asteroid_joint.pitch.decoders import decode_viterbi
 from asteroid_joint.pitch.whole_song import BLOCK, WholeSongViterbi
-from asteroid_joint.separate import separate_array, separate_file
 
 RATE = 16000
 CODINGS = {"flac": "PCM_24", "mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}

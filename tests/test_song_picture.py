@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from asteroid_joint.dsp.columns import Columns, log_rows, surest
-from asteroid_joint.notes import Note
-from asteroid_joint.song_picture import MOST_ROWS, SongPicture, _minutes
+from asteroid_joint.inference.notes import Note
+from asteroid_joint.inference.picture import MOST_ROWS, SongPicture, _minutes
 
 RATE = 8000
 

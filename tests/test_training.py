@@ -14,8 +14,8 @@ import yaml
 from conftest import ROOT, child_env
 
 from asteroid_joint.data.drawing import DrawSampler
-from asteroid_joint.engine.config import parse_recipe_args
-from asteroid_joint.engine.train import _check_resumable, train
+from asteroid_joint.engine.training.config import parse_recipe_args
+from asteroid_joint.engine.training.train import _check_resumable, train
 from asteroid_joint.errors import ConfigError, DataError
 
 RECIPE = ROOT / "recipes" / "mir1k" / "DJCM"

@@ -12,9 +12,9 @@ from fake_models import FourStems, Halves
 import asteroid_joint
 from asteroid_joint import DJCM
 from asteroid_joint.errors import AudioError, CheckpointError, ConfigError, UserError
-from asteroid_joint.models import store
-from asteroid_joint.separate import separate_array, separate_file
-from asteroid_joint.transcription import Transcription
+from asteroid_joint.inference.separate import separate_array, separate_file
+from asteroid_joint.inference.transcription import Transcription
+from asteroid_joint.models import pretrained as store
 
 RATE = 22050
 

@@ -11,15 +11,20 @@ from fake_models import Halves
 from asteroid_joint import JointOutput, VocalDetectionUNet
 from asteroid_joint.data import Collate, JointExample
 from asteroid_joint.dsp.griffin_lim import reach, refine_phase
-from asteroid_joint.dsp.overlap_add import CrossFader, FrameJoiner, WindowCutter, WindowPlan
+from asteroid_joint.dsp.overlap_add import (
+    CrossFader,
+    FrameJoiner,
+    WindowCutter,
+    WindowPlan,
+)
 from asteroid_joint.dsp.stft import STFT
 from asteroid_joint.errors import ConfigError
+from asteroid_joint.inference.separate import separate_array
+from asteroid_joint.inference.stream import StreamSeparator
 from asteroid_joint.losses import build_loss
 from asteroid_joint.masknn.valid_unet import ValidUNet, reflected
 from asteroid_joint.models import vocal_detection_unet
 from asteroid_joint.pitch import PitchGrid
-from asteroid_joint.separate import separate_array
-from asteroid_joint.streaming import StreamSeparator
 
 RATE = 16000  # Hz, of ``tiny``
 

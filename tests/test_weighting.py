@@ -11,8 +11,8 @@ from conftest import ROOT
 
 from asteroid_joint import DJCM, JointOutput, PitchGrid
 from asteroid_joint.data.batch import Collate, JointExample
-from asteroid_joint.engine.config import parse_recipe_args
-from asteroid_joint.engine.train import train
+from asteroid_joint.engine.training.config import parse_recipe_args
+from asteroid_joint.engine.training.train import train
 from asteroid_joint.errors import ConfigError
 from asteroid_joint.losses import (
     WEIGHTINGS,

@@ -24,14 +24,7 @@ from ..errors import ConfigError, DataError, UserError
 from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import (
-    AudioFile,
-    audio_file,
-    check_side,
-    common_format,
-    read_f0,
-    read_stretch,
-)
+from .files import AudioFile, audio_file, check_side, common_format, read_f0, read_stretch
 from .loudness import loud_at
 from .segments import read_segments
 

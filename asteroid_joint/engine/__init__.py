@@ -1,5 +1,5 @@
 """Training inside Asteroid: :class:`JointSystem` and the one path every recipe shares."""
 
-from .system import JointSystem
+from .training.system import JointSystem
 
 __all__ = ["JointSystem"]

@@ -14,16 +14,16 @@ import yaml
 
 from ..errors import ConfigError, DataError, UserError
 from ..registry import import_plugins
-from .config import Config, parse_recipe_args, read_config, recipe_config
+from .training.config import Config, parse_recipe_args, read_config, recipe_config
 
 COMPARED = "nsdr,rpa,oa,auc,log_mse,silent_rms_db"  # those that both evaluations have
 
 
 def train_main(script: str, argv: list[str] | None = None) -> None:
-    """Train with the configuration beside ``script``; see :func:`.train.train`."""
+    """Train with the configuration beside ``script``; see :func:`.training.train.train`."""
 
     def run() -> str:
-        from .train import train
+        from .training.train import train
 
         return str(train(parse_recipe_args(recipe_dir(script), argv)))
 
@@ -39,8 +39,8 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
 
     def run() -> str:
         from ..data.check import check_dataset
-        from .build import build_dataset
-        from .sets import further_sets
+        from .training.build import build_dataset
+        from .training.sets import further_sets
 
         conf = parse_recipe_args(recipe_dir(script), argv)
         first, *_ = conf["data_args"].get("sources") or ("vocals",)
@@ -82,13 +82,13 @@ def label_first(conf: Config) -> str:
 
 
 def eval_main(script: str, argv: list[str] | None = None) -> None:
-    """Evaluate an experiment, or compare two evaluations; see :func:`.evaluate.evaluate`."""
+    """Evaluate an experiment, or compare two evaluations; see ``evaluation.evaluate``."""
     args = _eval_parser().parse_args(argv)
 
     def run() -> str:
         if args.compare:
             return _compare(args.compare, args.metrics.split(","), args.seed)
-        from .evaluate import EvalOptions, evaluate
+        from .evaluation.evaluate import EvalOptions, evaluate
 
         conf = experiment_config(args.exp_dir, recipe_dir(script))
         if args.data_dir:
@@ -134,7 +134,7 @@ def model_args(text: str) -> dict[str, Any]:
 
 def _further_set(conf: Config, name: str) -> Config:
     """The configuration in which the set ``name`` of ``more_data`` is the only one."""
-    from .sets import further_sets
+    from .training.sets import further_sets
 
     sets = further_sets(conf)
     if name not in sets:

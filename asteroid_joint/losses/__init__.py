@@ -3,11 +3,12 @@
 from ..registry import WEIGHTINGS
 from .activity import ActivityLoss
 from .combination import CombinationLoss, subsets
-from .joint import JointLoss, Term, build_loss
+from .joint import JointLoss, build_loss
 from .log_magnitude import LogMagnitudeLoss
 from .multi_domain import MultiDomainLoss, MultiDomainTerm
 from .pitch import PitchApartLoss, PitchLoss
 from .sdr import SDRLoss
+from .term import Term
 from .waveform import WaveformLoss
 from .weighting import (
     DynamicWeightAverage,

@@ -6,7 +6,7 @@ from torch.nn import functional
 from ..data.batch import Batch
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
-from .joint import Term
+from .term import Term
 
 
 @LOSSES.register("activity")

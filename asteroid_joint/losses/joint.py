@@ -6,8 +6,8 @@ missing labels weigh 0, whatever stands in their place.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,33 +15,10 @@ from ..data.batch import Batch
 from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES, WEIGHTINGS
+from .term import LossTerm, Term
 from .weighting import SampleWeighting, Weighting
 
 T = TypeVar("T")
-
-
-class Term(NamedTuple):
-    """Unreduced loss.
-
-    Attributes:
-        values: ``(batch, ...)``.
-        weights: Of the same shape; 0 where there is no label.
-        label: What the values are compared with: ``"sources"``, ``"f0_hz"`` or ``"activity"``.
-        framewise: Whether the last axis is the frames of the model's pitch grid.
-    """
-
-    values: torch.Tensor
-    weights: torch.Tensor
-    label: str = "sources"
-    framewise: bool = False
-
-    def mean(self) -> torch.Tensor:
-        """Weighted mean; 0 (with a gradient of 0) where nothing has a label."""
-        values = torch.where(self.weights > 0, self.values, torch.zeros_like(self.values))
-        return (values * self.weights).sum() / self.weights.sum().clamp_min(1e-8)
-
-
-LossTerm = Callable[[JointOutput, Batch, JointModel], Term]
 
 
 class JointLoss(torch.nn.Module):

@@ -5,8 +5,8 @@ import torch
 from ..data.batch import Batch, has_label
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
-from .joint import Term
 from .magnitudes import SourceMagnitudes
+from .term import Term
 
 
 @LOSSES.register("log_magnitude")

@@ -18,8 +18,8 @@ from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
 from .combination import CombinationLoss
-from .joint import Term
 from .magnitudes import SourceMagnitudes
+from .term import Term
 
 
 def _per_source(x: torch.Tensor) -> torch.Tensor:

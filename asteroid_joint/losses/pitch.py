@@ -8,7 +8,7 @@ from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..pitch import pitch_targets
 from ..registry import LOSSES
-from .joint import Term
+from .term import Term
 
 
 @LOSSES.register("pitch")

@@ -5,7 +5,7 @@ import torch
 from ..data.batch import Batch, has_label
 from ..models.base import JointModel, JointOutput
 from ..registry import LOSSES
-from .joint import Term
+from .term import Term
 
 
 @LOSSES.register("sdr")

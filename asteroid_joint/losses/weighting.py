@@ -6,7 +6,7 @@ model's output and the labels first, and hands on terms with other weights.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -15,11 +15,9 @@ from ..errors import ConfigError
 from ..models.base import JointModel, JointOutput
 from ..registry import WEIGHTINGS
 from .difficulty import pitch_difficulty, separation_difficulty
+from .term import Term
 
-if TYPE_CHECKING:
-    from .joint import Term
-
-Weighting = Callable[[Mapping[str, "Term"]], dict[str, float]]
+Weighting = Callable[[Mapping[str, Term]], dict[str, float]]
 
 
 class SampleWeighting(ABC):
@@ -28,15 +26,15 @@ class SampleWeighting(ABC):
     @abstractmethod
     def weigh_samples(
         self,
-        terms: Mapping[str, "Term"],
+        terms: Mapping[str, Term],
         output: JointOutput,
         batch: Batch,
         model: JointModel,
-    ) -> dict[str, "Term"]:
+    ) -> dict[str, Term]:
         """The same terms with other weights; called in training only, once per batch."""
 
     @abstractmethod
-    def __call__(self, terms: Mapping[str, "Term"]) -> dict[str, float]:
+    def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
         """Factor per term."""
 
 
@@ -44,7 +42,7 @@ class SampleWeighting(ABC):
 class FixedWeights:
     """Every term counts with the weight of the configuration."""
 
-    def __call__(self, terms: Mapping[str, "Term"]) -> dict[str, float]:
+    def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
         """Factor 1 for each term."""
         return dict.fromkeys(terms, 1.0)
 
@@ -72,7 +70,7 @@ class DynamicWeightAverage:
         self._calls = 0
         self._history: list[dict[str, float]] = []
 
-    def __call__(self, terms: Mapping[str, "Term"]) -> dict[str, float]:
+    def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
         """Factor per term, their mean is 1."""
         if torch.is_grad_enabled():
             for name, term in terms.items():
@@ -173,18 +171,18 @@ class HardSampleWeights(SampleWeighting):
         self.warmup_calls = warmup_calls
         self._calls = 0
 
-    def __call__(self, terms: Mapping[str, "Term"]) -> dict[str, float]:
+    def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
         """Factor 1 for each term: the weights are in the samples."""
         return dict.fromkeys(terms, 1.0)
 
     @torch.no_grad()
     def weigh_samples(
         self,
-        terms: Mapping[str, "Term"],
+        terms: Mapping[str, Term],
         output: JointOutput,
         batch: Batch,
         model: JointModel,
-    ) -> dict[str, "Term"]:
+    ) -> dict[str, Term]:
         """See :class:`SampleWeighting`."""
         self._calls += 1
         if self._calls <= self.warmup_calls:
@@ -217,7 +215,7 @@ def batch_quality(batch: Batch) -> FrameWeights:
     return FrameWeights(pitch, sources[:, None].expand_as(known))
 
 
-def _scaled(term: "Term", factors: torch.Tensor) -> "Term":
+def _scaled(term: Term, factors: torch.Tensor) -> Term:
     """A term with its weights times those of the frames ``(B, N)``."""
     if not term.framewise:
         factors = factors.mean(1, keepdim=True)  # (B, 1)

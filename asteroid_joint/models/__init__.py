@@ -1,4 +1,4 @@
-"""Published systems, one per file; ``base`` holds the contract, ``store`` the shipped weights."""
+"""Published systems, one per file; ``base`` holds the contract, ``pretrained`` shipped weights."""
 
 from .base import JointModel, JointOutput, register_model
 from .djcm import DJCM

@@ -14,16 +14,19 @@ import torch
 from asteroid.models import BaseModel
 from torch.nn import functional
 
-from ..compat import called_by_stock_loader, plain_types, register_once, separate_in_eval_mode
+from ..compat import (
+    called_by_stock_loader,
+    plain_types,
+    register_once,
+    separate_in_eval_mode,
+)
 from ..data.base import JointDataset
 from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
-from ..registry import DECODERS, MODELS
-from .verbs import ModelVerbs
+from ..registry import DECODERS, MODELS, OPERATIONS
+from .model_file import MODEL_KEYS, read_model_file
 
 Model = TypeVar("Model", bound="JointModel")
-MODEL_KEYS = {"model_name", "state_dict", "model_args"}  # of an Asteroid model file
-MODEL_SUFFIXES = (".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors", ".th")
 
 
 class JointOutput(NamedTuple):
@@ -48,7 +51,7 @@ class JointOutput(NamedTuple):
         return self.sources if self.sources.ndim == 4 else self.sources[:, :, None]
 
 
-class JointModel(ModelVerbs, BaseModel):
+class JointModel(BaseModel):
     """Base of every joint model.
 
     Args:
@@ -242,13 +245,50 @@ class JointModel(ModelVerbs, BaseModel):
         above = 0.5 + 0.5 * (confidence - threshold) / (1 - threshold)
         return torch.where(confidence > threshold, above, below)
 
+    def transcribe(self, audio: Any, sample_rate: float | None = None, **options: Any) -> Any:
+        """Stems, pitch and notes of a song.
+
+        Args:
+            audio: A file; or samples ``(n_samples,)`` or ``(n_channels, n_samples)``.
+            sample_rate: Of the samples, Hz.
+            **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``title``.
+
+        Returns:
+            ``asteroid_joint.inference.transcription.Transcription``.
+
+        Raises:
+            AudioError: One sentence on why the file or the samples cannot be used.
+        """
+        return OPERATIONS["transcribe"](self, audio, sample_rate, **options)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Share the model on the Hugging Face hub; see ``asteroid_joint.share.push_to_hub``.
+
+        Args:
+            repo_id: ``"user/name"``.
+            **options: ``facts``, ``private``, ``token``, ``message``.
+
+        Returns:
+            Address of the model's page.
+        """
+        return OPERATIONS["push_to_hub"](self, repo_id, **options)
+
+    def export_onnx(self, path: str | os.PathLike, **options: Any) -> pathlib.Path:
+        """Write the model as an ONNX file; see ``asteroid_joint.share.onnx.export_onnx``.
+
+        Args:
+            path: File to write.
+            **options: ``window_sec``, ``licence``, ``overwrite``.
+        """
+        return OPERATIONS["export_onnx"](self, path, **options)
+
     def get_model_args(self) -> dict[str, Any]:
         """Arguments of the constructor call that made this model, plain Python values."""
         return dict(self._model_args)
 
     def serialize(self) -> dict[str, Any]:
         """Asteroid's model dictionary in types that ``torch.load(weights_only=True)`` reads."""
-        from .. import __version__
+        from ..version import __version__
 
         conf = super().serialize()
         conf["infos"]["software_versions"]["asteroid_joint_version"] = __version__
@@ -307,64 +347,32 @@ class JointModel(ModelVerbs, BaseModel):
         return model.eval()
 
 
-def read_model_file(path: str) -> dict[str, Any]:
-    """Read a model file as data, never as code.
+def check_activity(model: JointModel) -> None:
+    """Refuse a model that cannot say when somebody sings.
+
+    Without a pitch output only running it shows that, hence the shortest possible silence is run.
 
     Args:
-        path: File, URL, or hub id with or without a revision: ``user/name``, ``user/name@v1.0``.
+        model: Any joint model.
 
     Raises:
-        CheckpointError: If it is missing, unreadable, or holds anything but plain data.
+        ConfigError: If it has neither an activity output nor pitch.
     """
-    import pickle
-
-    if not pathlib.Path(path).is_file():
-        if not can_be_fetched(path):
-            raise CheckpointError(f"There is no model file {path}.")
-        from ..share.hub import fetch
-
-        path = fetch(path)
+    if model.has_pitch:
+        return
+    was_training = model.training
+    silence = torch.zeros(1, int(model.in_channels), model.min_samples)
+    model.eval()
     try:
-        conf = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as err:
-        raise CheckpointError(
-            f"{path} is not a plain model file: it is corrupt or holds code, and was not run."
-        ) from err
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
-        raise CheckpointError(
-            f"{path} cannot be read as a model file (corrupt or cut off)."
-        ) from err
-    if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
-        raise CheckpointError(
-            f"{path} is no Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
+        with torch.no_grad():
+            output = model.forward_joint(silence.to(model.voicing_threshold.device))
+    finally:
+        model.train(was_training)
+    if model.sung_probability(output) is None:
+        raise ConfigError(
+            f"{type(model).__name__} has neither an activity output nor pitch to tell when "
+            "somebody sings: choose another model, or leave activity out."
         )
-    return conf
-
-
-def can_be_fetched(name: str) -> bool:
-    """Whether a name that is no file can be meant for the hub or the web.
-
-    A dot says nothing: hub ids and revisions may have some (``user/model-v2.1@v1.0``).
-
-    Args:
-        name: As a user gives it.
-
-    Returns:
-        ``True`` for a URL and for ``user/name``, with or without ``@revision``; ``False`` for
-        what ends like a model file or lies in a folder that exists.
-
-    Example:
-        >>> [can_be_fetched(name) for name in ("me/model-v2.1", "exp/best_model.pth", "model")]
-        [True, False, False]
-    """
-    if name.startswith(("http://", "https://")):
-        return True
-    model_id, _, revision = name.partition("@")
-    path = pathlib.PurePosixPath(model_id)
-    if path.is_absolute() or len(path.parts) != 2 or path.parts[0] in (".", "..", "~"):
-        return False
-    is_file = path.suffix in MODEL_SUFFIXES or pathlib.Path(path.parts[0]).is_dir()
-    return bool(revision) or not is_file
 
 
 def register_model(cls: type[Model]) -> type[Model]:

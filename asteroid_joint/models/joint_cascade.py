@@ -21,12 +21,18 @@ from ..data.base import JointDataset
 from ..dsp.resample import Resample
 from ..errors import ConfigError
 from ..pitch import PitchGrid
-from ..pitch.bridge import GridBridge
-from ..pitch.estimators import PitchEstimator, make_estimator
-from ..pitch.estimators.djcm import SMALL_PITCH
 from ..registry import ESTIMATORS
 from .base import JointModel, JointOutput, register_model
-from .separators import PROBE, count_stems, describe_separator, find_separator, run_separator
+from .estimators import PitchEstimator, make_estimator
+from .estimators.djcm import SMALL_PITCH
+from .estimators.grid_bridge import GridBridge
+from .separators import (
+    PROBE,
+    count_stems,
+    describe_separator,
+    find_separator,
+    run_separator,
+)
 
 VOICE, REST = "vocals", "accompaniment"
 TINY: dict[str, Any] = {
@@ -60,7 +66,7 @@ class JointCascade(JointModel):
     Args:
         separator: Any model of Asteroid's table, this package's included: an instance, its
             registered name, shipped weights, a model file or a hub id.
-        estimator: Instance of a :class:`~asteroid_joint.pitch.estimators.PitchEstimator`, its
+        estimator: Instance of a :class:`~asteroid_joint.models.estimators.PitchEstimator`, its
             registered name (``"crepe-tiny"``, ``"crepe-full"``, ``"cnn"``, ``"rmvpe"``,
             ``"djcm"``), or shipped weights of DJCM, whose pitch module is taken.
         source: Which of the separator's outputs is the voice: index, or name where they have one.

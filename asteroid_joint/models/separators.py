@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from ..compat import model_arguments, plain_types
 from ..errors import CheckpointError, ConfigError
-from .base import JointModel, read_model_file
+from .base import JointModel
 from .joint_xumx import JointXUMX
-from .store import WEIGHTS, available_weights
+from .model_file import read_model_file
+from .pretrained import WEIGHTS, available_weights
 from .xumx_weights import PLAIN_OBJECTS
 
 PROBE = 4096  # samples; what is shorter is padded to this, as no separator of Asteroid needs more

@@ -14,7 +14,7 @@ from torch.torch_version import TorchVersion
 
 from ..errors import CheckpointError
 from ..registry import MODELS
-from .base import MODEL_KEYS, read_model_file
+from .model_file import MODEL_KEYS, read_model_file
 
 WINDOWS = ("encoder.0.window", "decoder.window")  # stored, but no weights
 # numbers and a version that Asteroid's recipe leaves in its files; data, though pickled as objects

@@ -57,7 +57,7 @@ def hub_card(conf: Mapping[str, Any], name: str) -> str:
     Returns:
         Markdown that begins with YAML.
     """
-    from ..catalogue.weights import describe
+    from .weight_facts import describe
 
     facts = describe(conf)
     channels = {1: "mono", 2: "stereo"}.get(facts["n_channels"], f"{facts['n_channels']} channels")

@@ -11,16 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, ConfigError, UserError
+from ..errors import ConfigError, UserError
+from ..models.model_file import hub_reason
+from ..registry import OPERATIONS
 
 if TYPE_CHECKING:
     from ..models.base import JointModel
 
 CARD_FILE = "README.md"
 FACTS = ("infos", "dataset", "task", "licenses")  # of a model file, beside the model itself
-NO_CONNECTION = ("ConnectError", "ConnectionError", "Timeout", "OfflineMode", "LocalEntryNotFound")
 
 
+@OPERATIONS.register("push_to_hub")
 def push_to_hub(
     model: "JointModel | str | os.PathLike",
     repo_id: str,
@@ -67,7 +69,7 @@ def push_to_hub(
                 commit_message=message or f"{repo_id.partition('/')[2]}, by asteroid-joint",
             )
         except Exception as err:  # a network stack raises what it likes
-            raise UserError(f"{repo_id} was not shared: {_reason(err)}.") from err
+            raise UserError(f"{repo_id} was not shared: {hub_reason(err)}.") from err
     return f"https://huggingface.co/{repo_id}"
 
 
@@ -102,7 +104,7 @@ def write_folder(
         ...     sorted(os.listdir(write_folder(model, folder, name="me/mine")))
         ['README.md', 'pytorch_model.bin']
     """
-    from ..models.store import HUB_FILE
+    from ..models.pretrained import HUB_FILE
     from .card import hub_card
 
     conf = _model_file(model, facts)
@@ -120,36 +122,14 @@ def write_folder(
     return folder
 
 
-def fetch(name: str) -> str:
-    """Download a model, or find it where it was downloaded to before.
-
-    Args:
-        name: What ``asteroid.utils.hub_utils.cached_download`` knows: a repository of the hub,
-            ``user/name`` or ``user/name@revision``, an address, a name of Asteroid's own table.
-
-    Returns:
-        Path of the file.
-
-    Raises:
-        CheckpointError: One sentence on why there is none.
-    """
-    from asteroid.utils.hub_utils import cached_download
-
-    try:
-        return cached_download(name)
-    except Exception as err:  # a network stack raises what it likes
-        raise CheckpointError(
-            f"{name} is neither a file nor a model to be fetched: {_reason(err)}."
-        ) from err
-
-
 def _model_file(
     model: "JointModel | str | os.PathLike", facts: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The content of a model file, checked by making the model."""
     from ..compat import plain_types
-    from ..models.base import JointModel, read_model_file
-    from ..models.store import full_name, model_path
+    from ..models.base import JointModel
+    from ..models.model_file import read_model_file
+    from ..models.pretrained import full_name, model_path
 
     if isinstance(model, JointModel):
         conf, more = model.serialize(), dict(facts or {})
@@ -167,18 +147,3 @@ def _save(conf: dict[str, Any], path: Path) -> None:
     import torch
 
     torch.save(conf, path)
-
-
-def _reason(error: BaseException) -> str:
-    """What to do about an error of the hub's library, half a sentence."""
-    kinds = [kind.__name__ for kind in type(error).__mro__]
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if any(part in kind for kind in kinds for part in NO_CONNECTION):
-        return "there is no connection to the hub, or it is switched off (HF_HUB_OFFLINE)"
-    if "LocalTokenNotFoundError" in kinds or status == 401:
-        return "the hub asks for a token, or has no such repository: run hf auth login first"
-    if status == 403:
-        return "the token has no right to do that: ask for one that may write"
-    if "RepositoryNotFoundError" in kinds or status == 404:
-        return "the hub has no such repository or file, or it is private: run hf auth login first"
-    return f"{type(error).__name__} {' '.join(str(error).split())[:120]}".rstrip(" .")

@@ -43,13 +43,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import __version__
 from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
+from ..inference.stream import WINDOW_SEC, plan_windows
 from ..models.base import JointModel
 from ..optional import optional
-from ..streaming import WINDOW_SEC, plan_windows
+from ..registry import OPERATIONS
+from ..version import __version__
 
 OPSET = 20
 LONGEST_SEC = 60.0  # of a window: tracing and the runtime's memory grow with it
@@ -86,6 +87,7 @@ class ExportGraph(nn.Module):
         return named
 
 
+@OPERATIONS.register("export_onnx")
 def export_onnx(
     model: JointModel,
     path: str | os.PathLike,

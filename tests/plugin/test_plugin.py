@@ -120,7 +120,7 @@ def test_evaluation(experiment, stranger):
 
 
 def test_separate(experiment, tmp_path, stranger):
-    from asteroid_joint.separate import separate_file
+    from asteroid_joint.inference.separate import separate_file
 
     song = 0.1 * np.random.default_rng(0).standard_normal((44100 * 3 + 7, 2))
     sf.write(tmp_path / "song.wav", song, 44100, subtype="FLOAT")

@@ -1,0 +1,215 @@
+"""The command ``demo``: the page on this computer."""
+
+import argparse
+import contextlib
+import errno
+import importlib.util
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from ...optional import optional
+from ...version import DEFAULT_MODEL
+from ..page.uploads import Limits, check_length, check_song
+
+DONE = 0
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def add_demo_command(commands: Any) -> None:
+    """Add the command to a parser's subparsers."""
+    limits = Limits()
+    demo = commands.add_parser(
+        "demo",
+        help="a web page: drop a song, hear its stems, see pitch and notes (extra: demo)",
+        description="Serve a page on which songs are separated, heard, seen and downloaded. It "
+        "loads nothing from elsewhere and sends nothing elsewhere; songs are seen by the browser "
+        "that sent them only and are removed when it closes the page. Ends with Ctrl+C.",
+    )
+    demo.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; default %(default)s: this computer only. Others can use the "
+        "page with 0.0.0.0; put a server with HTTPS and passwords before it on a network you do "
+        "not trust",
+    )
+    demo.add_argument(
+        "--port",
+        type=_port,
+        default=7860,
+        help="default %(default)s; 0 takes one that is free",
+    )
+    demo.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|PATH",
+        help="shipped weights (see info) or a model file; default %(default)s",
+    )
+    demo.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    demo.add_argument(
+        "--max-minutes",
+        type=_above_zero,
+        default=limits.minutes,
+        metavar="M",
+        help="longest song that is taken; default %(default)g",
+    )
+    demo.add_argument(
+        "--max-mb",
+        type=_above_zero,
+        default=limits.megabytes,
+        metavar="MB",
+        help="largest file that is taken, 10^6 bytes; default %(default)g",
+    )
+    demo.add_argument(
+        "--keep-minutes",
+        type=_above_zero,
+        default=30.0,
+        metavar="M",
+        help="a song that nobody looks at for so long is removed; default %(default)g",
+    )
+    demo.set_defaults(run=_demo)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, received {text!r}")
+    return number
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, received {text!r}")
+    return int(text)
+
+
+def demo_song() -> Path | None:
+    """Six seconds of a real song in stempeg's package, ``None`` if that is not installed.
+
+    The Easton Ellises, "Falcon 69" (CC BY-NC-SA 3.0). Found without importing the package, which
+    would demand ffmpeg.
+    """
+    spec = importlib.util.find_spec("stempeg")
+    roots = (spec.submodule_search_locations or []) if spec else []
+    return next((path for root in roots for path in sorted(Path(root).rglob("*.stem.mp4"))), None)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    for module in ("starlette", "uvicorn", "PIL.Image"):
+        optional(module, "demo")
+    optional("mido", "demo")
+    from ...inference.load import ready_model
+    from ..page.server import make_app
+    from ..page.songs import Songs
+    from .common import say
+
+    listener = _listen(args.host, args.port)
+    port = listener.getsockname()[1]
+    with listener:
+        model = ready_model(args.model, args.device)
+        limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
+        songs = Songs(worker(model, limits), limits, 60 * args.keep_minutes)
+        try:
+            app = make_app(
+                songs,
+                title=Path(args.model).stem,
+                demo_song=demo_song(),
+                hosts=LOOPBACK | {args.host} if _is_loopback(listener) else None,
+                cookie=f"asteroid_joint_{port}",
+                keep_minutes=args.keep_minutes,
+            )
+            shown = f"[{args.host}]" if ":" in args.host else args.host
+            say(f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)")
+            with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+                _serve(app, listener)
+        finally:
+            songs.close()
+    return DONE
+
+
+def worker(model: Any, limits: Limits) -> Callable[..., None]:
+    """What is done with a song of the page.
+
+    Args:
+        model: Any joint model.
+        limits: A song whose header does not tell its length is left when it goes beyond.
+    """
+    from ..page.process import process
+    from ..page.view import make_view
+
+    def work(song: Any, progress: Callable[[float, float | None], None]) -> None:
+        def watch(done_sec: float, total_sec: float | None) -> None:
+            check_length(done_sec, limits)
+            progress(done_sec, total_sec)
+
+        check_song(song.upload, limits)
+        files, warning = process(model, song.upload, song.folder / "out", watch)
+        song.upload.unlink(missing_ok=True)
+        song.view = make_view(files[0].parent, model.sources)
+        song.files = files
+        song.message = remark(song.view, warning, song)
+
+    return work
+
+
+def remark(view: dict[str, Any], warning: str | None, song: Any) -> str:
+    """What is to be said of a finished song, if anything."""
+    if warning:
+        return song.in_words(warning)
+    if view["peak"] == 0:
+        return f"{song.name} is silent: its stems are silent, too."
+    if view["pitch"] is not None and not any(view["pitch"]["cents"]):
+        return f"Nobody seems to sing in {song.name}: there is no pitch to show."
+    return ""
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """An open socket; found out before the model is loaded.
+
+    Raises:
+        UserError: If the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as err:
+        raise UserError(f"There is no address {host!r}: give --host 127.0.0.1, say.") from err
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen()
+    except OSError as err:
+        listener.close()
+        if err.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"Port {port} of {host} is in use: give another one, or --port 0 for any."
+            ) from err
+        raise UserError(f"{host} port {port} cannot be used: {err.strerror}.") from err
+    return listener
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    address = listener.getsockname()[0]
+    return address == "::1" or address.startswith("127.")
+
+
+def _serve(app: Any, listener: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        ws="none",
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,163 @@
+"""Pictures of a corpus: one of all its tracks, and one of the sound and pitch of a track."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.files import read_f0
+from ...data.multitrack import F0_FILE, Multitrack
+from .make import SIDES, VOICE_DB
+
+TONES = "C C# D D# E F F# G G# A A# B".split()
+SHOWN_SEC = 10.0  # of a track: so that vibrato is visible
+TOP_HZ = 5000
+
+
+def hz_to_midi(hz: Any) -> Any:
+    """Number or array in Hz to fractional MIDI pitch."""
+    return 69 + 12 * np.log2(hz / 440)
+
+
+def tone_name(hz: float) -> str:
+    """Nearest tone, as ``A4``."""
+    midi = round(hz_to_midi(hz))
+    return f"{TONES[midi % 12]}{midi // 12 - 1}"
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file so that it is there completely or not at all.
+
+    Args:
+        path: Where it will be.
+        write: Called with the path of a part to write.
+    """
+    part = path.with_name(path.name + ".part")
+    write(part)
+    os.replace(part, path)
+
+
+def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
+    draw(figure)
+    replace_file(path, lambda part: figure.savefig(part, dpi=100, format="png"))
+
+
+def draw_report(path: Path, result: dict[str, Any]) -> None:
+    """Write a PNG: pitch, vibrato, levels, share of singing and RPA, a colour for each side.
+
+    Args:
+        path: File to write.
+        result: What ``report.json`` holds.
+    """
+    rows, sides = result["tracks"], [s for s in result["sides"] if s != "all"]
+    crepe = result["crepe_model"]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplot_mosaic("PPVV;LSRR" if crepe != "none" else "PPVV;LLSS")
+        for x, side in enumerate(sides):
+            mine, color = [row for row in rows if row["side"] == side], f"C{SIDES.index(side)}"
+            counts = result["sides"][side]["f0_frames_by_midi"]
+            midi = np.arange(int(min(counts, key=int)) - 1, int(max(counts, key=int)) + 2)
+            share = np.array([counts.get(str(k), 0) for k in midi]) / sum(counts.values())
+            axes["P"].step(midi, 100 * share, where="mid", color=color, label=side)
+            axes["P"].fill_between(midi, 100 * share, step="mid", color=color, alpha=0.15)
+            rates = [rate for row in mine for rate, _ in row["vibrato"]]
+            label = f"{side}: {len(rates)} notes"
+            # a fill and an outline each, so that sides show through one another
+            for style in ({"alpha": 0.25, "label": label}, {"histtype": "step", "lw": 1.5}):
+                axes["V"].hist(rates, np.arange(4, 8.01, 0.2), color=color, **style)
+            for panel, key in (("L", "voice_db"), ("S", "singing_share")):
+                # in order, so that an even spread is a straight line
+                y = np.sort([row[key] for row in mine]) * (100 if panel == "S" else 1)
+                places = x + (np.linspace(-0.35, 0.35, len(y)) if len(y) > 1 else np.zeros(1))
+                axes[panel].plot(places, y, "o", color=color, ms=4)
+                axes[panel].hlines(y.mean(), x - 0.4, x + 0.4, color=color)
+        low, high = (int(np.floor(k)) for k in axes["P"].get_xlim())
+        ticks = [k for k in range(low, high + 1) if k % 12 in (0, 4, 8)]
+        hz = [440 * 2 ** ((k - 69) / 12) for k in ticks]
+        axes["P"].set_xticks(ticks, [f"{tone_name(f)}\n{f:.0f}" for f in hz])
+        axes["P"].set(title="F0 in 5 ms frames", xlabel="note, Hz", ylabel="voiced frames / %")
+        axes["V"].set(title="vibrato", xlabel="rate / Hz", ylabel="notes")
+        axes["L"].set(
+            title="voice over band (lines: mean)", ylabel="level / dB", ylim=_pad(VOICE_DB)
+        )
+        axes["S"].set(title="share of singing", ylabel="of the track / %", ylim=(0, 100))
+        for panel in "LS":
+            axes[panel].set_xticks(range(len(sides)), sides)
+        for panel in "PV":
+            axes[panel].legend()
+        if crepe != "none":
+            _draw_rpa(axes["R"], rows, crepe, result["targets"]["clean_rpa"])
+        for panel in axes.values():
+            panel.grid(alpha=0.3)
+
+    _figure(path, (14, 8.5), draw)
+
+
+def _pad(limits: tuple[float, float]) -> tuple[float, float]:
+    return limits[0] - 0.5, limits[1] + 0.5
+
+
+def _draw_rpa(axes: Any, rows: Sequence[dict], crepe: str, wanted: float) -> None:
+    colors = [f"C{SIDES.index(row['side'])}" for row in rows]
+    clean, mixture = ([100 * row[f"{k}_rpa"] for row in rows] for k in ("clean", "mixture"))
+    axes.vlines(range(len(rows)), mixture, clean, colors=colors, alpha=0.3)
+    axes.scatter(range(len(rows)), clean, c=colors, label="clean voice")
+    axes.scatter(range(len(rows)), mixture, c=colors, marker="x", label="mixture")
+    axes.axhline(100 * wanted, color="gray", ls="--", label="wanted of the clean mean")
+    axes.set(title=f"torchcrepe {crepe}", xlabel="track", ylabel="RPA / %", ylim=(0, 118))
+    axes.set_yticks(range(0, 101, 20))
+    axes.legend(loc="upper center", ncols=3)  # above all points
+
+
+def draw_track(path: Path, data: Multitrack, index: int) -> None:
+    """Write a PNG: spectrograms of mixture and voice from the first note on, exact F0 drawn in.
+
+    Args:
+        path: File to write.
+        data: A side of the corpus, with ``vocals`` as first stem.
+        index: Of the track.
+    """
+    import torch
+
+    from ...dsp.stft import STFT
+
+    folder, rate = data.folders[index], data.sample_rate
+    times, f0_hz = read_f0(folder / F0_FILE)
+    first_sec = max(float(times[np.argmax(f0_hz > 0)]) - 0.3, 0.0)
+    mixture, stems = data.read(index, int(first_sec * rate), int(SHOWN_SEC * rate))
+    assert stems is not None
+    n_fft, hop = 1 << int(np.log2(0.1 * rate)), rate // 100  # 93 ms at 44.1 kHz
+    curve = np.where(f0_hz > 0, f0_hz, np.nan)  # no line across unvoiced frames
+
+    def draw(figure: Any) -> None:
+        for axes, title, wav in zip(
+            *(figure.subplots(2, 1, sharex=True), ("mixture", "vocals"), (mixture, stems[0])),
+            strict=True,
+        ):
+            spec = STFT(n_fft, hop)(torch.from_numpy(wav.mean(0))[None])[0].abs()  # (N, F)
+            level_db = 20 * np.log10(spec.numpy().T + 1e-6)
+            shown = int(TOP_HZ * n_fft / rate) + 1
+            hz, sec = np.arange(shown) * rate / n_fft, np.arange(level_db.shape[1]) * hop / rate
+            image = axes.pcolormesh(
+                *(first_sec + sec, hz, level_db[:shown] - level_db.max()),
+                **{"shading": "nearest", "vmin": -70, "vmax": 0, "cmap": "magma"},
+            )
+            figure.colorbar(image, ax=axes, label="level / dB re peak")
+            axes.plot(times, curve, color="lime", lw=1.5, label="exact F0")
+            axes.set(title=f"{folder.name}: {title}", ylabel="frequency / Hz")
+            axes.set_yscale("symlog", linthresh=500)  # pitch large, harmonics still in view
+            axes.set_ylim(50, TOP_HZ)
+            axes.set_yticks([100, 200, 300, 400, 500, 1000, 2000, TOP_HZ])
+            axes.yaxis.set_major_formatter("{x:.0f}")
+            axes.legend(loc="upper right")
+        axes.set(xlabel="time / s", xlim=(first_sec, first_sec + sec[-1]))
+
+    _figure(path, (14, 8), draw)

@@ -1,0 +1,154 @@
+"""What ``describe`` writes: a table of all songs, a summary and a picture of the distributions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import UserError
+from ...metrics.report import rows_to_csv
+from ...optional import optional
+from ..corpus.pictures import replace_file
+from .measure import SongFacts
+
+SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "bias.png"
+# told apart by all who see colours differently: the palette of Okabe and Ito without yellow
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = "os^DvPX"
+MANY = 30  # songs; of more, the points are small and pale
+
+
+class Measure(NamedTuple):
+    """A figure of a song: its field, its heading, its scale and digits."""
+
+    field: str
+    heading: str
+    scale: float = 1.0
+    digits: int = 1
+
+
+MEASURES = (
+    Measure("vocals_db", "vocals over accompaniment / dB"),
+    Measure("level_db", "level of the mixture / dBFS"),
+    Measure("vocal_share", "time with vocals / %", 100),
+)
+
+
+def write_report(
+    out_dir: Path, songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()
+) -> str:
+    """Write ``songs.csv``, ``summary.md`` and ``bias.png``, each completely or not at all.
+
+    Args:
+        out_dir: Folder; created if need be.
+        songs: Name of a set to its songs.
+        notes: Sentences that the summary ends with.
+
+    Returns:
+        The summary.
+
+    Raises:
+        UserError: If the folder cannot be written to, or matplotlib is missing.
+    """
+    text = summary(songs, notes)
+    rows = [song._asdict() for of_set in songs.values() for song in of_set]
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        replace_file(out_dir / SONGS_FILE, lambda part: part.write_text(rows_to_csv(rows)))
+        replace_file(out_dir / SUMMARY_FILE, lambda part: part.write_text(text + "\n"))
+        draw(out_dir / PICTURE_FILE, songs)
+    except OSError as err:
+        raise UserError(
+            f"The report cannot be written to {out_dir}: {err.strerror}; name another folder."
+        ) from err
+    return text
+
+
+def values_of(songs: Sequence[SongFacts], measure: Measure) -> np.ndarray:
+    """What is known of a measure, ``(n,)``, in the units of tables."""
+    known = [getattr(song, measure.field) for song in songs]
+    return measure.scale * np.array([value for value in known if value is not None])
+
+
+def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()) -> str:
+    """Markdown table of medians and quartiles, a line per set, and what was left out."""
+    heads = ["set", "songs", "minutes", *(m.heading for m in MEASURES)]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    left_out = []
+    for name, of_set in songs.items():
+        cells = [name, str(len(of_set)), f"{sum(s.seconds for s in of_set) / 60:.1f}"]
+        for measure in MEASURES:
+            values = values_of(of_set, measure)
+            cells.append(_median(values, measure.digits))
+            if len(values) < len(of_set):
+                left_out.append(
+                    f"{name}: {len(of_set) - len(values)} of {len(of_set)} songs have no "
+                    f"{measure.heading.split(' /')[0]} (no stems or labels, or silence)."
+                )
+        lines.append(f"| {' | '.join(cells)} |")
+    legend = (
+        "Median over songs (quartiles). Energies are of whole songs; there are vocals where their "
+        "mean absolute amplitude in 10 ms is above 5e-4 of full scale, or where labels say so."
+    )
+    return "\n".join([*lines, "", legend, *left_out, *notes])
+
+
+def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:
+    """Write a PNG: a panel per measure, in it a row per set: its songs, their quartiles and median.
+
+    Args:
+        path: File to write.
+        songs: Name of a set to its songs.
+    """
+    optional("matplotlib", "eval")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 1.6 + 0.8 * len(songs)), layout="constrained")
+    FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
+    panels = figure.subplots(1, len(MEASURES), sharey=True, squeeze=False)[0]
+    for axes, measure in zip(panels, MEASURES, strict=True):
+        for row, of_set in enumerate(songs.values()):
+            _draw_row(axes, row, np.sort(values_of(of_set, measure)))
+        axes.set_xlabel(measure.heading, fontsize=12)
+        axes.tick_params(labelsize=11)
+        axes.margins(x=0.08)
+        axes.grid(axis="x", alpha=0.3)
+    panels[-1].set_xlim(-3, 103)  # per cent, with room for the points at both ends
+    labels = [f"{name}\n{len(of_set)} songs" for name, of_set in songs.items()]
+    panels[0].set_yticks(range(len(songs)), labels, fontsize=11)
+    panels[0].set_ylim(len(songs) - 0.5, -0.5)  # the first set on top
+    replace_file(path, lambda part: figure.savefig(part, dpi=100, format="png"))
+
+
+def _draw_row(axes: Any, row: int, values: np.ndarray) -> None:
+    """Songs as points, spread over the height of the row, and a box over the middle half."""
+    if not len(values):
+        axes.text(0.5, row, "not known", transform=axes.get_yaxis_transform(), ha="center")
+        return
+    color, marker = COLORS[row % len(COLORS)], MARKERS[row % len(MARKERS)]
+    # multiples of the golden ratio fill a stretch evenly, however many there are
+    heights = row + 0.62 * ((np.arange(len(values)) * 0.618034) % 1 - 0.5)
+    look = {"ms": 4, "alpha": 0.45} if len(values) > MANY else {"ms": 7, "alpha": 0.8}
+    axes.plot(values, heights, marker, color=color, mew=0, **look)
+    box = {"color": "black", "linewidth": 1.5}
+    axes.boxplot(
+        values,
+        positions=[row],
+        widths=0.5,
+        orientation="horizontal",
+        manage_ticks=False,
+        showfliers=False,
+        boxprops=box,
+        whiskerprops=box,
+        capprops=box,
+        medianprops={"color": color, "linewidth": 4},
+    )
+
+
+def _median(values: np.ndarray, digits: int) -> str:
+    if not len(values):
+        return ""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75]).round(digits) + 0.0  # no "-0.0"
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

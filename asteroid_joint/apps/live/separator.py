@@ -1,0 +1,158 @@
+"""The live stream through a joint model: the chain of ``separate`` with other windows.
+
+Everything around the model is :class:`~asteroid_joint.inference.stream.StreamSeparator`'s: downmix,
+resampling, full band, the stem that is what the others leave over. Here are the windows of
+:class:`~asteroid_joint.apps.live.plan.LivePlan`, and pitch without waiting.
+
+Stems of two blocks are joined by a cross-fade: the end of one window, which is its lookahead, fades
+into the next. Butt-joined they have a step at every border.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ...audio.reading import BLOCK
+from ...dsp.overlap_add import CrossFader, Window, WindowCutter, WindowPlan
+from ...inference.stream import Chunk, StreamSeparator
+from ...models.base import JointModel
+from .plan import LivePlan
+
+VOICE = "vocals"
+
+
+class LiveCutter(WindowCutter):
+    """Cuts a stream ``(C, T)`` into a window per block, as soon as its lookahead is there."""
+
+    def __init__(self, plan: LivePlan, n_channels: int) -> None:
+        self._live = plan
+        self._held = np.zeros((n_channels, 0), np.float32)
+        self._held_from = 0  # position of the first held sample
+        self._next = 0  # start of the next block
+
+    def push(self, samples: np.ndarray) -> Iterator[Window]:
+        """Add ``(C, T)``; yields the windows whose lookahead is complete."""
+        plan = self._live
+        self._held = np.concatenate([self._held, samples], 1)
+        while self._held_from + self._held.shape[1] >= self._next + plan.block + plan.lookahead:
+            end = self._next + plan.block + plan.lookahead - self._held_from
+            yield Window(self._held_from, self._held[:, :end].copy(), False)
+            self._next += plan.block
+            keep = max(self._held_from, self._next - plan.context)
+            self._held = self._held[:, keep - self._held_from :].copy()
+            self._held_from = keep
+
+    def finish(self) -> Window:
+        """The last window, which reaches to the end of the stream."""
+        return Window(self._held_from, self._held, True)
+
+
+class LiveSeparator(StreamSeparator):
+    """Push what has been heard, receive what is final: F0 and stems with bounded latency.
+
+    What comes out depends on the signal and the plan, not on how the signal was cut when it was
+    pushed. Memory is that of one window, however long the stream is.
+
+    Args:
+        model: Any joint model; it is run where its weights are.
+        sample_rate: Of the stream, Hz.
+        n_channels: Of the stream.
+        plan: Windows; :meth:`LivePlan.of` the model by default.
+        decoder: Name in ``DECODERS``; it sees the whole window, the lookahead too.
+
+    Attributes:
+        n_blocks: Times that the model has run.
+        voice: Index of the voice in ``Chunk.stems``.
+
+    Example:
+        >>> import numpy as np
+        >>> from asteroid_joint import DJCM
+        >>> model = DJCM.from_preset("tiny")
+        >>> stream = LiveSeparator(model, 16000, 1, LivePlan.of(model, 0.2, 0.1))
+        >>> [len(stream.push(np.zeros((1, 1600), np.float32)).f0) for _ in range(6)]
+        [0, 0, 10, 0, 10, 0]
+    """
+
+    def __init__(
+        self,
+        model: JointModel,
+        sample_rate: int,
+        n_channels: int,
+        plan: LivePlan | None = None,
+        *,
+        decoder: str = "argmax",
+    ) -> None:
+        super().__init__(model, sample_rate, n_channels, decoder=decoder, batch_size=1)
+        self.plan = plan = plan or LivePlan.of(model)
+        self.n_blocks = 0
+        self.voice = model.sources.index(VOICE)
+        self._decoder = decoder
+        self._arguments = (model, sample_rate, n_channels, plan)
+        self._next_frame = 0
+        self._cutter = LiveCutter(plan, self._model_channels)
+        # a window is final up to its lookahead, or up to the fade where that is longer
+        outer = max(plan.lookahead - plan.fade, 0)
+        self._fader = CrossFader(
+            WindowPlan(plan.block, outer, plan.fade, plan.hop_length, 0, plan.hop_length)
+        )
+
+    def warm_up(self) -> None:
+        """Run the model once on noise: a first pass is slow and would be late."""
+        length = self.plan.context + self.plan.block + self.plan.lookahead
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, (self._model_channels, length))
+        list(self._runner.push([Window(0, noise.astype(np.float32), True)]))
+
+    def again(self) -> "LiveSeparator":
+        """A chain like this one that has heard nothing, for what follows a gap."""
+        return LiveSeparator(*self._arguments, decoder=self._decoder)
+
+    def _rows(
+        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the frames of a window's block; see :class:`Chunk`."""
+        self.n_blocks += 1
+        model, hop = self._runner.model, self.plan.hop_length
+        n_samples = window.samples.shape[1]
+        end = model.pitch_grid.n_frames(n_samples)
+        if not window.last:
+            end = (n_samples - self.plan.lookahead) // hop
+        offset = window.start // hop
+        block = slice(self._next_frame - offset, end)
+        time = model.pitch_grid.frame_to_sec(np.arange(self._next_frame, offset + end))
+        self._next_frame = offset + end
+        rows, active = np.zeros((0, 4)), np.zeros((0, 2))
+        if len(logits) and len(time):
+            f0 = model.decode_pitch(logits.to(model.voicing_threshold.device), self._decoder)
+            hz, confidence, voiced = (field[block].double().cpu().numpy() for field in f0)
+            rows = np.stack([time, hz, confidence, voiced], 1)
+        if len(activity):
+            active = np.stack([time, activity[block].numpy()], 1)
+        return rows, active
+
+
+def live_array(
+    model: JointModel,
+    wav: np.ndarray,
+    sample_rate: int,
+    plan: LivePlan | None = None,
+    *,
+    decoder: str = "argmax",
+) -> Chunk:
+    """What a live stream would have given of a recording that is in memory.
+
+    Args:
+        model: Any joint model.
+        wav: ``(n_channels, n_samples)`` float32.
+        sample_rate: Hz.
+        plan: Windows; :meth:`LivePlan.of` the model by default.
+        decoder: Name in ``DECODERS``.
+
+    Returns:
+        :class:`~asteroid_joint.inference.stream.Chunk` over everything.
+    """
+    stream = LiveSeparator(model, sample_rate, wav.shape[0], plan, decoder=decoder)
+    pieces = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
+    chunks = [*map(stream.push, pieces), stream.finish()]
+    mixtures, stems, *rows = zip(*chunks, strict=True)
+    return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), *map(np.concatenate, rows))

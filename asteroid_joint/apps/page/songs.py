@@ -1,0 +1,257 @@
+"""Songs of visitors: one queue, one worker, and folders that do not outlive their use.
+
+A visitor is whoever holds a token that nobody can guess; a song belongs to one visitor and is found
+only with that visitor's token. Its folder is removed when the visitor says so (also by closing the
+page), when nobody has asked for it for some time, and when the server ends, one way or the other:
+folders of servers that were killed are removed by the next one.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from .uploads import Limits
+
+PREFIX = "asteroid-joint-demo-"  # of the folder with all songs of a server
+LOCK = "lock"  # file in it that is locked while the server lives
+LEAST_FREE = 2_000_000_000  # bytes on the disk, below which no song is taken
+SWEEP_SEC = 5.0  # seconds between looks at what is to be removed
+Work = Callable[["Song", Callable[[float, "float | None"], None]], None]
+
+
+class Cancelled(Exception):
+    """The song is not wanted any more."""
+
+
+@dataclass
+class Song:
+    """A song of a visitor.
+
+    Attributes:
+        id: Cannot be guessed.
+        visitor: Token of whom it belongs to.
+        name: What the visitor calls it.
+        folder: Holds everything about it.
+        state: ``"arriving"``, ``"waiting"``, ``"working"``, ``"done"`` or ``"failed"``.
+        share: Part that is done while it is worked on, ``None`` where the length is not known.
+        message: One sentence for the visitor.
+        files: What can be downloaded, in order.
+        view: What the page draws.
+        used: When somebody last asked for it, seconds of a monotonic clock.
+    """
+
+    id: str
+    visitor: str
+    name: str
+    folder: Path
+    state: str = "arriving"
+    share: float | None = 0.0
+    message: str = ""
+    files: list[Path] = field(default_factory=list)
+    view: dict[str, Any] | None = None
+    used: float = field(default_factory=time.monotonic)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def upload(self) -> Path:
+        """Where what the visitor sent is kept: its name says nothing."""
+        return self.folder / "song"
+
+    def in_words(self, text: str) -> str:
+        """A sentence with the visitor's name of the song instead of places on the server."""
+        return text.replace(str(self.upload), self.name).replace(str(self.folder), "its folder")
+
+
+class Songs:
+    """All songs of a server, and the thread that works on them in the order they came.
+
+    Args:
+        work: Does a song: sets its ``files`` and ``view``; calls the given function with the
+            seconds done and in all. A ``UserError`` is told to the visitor.
+        limits: Of the page.
+        keep_sec: A song that nobody asks for so long is removed.
+
+    Raises:
+        UserError: If there is no room for temporary files.
+    """
+
+    def __init__(self, work: Work, limits: Limits, keep_sec: float) -> None:
+        remove_leftovers()
+        try:
+            self.root = Path(tempfile.mkdtemp(prefix=PREFIX))  # for this user's eyes only
+        except OSError as err:
+            raise UserError(
+                f"No temporary folder can be made: {err.strerror}; TMPDIR names another place."
+            ) from err
+        self._lock_file = _lock(self.root)
+        self.limits = limits
+        self._work = work
+        self._keep_sec = keep_sec
+        self._songs: dict[str, Song] = {}
+        self._queue: list[Song] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=target, daemon=True) for target in (self._run, self._sweep)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def add(self, visitor: str, name: str) -> Song:
+        """Make room for a song that is about to arrive.
+
+        Raises:
+            UserError: If the visitor has as many as allowed, or the server is full.
+        """
+        with self._changed:
+            mine = sum(song.visitor == visitor for song in self._songs.values())
+            if mine >= self.limits.songs:
+                raise UserError(
+                    f"You have {mine} songs here, the most this page keeps: remove one first."
+                )
+            busy = sum(song.state not in ("done", "failed") for song in self._songs.values())
+            if busy >= self.limits.waiting:
+                raise UserError("Too many songs wait their turn: try again in some minutes.")
+            if shutil.disk_usage(self.root).free < LEAST_FREE:
+                raise UserError("The disk of this server is full: try again later.")
+            song_id = secrets.token_urlsafe(16)
+            song = Song(song_id, visitor, name, self.root / song_id)
+            song.folder.mkdir(mode=0o700)
+            self._songs[song_id] = song
+            return song
+
+    def submit(self, song: Song) -> None:
+        """Queue a song that has arrived."""
+        with self._changed:
+            if song.id in self._songs:
+                song.state, song.used = "waiting", time.monotonic()
+                self._queue.append(song)
+                self._changed.notify_all()
+
+    def find(self, visitor: str, song_id: str) -> Song | None:
+        """A song of this visitor."""
+        with self._changed:
+            song = self._songs.get(song_id)
+            if song is None or not secrets.compare_digest(song.visitor, visitor):
+                return None
+            song.used = time.monotonic()
+            return song
+
+    def position(self, song: Song) -> int:
+        """How many songs are before this one."""
+        with self._changed:
+            working = sum(other.state == "working" for other in self._songs.values())
+            return working + self._queue.index(song) if song in self._queue else 0
+
+    def remove(self, song: Song) -> None:
+        """Forget a song and remove its files; one that is worked on ends soon."""
+        with self._changed:
+            song.cancelled.set()
+            self._songs.pop(song.id, None)
+            if song in self._queue:
+                self._queue.remove(song)
+            if song.state != "working":  # else the worker does it when it has let go
+                shutil.rmtree(song.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """End the work and remove everything."""
+        with self._changed:
+            self._closing = True
+            for song in self._songs.values():
+                song.cancelled.set()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(10.0)
+        shutil.rmtree(self.root, ignore_errors=True)
+        if self._lock_file is not None:
+            self._lock_file.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closing)
+                if self._closing:
+                    return
+                song = self._queue.pop(0)
+                song.state = "working"
+            self._do(song)
+
+    def _do(self, song: Song) -> None:
+        def progress(done_sec: float, total_sec: float | None) -> None:
+            if song.cancelled.is_set():
+                raise Cancelled
+            song.share = min(done_sec / total_sec, 1.0) if total_sec else None
+            song.used = time.monotonic()
+
+        state = "failed"
+        try:
+            self._work(song, progress)
+            state = "done"
+        except Cancelled:
+            pass
+        except UserError as err:
+            song.message = song.in_words(str(err))
+        except MemoryError:
+            song.message = f"{song.name} needs more memory than this server has."
+        except Exception as err:  # the page goes on; what it was is for who runs the server
+            song.message = f"{song.name} failed: the log of the server says why."
+            print(f"asteroid-joint: demo: {type(err).__name__}: {err}", file=sys.stderr)
+        with self._changed:
+            song.state, song.used = state, time.monotonic()
+            if song.cancelled.is_set():
+                shutil.rmtree(song.folder, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what nobody asks for."""
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._closing, SWEEP_SEC):
+                    return
+                oldest = time.monotonic() - self._keep_sec
+                stale = [
+                    song
+                    for song in self._songs.values()
+                    if song.used < oldest and song.state in ("arriving", "done", "failed")
+                ]
+                for song in stale:
+                    self.remove(song)
+
+
+def remove_leftovers() -> None:
+    """Remove the folders of servers that were killed: nobody holds their lock."""
+    for root in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            if root.is_symlink() or not (root / LOCK).exists():
+                continue
+            lock = _lock(root)
+            if lock is not None:
+                with lock:
+                    shutil.rmtree(root, ignore_errors=True)
+
+
+def _lock(root: Path) -> Any:
+    """The open and locked lock file of a folder; ``None`` if another process holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: folders of killed servers stay until the system cleans up
+        return None
+    file = open(root / LOCK, "a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
+        file.close()  # another user's
+        return None
+    return file

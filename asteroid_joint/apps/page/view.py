@@ -1,0 +1,187 @@
+"""What the page draws of a song: the voice's spectrogram as pictures, the rest as numbers.
+
+Everything comes from the files of the song, in one pass each and in little memory. The spectrogram
+is cut into tiles, so that a browser loads what is in view; an overview of the whole song, made of
+the loudest of neighbouring columns, stands in when so much is in view that columns would be lost.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+
+from ...audio.reading import BLOCK
+from ...dsp.columns import Columns, log_rows
+from ...inference.pitch_files import F0_FILE
+from ...optional import optional
+
+COLUMN_SEC = 0.02  # seconds
+FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
+LOWEST_HZ, HIGHEST_HZ = 55.0, 5000.0
+RANGE_DB = 55.0  # below the loudest
+STEP_DB, FLOOR_DB = 0.5, -120.0  # how levels are kept: one byte each
+TILE_COLUMNS = 1024  # of a picture: 20 s
+MOST_OVERVIEW = 2048  # columns
+MOST_WAVE = 2048  # points of a waveform's outline
+NOTES_FILE = "notes.csv"
+MARGIN_BELOW, MARGIN_ABOVE = 5, 14  # semitones about the melody that are in view
+LEAST_VIEW = 30.0  # semitones
+USUAL_VIEW = 45.0, 84.0  # where nobody sings, MIDI semitones
+# night, deep sea, sage, sand: dark enough that the curve on top is seen at any level
+COLORS = {0.0: "#0e1420", 0.35: "#173046", 0.6: "#2a5a66", 0.82: "#6f9a8d", 1.0: "#d9dcc0"}
+
+
+def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
+    """Write the pictures of a separated song and say what is to be drawn over them.
+
+    Args:
+        folder: Holds the stems, the first of which is the voice, and ``f0.csv`` and ``notes.csv``
+            if the model reads pitch.
+        sources: Names of the stems.
+
+    Returns:
+        Plain values for JSON: ``seconds``; ``picture`` (``column_sec``, ``tile_columns``,
+        ``tiles``, ``overview_columns``, ``low``, ``high`` in MIDI semitones); ``pitch`` (``start``,
+        ``hop`` in seconds, ``cents``: hundredths of MIDI semitones or 0 where nothing is sung,
+        ``confidence`` in percent); ``notes``: onset, offset, pitch; ``waves``: the peaks of each
+        stem in percent of the highest; ``range``: the pitches to show; ``peak``: the highest
+        sample of all stems. The files ``tile-<n>.png`` and ``overview.png`` lie in ``folder``.
+
+    Raises:
+        UserError: If Pillow is not installed.
+    """
+    with sf.SoundFile(folder / f"{sources[0]}.wav") as file:
+        seconds = file.frames / file.samplerate
+    picture = _draw(folder, folder / f"{sources[0]}.wav")
+    waves = {source: _outline(folder / f"{source}.wav") for source in sources}
+    peak = max(float(wave.max(initial=0)) for wave in waves.values())
+    has_pitch = (folder / F0_FILE).exists()
+    notes = _notes(folder / NOTES_FILE) if has_pitch else []
+    pitch = _pitch(folder / F0_FILE) if has_pitch else None
+    return {
+        "seconds": seconds,
+        "picture": picture,
+        "pitch": pitch,
+        "notes": notes,
+        "waves": {
+            source: np.rint(100 * wave / max(peak, 1e-9)).astype(int).tolist()
+            for source, wave in waves.items()
+        },
+        "range": _range(notes, picture),
+        "peak": peak,
+    }
+
+
+def _draw(folder: Path, voice: Path) -> dict[str, Any]:
+    """Write the tiles and the overview."""
+    overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
+    parts = []
+    with sf.SoundFile(voice) as file:
+        hop = max(1, round(COLUMN_SEC * file.samplerate))
+        n_fft = 2 << int(np.log2(FRAME_SEC * file.samplerate))
+        hz, pick = log_rows(file.samplerate, n_fft, LOWEST_HZ, HIGHEST_HZ)
+        window = np.hanning(max(round(FRAME_SEC * file.samplerate), 3)).astype(np.float32)
+        for frames in _frames(file, hop, len(window)):
+            power = pick(np.abs(np.fft.rfft(frames * window, n_fft)).astype(np.float32) ** 2)
+            level_db = 10 * np.log10(np.maximum(power / window.sum() ** 2, 1e-12))
+            levels = ((level_db - FLOOR_DB) / STEP_DB).clip(0, 255).astype(np.uint8)
+            parts.append(levels)  # (N, F)
+            overview.push(levels)
+        column_sec = hop / file.samplerate
+    levels = np.concatenate(parts)
+    top = int(levels.max(initial=0))
+    for n, start in enumerate(range(0, len(levels), TILE_COLUMNS)):
+        _save(folder / f"tile-{n}.png", levels[start : start + TILE_COLUMNS], top)
+    _save(folder / "overview.png", whole := overview.values(), top)
+    low, high = (69 + 12 * np.log2(hz[[0, -1]] / 440)).tolist()
+    return {
+        "column_sec": column_sec,
+        "tile_columns": TILE_COLUMNS,
+        "columns": len(levels),
+        "tiles": -(-len(levels) // TILE_COLUMNS),
+        "overview_columns": len(whole),
+        "overview_column_sec": column_sec * overview.width,
+        "low": low - 0.25,  # rows reach a quarter of a semitone about their centre
+        "high": high + 0.25,
+    }
+
+
+def _frames(file: sf.SoundFile, hop: int, length: int) -> Iterator[np.ndarray]:
+    """Frames ``(N, length)`` of a file's mean over channels, the first centred on sample 0."""
+    held = np.zeros(length // 2, np.float32)
+    reading = True
+    while reading:
+        block = file.read(BLOCK, dtype="float32", always_2d=True)  # (T, C)
+        reading = len(block) == BLOCK
+        mono = block.mean(1) if reading else np.pad(block.mean(1), (0, length))
+        held = np.concatenate([held, mono])
+        n = (len(held) - length) // hop + 1
+        if n > 0:
+            starts = hop * np.arange(n)
+            yield held[starts[:, None] + np.arange(length)]  # (N, length)
+            held = held[n * hop :]
+
+
+def _save(path: Path, levels: np.ndarray, top: int) -> None:
+    """Write ``(N, F)`` levels as a picture with the lowest row at the bottom."""
+    image = optional("PIL.Image", "demo")
+    steps = RANGE_DB / STEP_DB
+    shades = ((levels.astype(np.float32) - top) / steps * 63 + 63).clip(0, 63).astype(np.uint8)
+    picture = image.fromarray(np.ascontiguousarray(shades.T[::-1]))  # (F, N)
+    picture.putpalette(_palette())
+    picture.save(path, optimize=True)
+
+
+def _palette() -> bytes:
+    """64 colours, red, green and blue of each."""
+    places = list(COLORS)
+    known = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in COLORS.values()])
+    at = np.linspace(0, 1, 64)
+    return np.stack([np.interp(at, places, part) for part in known.T], 1).astype(np.uint8).tobytes()
+
+
+def _outline(path: Path) -> np.ndarray:
+    """Highest absolute sample of each stretch, ``(n,)``."""
+    peaks = Columns(lambda block: block.max(1), MOST_WAVE)
+    with sf.SoundFile(path) as file:
+        step = max(1, round(COLUMN_SEC * file.samplerate))
+        for block in file.blocks(step * 256, dtype="float32", always_2d=True):
+            loud = np.abs(block).max(1)  # (T,)
+            whole = np.pad(loud, (0, -len(loud) % step)).reshape(-1, step)
+            peaks.push(whole.max(1, keepdims=True))
+    return peaks.values().reshape(-1)
+
+
+def _pitch(path: Path) -> dict[str, Any]:
+    rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).reshape(-1, 4)
+    time, hz, confidence, voiced = rows.T
+    sung = (voiced > 0) & (hz > 0)
+    cents = np.where(sung, 100 * (69 + 12 * np.log2(np.where(hz > 0, hz, 440) / 440)), 0)
+    hop = float(time[-1] - time[0]) / (len(time) - 1) if len(time) > 1 else COLUMN_SEC
+    return {
+        "start": float(time[0]) if len(time) else 0.0,
+        "hop": hop,
+        "cents": np.rint(cents).astype(int).tolist(),
+        "confidence": np.rint(100 * confidence.clip(0, 1)).astype(int).tolist(),
+    }
+
+
+def _notes(path: Path) -> list[list[float]]:
+    with open(path, encoding="ascii", newline="") as file:
+        return [
+            [round(float(row[key]), 3) for key in ("onset", "offset", "pitch_midi")]
+            for row in csv.DictReader(file)
+        ]
+
+
+def _range(notes: list[list[float]], picture: dict[str, Any]) -> list[float]:
+    """Lowest and highest pitch in view, MIDI semitones."""
+    pitches = [note[2] for note in notes]
+    low, high = USUAL_VIEW
+    if pitches:
+        low, high = min(pitches) - MARGIN_BELOW, max(pitches) + MARGIN_ABOVE
+        high = max(high, low + LEAST_VIEW)
+    return [max(low, picture["low"]), min(high, picture["high"])]

@@ -1,0 +1,1 @@
+"""Models and other systems on a test side: what they give, and its figures."""

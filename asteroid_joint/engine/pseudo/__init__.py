@@ -1,0 +1,1 @@
+"""Labels that a trained model gives to single-labelled sets."""

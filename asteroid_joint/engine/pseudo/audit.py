@@ -1,0 +1,242 @@
+"""How good pseudo labels are: a labelled set is treated as if one label were missing.
+
+Two sets can be audited: one whose labels are only hidden (``hide``), by the very labels that
+training gets, and the validation side, where each half of the songs is judged with thresholds
+chosen on the other half.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...data.base import JointDataset
+from ...data.pseudo_files import Header, Piece, piece_path, read_piece, read_stems
+from ...metrics.melody import TOLERANCE
+from ...metrics.separation import sdr
+from .rules import PitchLabels, Rules, Thresholds, ValidPiece, judge_pitch, judge_voice
+from .thresholds import choose_thresholds
+
+HEAD = (
+    "| set | label | pieces accepted | frames accepted | voiced right | unfiltered "
+    "| unvoiced right | unfiltered | SDR accepted | refused | all | NSDR accepted | all |"
+)
+
+
+class PitchCounts(NamedTuple):
+    """Frames of one piece whose true F0 is known.
+
+    Attributes:
+        accepted: 1 if the piece is, else 0.
+        frames: All of them.
+        kept: Those with a label, if the piece is accepted.
+        voiced, voiced_right: Labelled voiced; those within 50 cents of the truth.
+        unvoiced, unvoiced_right: Labelled unvoiced; those that are.
+        all_voiced, all_voiced_right, all_unvoiced, all_unvoiced_right: The same of what the teacher
+            says of every frame at its own voicing threshold.
+    """
+
+    accepted: int
+    frames: int
+    kept: int
+    voiced: int
+    voiced_right: int
+    unvoiced: int
+    unvoiced_right: int
+    all_voiced: int
+    all_voiced_right: int
+    all_unvoiced: int
+    all_unvoiced_right: int
+
+
+class VoiceScores(NamedTuple):
+    """A separated voice of one piece: whether it is accepted, and its figures in dB."""
+
+    accepted: bool
+    sdr: float
+    nsdr: float
+
+
+def count_pitch(
+    labels: PitchLabels,
+    hz: np.ndarray,
+    confidence: np.ndarray,
+    voicing_threshold: float,
+    f0_hz: np.ndarray,
+) -> PitchCounts:
+    """Compare the labels of a piece with the truth.
+
+    Args:
+        labels: Pseudo labels.
+        hz, confidence: What they were made from, for the figures without a filter.
+        voicing_threshold: Likewise.
+        f0_hz: The truth; 0 = unvoiced, NaN = unknown.
+    """
+    known = ~np.isnan(f0_hz)
+    f0_hz, hz, confidence = f0_hz[known], hz[known], confidence[known]
+    given = labels.f0_hz[known]
+    used = (labels.quality[known] > 0) & labels.accepted
+    plain = np.where(confidence > voicing_threshold, hz, 0.0)
+    counts = _right(given[used], f0_hz[used]) + _right(plain, f0_hz)
+    return PitchCounts(int(labels.accepted), len(f0_hz), int(used.sum()), *counts)
+
+
+def _right(given: np.ndarray, f0_hz: np.ndarray) -> tuple[int, int, int, int]:
+    """Voiced, of these right, unvoiced, of these right."""
+    voiced = given > 0
+    both = voiced & (f0_hz > 0)
+    cents = 1200 * np.abs(np.log2(given[both] / f0_hz[both]))
+    right = int(np.sum(cents <= TOLERANCE))
+    return int(voiced.sum()), right, int((~voiced).sum()), int(np.sum(f0_hz[~voiced] == 0))
+
+
+def summarise_pitch(counts: Sequence[PitchCounts]) -> dict[str, float]:
+    """Shares of frames and pieces, 0 to 1; NaN where there are none."""
+    total = PitchCounts(*map(sum, zip(*counts, strict=True)))
+    return {
+        "pieces": len(counts),
+        "pieces_accepted": total.accepted / len(counts),
+        "frames_accepted": _share(total.kept, total.frames),
+        "voiced_precision": _share(total.voiced_right, total.voiced),
+        "voiced_precision_unfiltered": _share(total.all_voiced_right, total.all_voiced),
+        "unvoiced_precision": _share(total.unvoiced_right, total.unvoiced),
+        "unvoiced_precision_unfiltered": _share(total.all_unvoiced_right, total.all_unvoiced),
+    }
+
+
+def summarise_voices(scores: Sequence[VoiceScores]) -> dict[str, float]:
+    """Share of accepted pieces and mean SDR and NSDR in dB; NaN where there are none."""
+    accepted = [s for s in scores if s.accepted]
+    refused = [s for s in scores if not s.accepted]
+    return {
+        "pieces": len(scores),
+        "pieces_accepted": len(accepted) / len(scores),
+        "sdr_accepted": _mean(s.sdr for s in accepted),
+        "sdr_refused": _mean(s.sdr for s in refused),
+        "sdr_unfiltered": _mean(s.sdr for s in scores),
+        "nsdr_accepted": _mean(s.nsdr for s in accepted),
+        "nsdr_unfiltered": _mean(s.nsdr for s in scores),
+    }
+
+
+def audit_set(
+    name: str,
+    truth: JointDataset,
+    pieces: Iterable[tuple[Piece, str]],
+    folder: Path,
+    dataset_name: str,
+    header: Header,
+) -> list[dict[str, Any]]:
+    """Compare the stored labels of a set with the labels that were hidden from the teacher.
+
+    Args:
+        name: Of the set.
+        truth: The set with all its labels; pieces of which it lacks them are left out.
+        pieces: Those that were labelled, with the label that was made.
+        folder, dataset_name, header: Where they are.
+
+    Returns:
+        A summary per kind of label.
+    """
+    counts, scores, grid = [], [], header.pitch_grid
+    for piece, label in pieces:
+        facts = read_piece(piece_path(folder, dataset_name, piece), header)
+        if facts is None:
+            continue
+        if label == "f0":
+            times = piece.start / truth.sample_rate + grid.times(len(facts["f0_hz"]))
+            f0_hz = truth.f0_at(piece.clip, times)
+            if f0_hz is not None:
+                labels = PitchLabels(facts["f0_hz"], facts["quality"], bool(facts["accepted"]))
+                heard = (facts["hz"], facts["confidence"], header.voicing_threshold)
+                counts.append(count_pitch(labels, *heard, f0_hz))
+            continue
+        mixture, sources = truth.read(piece.clip, piece.start, piece.n_samples)
+        if sources is not None and np.any(sources[0]):
+            voice = read_stems(piece_path(folder, dataset_name, piece), truth.n_channels)[0]
+            value, before = sdr(sources[0], voice), sdr(sources[0], mixture)
+            scores.append(VoiceScores(bool(facts["accepted"]), value, value - before))
+    return _rows(name, counts, scores)
+
+
+def audit_valid(
+    pieces: Sequence[ValidPiece], rules: Rules, voicing_threshold: float, hop_sec: float
+) -> list[dict[str, Any]]:
+    """Judge each half of the songs with thresholds chosen on the other half.
+
+    Args:
+        pieces: Of the validation side.
+        rules: See there.
+        voicing_threshold: The teacher's.
+        hop_sec: Distance of two frames, seconds.
+
+    Returns:
+        A summary per kind of label; none where there are fewer than two songs.
+    """
+    songs = sorted({piece.song for piece in pieces})
+    if len(songs) < 2:
+        return []
+    first = set(songs[::2])
+    halves = [[p for p in pieces if (p.song in first) is side] for side in (True, False)]
+    counts, scores = [], []
+    for judged, other in (halves, halves[::-1]):
+        thresholds: Thresholds = choose_thresholds(other, rules)
+        for piece in judged:
+            heard = piece.pitch
+            labels = judge_pitch(heard, rules, thresholds, hop_sec)
+            given = (heard.hz, heard.confidence, voicing_threshold)
+            counts.append(count_pitch(labels, *given, piece.f0_hz))
+            if np.isfinite(piece.sdr):
+                accepted = judge_voice(piece.voice, thresholds)[1]
+                scores.append(VoiceScores(accepted, piece.sdr, piece.sdr - piece.mixture_sdr))
+    return _rows("validation, halves", counts, scores)
+
+
+def audit_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown table of the summaries of :func:`audit_set` and :func:`audit_valid`."""
+    lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
+    for row in rows:
+        cells = [row["set"], row["label"], _percent(row["pieces_accepted"])]
+        cells += [_percent(row.get(key)) for key in PITCH_KEYS]
+        cells += [_decibels(row.get(key)) for key in VOICE_KEYS]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+PITCH_KEYS = (
+    "frames_accepted",
+    "voiced_precision",
+    "voiced_precision_unfiltered",
+    "unvoiced_precision",
+    "unvoiced_precision_unfiltered",
+)
+VOICE_KEYS = ("sdr_accepted", "sdr_refused", "sdr_unfiltered", "nsdr_accepted", "nsdr_unfiltered")
+
+
+def _rows(
+    name: str, counts: Sequence[PitchCounts], scores: Sequence[VoiceScores]
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    if counts:
+        rows.append({"set": name, "label": "F0", **summarise_pitch(counts)})
+    if scores:
+        rows.append({"set": name, "label": "voice", **summarise_voices(scores)})
+    return rows
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return float(np.mean(listed)) if listed else float("nan")
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None or np.isnan(value) else f"{100 * value:.1f} %"
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None or np.isnan(value) else f"{value:.2f}"

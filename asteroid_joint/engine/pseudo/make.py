@@ -1,0 +1,252 @@
+"""Between two stages of training: a trained model labels what single-labelled sets lack.
+
+``python -m asteroid_joint.engine.pseudo exp/one --recipe . --overlay stage2 --pseudo_dir labels``
+takes ``exp/one/best_model.pth`` (what a run saves is the moving average of its weights) as the
+teacher and the sets of that configuration of the recipe. F0 of clips with stems is heard from the
+true voice (by a cascade's estimator alone), voices of clips with F0 are separated from the mixture.
+Every label is checked against the one that is known (:mod:`.rules`), with thresholds from
+the validation side, and the labels are audited (:mod:`.audit`): ``audit.json`` and ``audit.md``
+beside them. Interrupted, it goes on where it was. ``--rule precision=0.95`` changes a rule. The
+test side is never read.
+
+``--engine ray`` shares the pieces out among the processes of a Ray cluster: one on this machine, or
+``--address host:port`` (:mod:`asteroid_joint.jobs`), whose machines see the same folders. The
+labels are the same bytes, as long as they are made on the same kind of device.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ...compat import plain_types
+from ...data.base import JointDataset
+from ...data.pseudo_files import (
+    HEADER_FILE,
+    Header,
+    Piece,
+    cut,
+    missing_label,
+    read_header,
+    write_bytes,
+)
+from ...errors import ConfigError, DataError, UserError
+from ...jobs import JobError, run_jobs
+from ...metrics.separation import sdr
+from ...registry import ENGINES
+from ..training.build import build_dataset, check_fit
+from ..training.config import Config, parse_recipe_args
+from ..training.sets import further_sets
+from .audit import audit_set, audit_table, audit_valid
+from .rules import Rules, Thresholds, ValidPiece, hear_voice, leak_db, read_rules
+from .teacher import (
+    FIRST_SET,
+    Job,
+    LabelMaker,
+    Teacher,
+    compare_pitch,
+    is_stored,
+    known_f0,
+)
+from .thresholds import choose_thresholds
+
+logger = logging.getLogger(__name__)
+
+
+def make_labels(
+    teacher: Teacher,
+    conf: Config,
+    folder: Path,
+    rules: Rules,
+    relabel: bool = False,
+    engine: str = "local",
+    address: str | None = None,
+    n_workers: int | None = None,
+) -> str:
+    """Label what the sets of a configuration lack, and audit the labels.
+
+    Args:
+        teacher: Makes them.
+        conf: The sets; see :mod:`..training.sets`.
+        folder: Where labels go.
+        rules: How they are judged.
+        relabel: Make labels of another teacher, or by other rules, again; else they are refused.
+        engine, address, n_workers: Who does it; see :func:`...jobs.run.run_jobs`.
+
+    Returns:
+        What was done, and the table of the audit.
+
+    Raises:
+        DataError: If no set lacks a label of which it has the other, the validation side has not
+            both, other labels are in the folder, or some of them could not be made.
+    """
+    conf = {**conf, "data": {**conf["data"], "pseudo_dir": ""}}
+    sets = {FIRST_SET: conf, **further_sets(conf)}
+    datasets = {name: build_dataset(one, "train") for name, one in sets.items()}
+    for dataset in datasets.values():
+        check_fit(teacher.model, dataset)
+    work = {name: _lacking(dataset, rules, teacher) for name, dataset in datasets.items()}
+    if not any(work.values()):
+        raise DataError(
+            "No set lacks one label and has the other: there is nothing to be labelled (see hide "
+            "and more_data in the configuration)."
+        )
+    header, valid = prepare(teacher, conf, folder, rules, relabel)
+    names = {name: one["data"]["dataset"] for name, one in sets.items()}
+    jobs = [Job(name, names[name], *each) for name, pieces in work.items() for each in pieces]
+    left = [job for job in jobs if not is_stored(folder, job, header, relabel)]
+    asked = teacher.device_asked
+    maker = LabelMaker(teacher.path, asked, conf, folder, header, rules, relabel, ready=teacher)
+    results = run_jobs(maker, left, engine=engine, address=address, n_workers=n_workers)
+    _wait(tqdm(results, desc="labels", total=len(left), unit="piece", disable=None))
+    made = Counter(job.set_name for job in left)
+    lines, rows = [f"thresholds: {_listed(header.thresholds)}"], []
+    for name, pieces in work.items():
+        if not pieces:
+            continue
+        there = len(pieces) - made[name]
+        lines.append(f"set {name}: {made[name]} pieces labelled, {there} were there")
+        shown = {**sets[name], "data": {**sets[name]["data"], "hide": []}}
+        truth = build_dataset(shown, "train")
+        rows += audit_set(name, truth, pieces, folder, names[name], header)
+    rows += audit_valid(valid, rules, teacher.voicing_threshold, float(teacher.grid.hop))
+    table = audit_table(rows)
+    write_bytes(folder / "audit.json", (json.dumps(rows, indent=1) + "\n").encode())
+    write_bytes(folder / "audit.md", (table + "\n").encode())
+    return "\n".join([*lines, "", table])
+
+
+def prepare(
+    teacher: Teacher, conf: Config, folder: Path, rules: Rules, relabel: bool = False
+) -> tuple[Header, list[ValidPiece]]:
+    """Thresholds from the validation side, written to ``folder``.
+
+    Returns:
+        The header of the labels and what the teacher hears in the validation side.
+
+    Raises:
+        DataError: If labels by another teacher, on another grid or by other rules are there.
+    """
+    grid, settings = teacher.grid.to_dict(), plain_types(asdict(rules))
+    there = (folder / HEADER_FILE).exists()
+    if there and not relabel:
+        was = read_header(folder)
+        for what, old, new in (
+            ("by another teacher", was.teacher, teacher.checksum),
+            ("on another pitch grid", was.grid, grid),
+            ("by other rules", was.settings, settings),
+        ):
+            if old != new:
+                raise DataError(
+                    f"The pseudo labels in {folder} were made {what}: make them again "
+                    "(--relabel), or give another folder."
+                )
+    valid = hear_valid(teacher, conf, rules)
+    thresholds: Thresholds = choose_thresholds(valid, rules)
+    header = Header(
+        teacher.checksum, grid, settings, thresholds._asdict(), teacher.voicing_threshold
+    )
+    if there and not relabel:
+        header = read_header(folder)  # another machine may round otherwise: keep what began
+    folder.mkdir(parents=True, exist_ok=True)
+    header.write(folder)
+    return header, valid
+
+
+def hear_valid(teacher: Teacher, conf: Config, rules: Rules) -> list[ValidPiece]:
+    """What a teacher makes of the validation side's pieces that have both labels."""
+    dataset = build_dataset(conf, "valid")
+    check_fit(teacher.model, dataset)
+    heard = []
+    pieces = cut(dataset, rules.piece_sec, teacher.grid)
+    for piece in tqdm(pieces, desc="thresholds, valid", unit="piece", disable=None):
+        mixture, sources = dataset.read(piece.clip, piece.start, piece.n_samples)
+        f0_hz = known_f0(dataset, piece, teacher)
+        if sources is None or f0_hz is None:
+            continue
+        own = teacher(mixture)
+        sung = bool(np.any(sources[0]))
+        heard.append(
+            ValidPiece(
+                dataset.clips[piece.clip].song,
+                f0_hz,
+                compare_pitch(teacher.listen(sources[0]), own.melody, sources[0], teacher.grid),
+                hear_voice(own.melody.hz, f0_hz, own.stems[0], rules, teacher.grid),
+                sdr(sources[0], own.stems[0]) if sung else float("nan"),
+                sdr(sources[0], mixture) if sung else float("nan"),
+                leak_db(sources[0], f0_hz, rules, teacher.grid),
+            )
+        )
+    return heard
+
+
+def _lacking(dataset: JointDataset, rules: Rules, teacher: Teacher) -> list[tuple[Piece, str]]:
+    """Pieces of clips that lack one label, with that label."""
+    missing = [missing_label(dataset, i) for i in range(len(dataset))]
+    pieces = cut(dataset, rules.piece_sec, teacher.grid)
+    return [(piece, label) for piece in pieces if (label := missing[piece.clip])]
+
+
+def _wait(results: Iterable[tuple[Job, JobError | None]]) -> None:
+    """Go through all results, then refuse to go on where there is none."""
+    failed = [(job, result) for job, result in results if isinstance(result, JobError)]
+    if not failed:
+        return
+    job, error = failed[0]
+    if error.details:
+        logger.error("%s", error.details)
+    raise DataError(
+        f"{len(failed)} pieces could not be labelled (start again: it goes on where it was). "
+        f"The first, {job.piece.name}: {error.reason}"
+    )
+
+
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line; other options are those of the recipe's ``train.py``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("teacher", type=Path, help="experiment or model file")
+    parser.add_argument("--recipe", type=Path, default=Path("."), help="folder of the recipe")
+    parser.add_argument("--rule", action="append", default=[], help="name=number, any number")
+    parser.add_argument("--relabel", action="store_true", help="make other labels again")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda"),
+        help="with --engine ray, cuda gives every worker a GPU and auto gives it none",
+    )
+    parser.add_argument("--engine", default="local", help="local (one process) or ray")
+    parser.add_argument("--address", help="of a running Ray cluster, host:port or auto")
+    parser.add_argument("--workers", type=int, help="on the cluster; as many as fit by default")
+    args, rest = parser.parse_known_args(argv)
+    try:
+        rules: Rules = read_rules(args.rule)
+        conf: dict[str, Any] = parse_recipe_args(args.recipe, rest)
+        if not conf["data"].get("pseudo_dir"):
+            raise ConfigError("Say where labels go: --pseudo_dir FOLDER.")
+        path = args.teacher
+        if path.is_dir() or not path.exists():
+            path = path / "best_model.pth"
+        ENGINES[args.engine]  # now: an unknown one would come out after some minutes
+        if conf["training"]["threads"]:
+            torch.set_num_threads(conf["training"]["threads"])
+        folder = Path(conf["data"]["pseudo_dir"]).expanduser()
+        how = (args.engine, args.address, args.workers)
+        print(make_labels(Teacher(path, args.device), conf, folder, rules, args.relabel, *how))
+    except UserError as err:
+        sys.exit(f"pseudo: {err}")
+    except KeyboardInterrupt:
+        print("\npseudo: interrupted; the same command goes on where it was.", file=sys.stderr)
+        sys.exit(130)

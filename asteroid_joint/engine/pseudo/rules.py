@@ -1,0 +1,255 @@
+"""When a label that a teacher made is good enough: each is checked against the label that is known.
+
+All rules are ours. What a teacher hears of a piece goes in, labels with a quality in [0, 1] come
+out; thresholds come from pieces of which both labels are known (:mod:`.thresholds`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...errors import ConfigError
+from ...pitch import PitchGrid
+
+LOUD_PERCENTILE = 95  # of a piece's frames
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What does not depend on the teacher.
+
+    Args:
+        piece_sec: Clips are judged in pieces of at most this, seconds; 0 = whole clips.
+        precision: Of accepted voiced, and of accepted unvoiced frames, on validation data.
+        agree_cents: F0 from the true and from the separated voice differ by no more.
+        octave_cents: A difference of an octave, give or take this, is doubtful.
+        gate_db: A frame so far below the piece's loud ones is unvoiced.
+        floor_db: So is one below this, dB re full scale.
+        run_sec: Shorter voiced runs are doubtful.
+        second: Activation of a second pitch by which a frame is doubtful.
+        kept_share: Of frames that are not doubtful, for a piece to be accepted.
+        note_cents: A separated voice has the pitch that is known within this.
+        gap_sec: Rests from this length on are listened to for leakage.
+        leak_db: They are to be at most so far below the notes; less where that will do for
+            ``good_share``.
+        good_sdr_db: SDR of a separated voice that is good enough to learn from.
+        good_share: Of accepted voices that are to be as good, on validation data.
+
+    Raises:
+        ConfigError: If a value makes no sense.
+    """
+
+    piece_sec: float = 10.0
+    precision: float = 0.98
+    agree_cents: float = 50.0
+    octave_cents: float = 100.0
+    gate_db: float = 40.0
+    floor_db: float = -60.0
+    run_sec: float = 0.06
+    second: float = 0.5
+    kept_share: float = 0.6
+    note_cents: float = 100.0
+    gap_sec: float = 0.5
+    leak_db: float = 30.0
+    good_sdr_db: float = 5.0
+    good_share: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("precision", "kept_share", "good_share", "second"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"--{name} {getattr(self, name):g}: expected 0 to 1.")
+        for name in ("piece_sec", "run_sec", "gap_sec", "agree_cents", "note_cents"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"--{name} {getattr(self, name):g}: expected at least 0.")
+
+
+def read_rules(given: Sequence[str]) -> Rules:
+    """``["precision=0.95"]`` to :class:`Rules`.
+
+    Raises:
+        ConfigError: If there is no such rule, or its value is no number.
+    """
+    values = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError as err:
+            raise ConfigError(f"--rule takes name=number; received {text!r}.") from err
+        if name not in Rules.__dataclass_fields__:
+            raise ConfigError(
+                f"There is no rule {name!r}: choose from {', '.join(Rules.__dataclass_fields__)}."
+            )
+    return Rules(**values)
+
+
+class Thresholds(NamedTuple):
+    """What depends on the teacher; these are the values where there is no validation data.
+
+    Attributes:
+        voiced: Confidence from which a frame is voiced.
+        unvoiced: Confidence up to which it is unvoiced; what is between is unknown.
+        note_share: Share of the known notes that a separated voice must have.
+        leak_db: How far its rests must be below its notes.
+    """
+
+    voiced: float = 0.8
+    unvoiced: float = 0.2
+    note_share: float = 0.8
+    leak_db: float = 30.0
+
+
+class HeardPitch(NamedTuple):
+    """What a teacher hears in a piece whose true voice is known, ``(frames,)`` each.
+
+    Attributes:
+        hz: F0 from the true voice, always positive.
+        confidence: Its activation.
+        second: Activation of another pitch at the same time.
+        other_hz: F0 from the voice that the teacher separates itself.
+        level_db: Of the true voice, dB re full scale.
+    """
+
+    hz: np.ndarray
+    confidence: np.ndarray
+    second: np.ndarray
+    other_hz: np.ndarray
+    level_db: np.ndarray
+
+
+class HeardVoice(NamedTuple):
+    """What speaks for a separated voice whose true pitch is known.
+
+    Attributes:
+        note_share: Of voiced frames in which the teacher hears the true pitch; NaN = none voiced.
+        leak_db: Level of notes over that of rests, dB; infinite where there is no long rest.
+    """
+
+    note_share: float
+    leak_db: float
+
+
+class ValidPiece(NamedTuple):
+    """A piece of which both labels are known, and what the teacher makes of either.
+
+    Attributes:
+        song: For splits.
+        f0_hz: True F0, ``(frames,)``.
+        pitch, voice: What the teacher hears.
+        sdr, mixture_sdr: Of the separated voice and of the mixture, dB; NaN where nobody sings.
+        true_leak_db: ``leak_db`` of the true voice.
+    """
+
+    song: str
+    f0_hz: np.ndarray
+    pitch: HeardPitch
+    voice: HeardVoice
+    sdr: float
+    mixture_sdr: float
+    true_leak_db: float
+
+
+class PitchLabels(NamedTuple):
+    """F0 (0 = unvoiced, NaN = unknown), its quality, ``(frames,)``, and whether to use them."""
+
+    f0_hz: np.ndarray
+    quality: np.ndarray
+    accepted: bool
+
+
+def judge_pitch(
+    heard: HeardPitch, rules: Rules, thresholds: Thresholds, hop_sec: float
+) -> PitchLabels:
+    """Labels of the frames of a piece.
+
+    Args:
+        heard: What the teacher hears.
+        rules, thresholds: See there.
+        hop_sec: Distance of two frames, seconds.
+    """
+    silent = silent_frames(heard, rules)
+    voiced = ~silent & (heard.confidence >= thresholds.voiced)
+    unvoiced = ~silent & ~voiced & (heard.confidence <= thresholds.unvoiced)
+    apart = cents_apart(heard.hz, heard.other_hz)
+    quality = np.where(apart <= rules.agree_cents, heard.confidence, 0.5 * heard.confidence)
+    quality[np.abs(apart - 1200) <= rules.octave_cents] = 0.0
+    quality[heard.second > rules.second] = 0.0
+    quality[_short_runs(voiced, rules.run_sec / hop_sec)] = 0.0
+    quality = np.where(voiced, quality, np.where(silent, 1.0, 1.0 - heard.confidence))
+    quality[~(voiced | unvoiced | silent)] = 0.0
+    f0_hz = np.where(voiced, heard.hz, 0.0)
+    f0_hz[quality == 0] = np.nan
+    return PitchLabels(f0_hz, quality, bool(np.mean(quality > 0) >= rules.kept_share))
+
+
+def judge_voice(heard: HeardVoice, thresholds: Thresholds) -> tuple[float, bool]:
+    """Quality of a separated voice, and whether to use it."""
+    good = heard.note_share >= thresholds.note_share  # False for NaN: there is nothing to go by
+    accepted = bool(good and heard.leak_db >= thresholds.leak_db)
+    return (heard.note_share if accepted else 0.0), accepted
+
+
+def hear_voice(
+    hz: np.ndarray, f0_hz: np.ndarray, voice: np.ndarray, rules: Rules, grid: PitchGrid
+) -> HeardVoice:
+    """Compare a separated voice with the F0 that is known.
+
+    Args:
+        hz: F0 that the teacher hears in it, ``(frames,)``; an octave off is wrong.
+        f0_hz: True F0.
+        voice: ``(n_channels, time)``.
+        rules: See there.
+        grid: Of the frames.
+    """
+    notes = f0_hz > 0
+    share = float("nan")
+    if notes.any():
+        share = float(np.mean(cents_apart(hz[notes], f0_hz[notes]) <= rules.note_cents))
+    return HeardVoice(share, leak_db(voice, f0_hz, rules, grid))
+
+
+def leak_db(voice: np.ndarray, f0_hz: np.ndarray, rules: Rules, grid: PitchGrid) -> float:
+    """Level of a voice's notes over that of its long rests, dB; infinite without either."""
+    power = 10 ** (frame_level_db(voice, grid)[: len(f0_hz)] / 10)
+    rests = f0_hz == 0
+    rests &= ~_short_runs(rests, rules.gap_sec / float(grid.hop))
+    notes = f0_hz > 0
+    if not rests.any() or not notes.any():
+        return float("inf")
+    return float(10 * np.log10(power[notes].mean() / power[rests].mean()))
+
+
+def frame_level_db(wav: np.ndarray, grid: PitchGrid) -> np.ndarray:
+    """Level of ``(n_channels, time)`` over a hop around the centre of each frame, dBFS."""
+    hop, n_frames = grid.hop_length, grid.n_frames(wav.shape[-1])
+    power = np.square(wav, dtype=np.float64).mean(0)  # (T,)
+    power, there = (
+        np.pad(x, (hop // 2, hop))[: n_frames * hop].reshape(n_frames, hop).sum(1)
+        for x in (power, np.ones_like(power))
+    )
+    return 10 * np.log10(power / there + 1e-12)  # (N,)
+
+
+def silent_frames(heard: HeardPitch, rules: Rules) -> np.ndarray:
+    """Where a piece is too quiet for a voice, ``(frames,)``."""
+    loud_db = np.percentile(heard.level_db, LOUD_PERCENTILE)
+    return heard.level_db < max(loud_db - rules.gate_db, rules.floor_db)
+
+
+def cents_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance of two pitches in cents; infinite where one is none."""
+    both = (a > 0) & (b > 0)
+    ratio = np.where(both, a, 1.0) / np.where(both, b, 1.0)
+    return np.where(both, 1200 * np.abs(np.log2(ratio)), np.inf)
+
+
+def _short_runs(active: np.ndarray, n_frames: float) -> np.ndarray:
+    """Where ``active`` holds for fewer than ``n_frames`` frames on end."""
+    short = np.zeros(len(active), bool)
+    steps = np.diff(np.concatenate([[0], active.astype(int), [0]]))
+    for first, after in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):
+        if after - first < n_frames - 1e-9:
+            short[first:after] = True
+    return short

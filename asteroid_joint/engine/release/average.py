@@ -1,0 +1,189 @@
+"""Between two sets of weights of one architecture: their mean, at the share that validates best.
+
+What a model gains on new data by further training it pays for on the old; a point on the line
+between the weights before and after keeps most of both.
+
+``python -m asteroid_joint.engine.release.average exp/x --before djcm_mir1k --shares 0.5 1``
+validates ``share * after + (1 - share) * before`` for each share, on the data of the experiment,
+and writes the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``).
+With ``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA
+on that part of a blend against the weights before.
+
+References:
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022,
+    https://arxiv.org/abs/2109.01903.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ...data.drawing import WholeClips
+from ...errors import ConfigError, UserError
+from ...inference.fast.fuse import optimize_for_inference
+from ...metrics.melody import melody_metrics
+from ...metrics.separation import sdr
+from ...models.base import JointModel
+from ...models.model_file import read_model_file
+from ...models.pretrained import load_model
+from ..training.build import build_dataset
+from ..training.config import Config, read_config
+from ..training.train import save_file
+from ..training.voicing import best_threshold
+
+SHOWN = ("nsdr", "rpa", "oa")
+MAX_LOSS = {"nsdr": 0.1, "rpa": 0.005, "oa": 0.005}  # dB, shares of frames
+
+
+def between(before: JointModel, after: JointModel, share: float) -> JointModel:
+    """A model with ``share`` of the second's weights and the rest of the first's.
+
+    Raises:
+        ConfigError: If the two are not of one architecture.
+    """
+    if before.get_model_args() != after.get_model_args() or type(before) is not type(after):
+        raise ConfigError("Only weights of one architecture have something between them.")
+    first, second = before.state_dict(), after.state_dict()
+    model = type(after)(**after.get_model_args())
+    model.load_state_dict(
+        {
+            key: torch.lerp(first[key].float(), value.float(), share).to(value.dtype)
+            if value.is_floating_point()
+            else value
+            for key, value in second.items()
+        }
+    )
+    return model.eval()
+
+
+@torch.inference_mode()
+def validate(model: JointModel, dataset: Any) -> dict[str, dict[str, float]]:
+    """Mean NSDR (dB), RPA and OA for every part of a blend, or for ``"all"`` of another set.
+
+    The model's voicing threshold is set to the best on the same clips.
+    """
+    run = optimize_for_inference(model)
+    nsdr: dict[str, list[float]] = defaultdict(list)
+    curves: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
+    for example in tqdm(WholeClips(dataset, model.pitch_grid), unit="clip", disable=None):
+        part = example.name.partition("/")[0] if "/" in example.name else "all"
+        out = run.forward_joint(torch.from_numpy(example.mixture)[None])  # (1, C, T)
+        if example.sources is not None and np.any(voice := example.sources[0]):
+            gain = sdr(voice, out.stems()[0, 0].numpy()) - sdr(voice, example.mixture)
+            nsdr[part].append(gain)
+        if example.f0_hz is not None and out.pitch_logits is not None:
+            hz, confidence, _ = (x.numpy() for x in model.decode_pitch(out.pitch_logits[0]))
+            curves[part].append((example.f0_hz, hz, confidence))
+    threshold = best_threshold(chain.from_iterable(curves.values()))
+    if threshold is not None:
+        model.voicing_threshold.fill_(threshold)
+    parts: dict[str, dict[str, float]] = {
+        part: {"nsdr": float(np.mean(v))} for part, v in nsdr.items()
+    }
+    for part, of in curves.items():
+        scores = [melody_metrics(ref, hz, c > threshold) for ref, hz, c in of]
+        parts.setdefault(part, {}).update(
+            {name: float(np.mean([s[name] for s in scores])) for name in ("rpa", "oa")}
+        )
+    return parts
+
+
+def score(parts: dict[str, dict[str, float]]) -> float:
+    """Mean over parts of NSDR in dB plus RPA in percent, as checkpoints are selected by."""
+    return float(
+        np.mean([part.get("nsdr", 0) + 100 * part.get("rpa", 0) for part in parts.values()])
+    )
+
+
+def allowed(parts: dict[str, dict[str, float]], of: dict[str, float], protect: str) -> bool:
+    """Whether the part ``protect`` is as good as it was (``of``), but for ``MAX_LOSS``."""
+    now = parts[protect]
+    return all(now[name] >= of[name] - loss for name, loss in MAX_LOSS.items() if name in of)
+
+
+def average(
+    exp_dir: Path, before: str, shares: Sequence[float], conf: Config, protect: str = ""
+) -> str:
+    """Validate each share and keep the best.
+
+    Args:
+        exp_dir: Finished experiment.
+        before: What it went on from: shipped name or file.
+        shares: Of the experiment's weights, 0 to 1.
+        conf: Its configuration.
+        protect: Part of a blend that must not lose more than ``MAX_LOSS``; share 0 is validated
+            first then.
+
+    Returns:
+        A Markdown table of what was validated.
+
+    Raises:
+        ConfigError: For shares out of range, or a part that is not there.
+    """
+    shares = sorted({0.0, *shares} if protect else set(shares))
+    best, kept = exp_dir / "best_model.pth", exp_dir / "last_model.pth"
+    if not kept.is_file():  # a second call averages the same weights
+        shutil.copyfile(best, kept)
+    dataset = build_dataset(conf, "valid")
+    first, second = load_model(before), load_model(kept)
+    results: list[dict[str, Any]] = []
+    for share in shares:
+        if not 0 <= share <= 1:
+            raise ConfigError(f"--shares {share:g}: give shares of 0 to 1.")
+        model = between(first, second, share)
+        parts = validate(model, dataset)
+        if protect and protect not in parts:
+            raise ConfigError(f"There is no part {protect!r}: choose one of {', '.join(parts)}.")
+        fits = not protect or not results or allowed(parts, results[0][protect], protect)
+        results.append({"share": share, "score": score(parts), "allowed": fits, **parts})
+        if fits and results[-1]["score"] == max(r["score"] for r in results if r["allowed"]):
+            saved = read_model_file(str(kept))
+            saved.update(state_dict=model.state_dict())
+            saved["infos"]["averaged"] = {"before": Path(before).stem, "share_after": share}
+            save_file(saved, best)
+    (exp_dir / "averages.json").write_text(json.dumps(results, indent=1) + "\n")
+    return _table(results)
+
+
+def _table(results: Sequence[dict[str, Any]]) -> str:
+    parts = [key for key in results[0] if key not in ("share", "score", "allowed")]
+    heads = [f"{part} {metric}" for part in parts for metric in SHOWN]
+    lines = [f"| share | {' | '.join(heads)} | score |", "|---|" + "---|" * (len(heads) + 1)]
+    for r in results:
+        cells = [
+            f"{r[part].get(m, np.nan) * (1 if m == 'nsdr' else 100):.2f}"
+            for part in parts
+            for m in SHOWN
+        ]
+        mark = "" if r["allowed"] else " (loses too much)"
+        lines.append(f"| {r['share']:g}{mark} | {' | '.join(cells)} | {r['score']:.2f} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("exp_dir", type=Path)
+    parser.add_argument("--before", required=True, help="weights that the experiment went on from")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.75, 1.0])
+    parser.add_argument("--protect", default="", help="part of a blend that must not get worse")
+    args = parser.parse_args(argv)
+    try:
+        conf = read_config(args.exp_dir / "conf.yml")
+        print(average(args.exp_dir, args.before, args.shares, conf, args.protect))
+    except UserError as err:
+        sys.exit(f"average: {err}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""The training path that all recipes share: configuration in, ``best_model.pth`` out.
+
+What it leaves in the experiment folder is what Asteroid's recipes leave: ``conf.yml``,
+``checkpoints/``, ``best_k_models.json``, ``best_model.pth``; and ``run_facts.json``, logs for
+TensorBoard and as CSV (``csv_log/version_<start>/``, a folder for each start). With a second metric
+(``also_monitor``) there is a second model, ``best_<metric>.pth``, the best of the run by that.
+Started again with the same folder it goes on from the last checkpoint.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from ...compat import plain_types
+from ...errors import ConfigError, DataError
+from ...losses import build_loss
+from .build import build_dataset, build_loaders, build_model, build_optimizer
+from .config import Config, read_config
+from .facts import describe_run
+from .system import JointSystem
+from .voicing import choose_voicing_threshold
+
+logger = logging.getLogger(__name__)
+
+# groups that say what a run is; how long it takes and on what machine may change with a restart
+FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
+# keys in them that do not: where files are, how a teacher made its labels, what to import
+FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
+
+
+def train(conf: Config) -> Path:
+    """Train, or go on training, and write the artefacts.
+
+    Args:
+        conf: See ``recipes/_common/base.yml``; ``main_args.exp_dir`` is written to.
+
+    Returns:
+        Path of ``best_model.pth``.
+    """
+    import pytorch_lightning as pl
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+    training = conf["training"]
+    exp_dir = Path(conf["main_args"]["exp_dir"])
+    exp_dir.mkdir(parents=True, exist_ok=True)
+    if training["threads"]:
+        torch.set_num_threads(training["threads"])
+    pl.seed_everything(training["seed"], workers=True, verbose=False)
+
+    # first the trainer: it knows the number of this process, whoever launched it
+    trainer = _trainer(conf, exp_dir)
+    _check_resumable(conf, exp_dir)
+    model = build_model(conf)
+    loaders = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
+    if not loaders.steps:
+        raise DataError(
+            f"draws_per_epoch {training['draws_per_epoch']} gives no batch of "
+            f"{training['batch_size']} in each of {trainer.world_size} processes: raise it."
+        )
+    optimizer, scheduler = build_optimizer(conf, model, loaders.steps * training["epochs"])
+    loss = build_loss(
+        conf["loss"], conf["loss_args"], training["weighting"], conf.get("weighting_args")
+    )
+    if training["channels_last"]:
+        model = model.to(memory_format=torch.channels_last)
+    system = JointSystem(
+        model, optimizer, loss, loaders.train, loaders.valid, scheduler, config=plain_types(conf)
+    )
+    # now: the checkout may have moved on when the run is over
+    facts = describe_run(training["seed"], trainer.strategy.root_device)
+    last = exp_dir / "checkpoints" / "last.ckpt"
+    if trainer.is_global_zero:
+        write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
+    resume = str(last) if last.is_file() else None
+    if resume is None and not conf["model"].get("init_from"):
+        model.prepare_training(loaders.train_set)
+    try:
+        trainer.fit(system, ckpt_path=resume, weights_only=False)
+    except SIGTERMException:  # Lightning's ends the process with code 0, as if all were done
+        logger.warning("Stopped by SIGTERM: the same command goes on from the last checkpoint.")
+        raise SystemExit(143) from None
+    return _finish(conf, system, trainer, exp_dir, facts)
+
+
+def _check_resumable(conf: Config, exp_dir: Path) -> None:
+    """Refuse to go on with another model, data or loss than the run was started with."""
+    old = exp_dir / "conf.yml"
+    if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
+        return
+    was, now = _fixed(read_config(old)), _fixed(yaml.safe_load(yaml.safe_dump(plain_types(conf))))
+    differing = {group: was.get(group) for group in FIXED if group != "data"}
+    differing = {k: v for k, v in differing.items() if (v or {}) != (now.get(k) or {})}
+    # of `data` each key has its own name, and one that a later version added has no older value
+    data = was.get("data") or {}
+    differing.update({k: v for k, v in data.items() if v != now["data"].get(k)})
+    if differing:
+        name, value = next(iter(differing.items()))
+        raise DataError(
+            f"{exp_dir} was started with another {name} ({value}): give the options of the first "
+            "start, or another experiment."
+        )
+
+
+def _fixed(value: Any) -> Any:
+    """A configuration without the keys that may change with a restart."""
+    if isinstance(value, list):
+        return [_fixed(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _fixed(v) for k, v in value.items() if not FREE.fullmatch(str(k))}
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], Any]:
+    """Exponential moving average of weights that forgets where it began.
+
+    With ``decay`` from the first step on, a fifth of the random weights would still be in the
+    average after 800 steps at 0.998, and in the statistics of batch norms as well: enough to hide
+    what a short run has learnt. So the average is a plain mean at first.
+
+    Args:
+        decay: Of later steps; step ``n`` keeps at most ``(1 + n) / (10 + n)``.
+
+    Returns:
+        ``(average, new, n_averaged) -> average``, as torch's ``AveragedModel`` takes it.
+
+    Example:
+        >>> average = moving_average(0.75)
+        >>> average(0.0, 1.0, 0), average(0.0, 1.0, 1000)
+        (0.9, 0.25)
+    """
+
+    def step(average: Any, new: Any, n_averaged: Any) -> Any:
+        n = int(n_averaged)
+        return average + (new - average) * (1 - min(decay, (1 + n) / (10 + n)))
+
+    return step
+
+
+def _trainer(conf: Config, exp_dir: Path) -> Any:
+    """Lightning's trainer with the callbacks and logs of a recipe.
+
+    Raises:
+        ConfigError: What Lightning has against the options.
+    """
+    import pytorch_lightning as pl
+    from pytorch_lightning import callbacks as cb
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    training = conf["training"]
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advert)
+    callbacks: list[Any] = [
+        *_checkpoints(training, exp_dir),
+        cb.Timer(verbose=False),  # hours, over all restarts
+        # a log file needs no line per step
+        cb.TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else training["log_every"]),
+    ]
+    if training["ema"]:
+        callbacks.append(cb.WeightAveraging(avg_fn=moving_average(training["ema"])))
+    if training["patience"]:
+        callbacks.append(
+            cb.EarlyStopping(
+                training["monitor"], mode=training["monitor_mode"], patience=training["patience"]
+            )
+        )
+    try:
+        return pl.Trainer(
+            max_epochs=training["epochs"],
+            accelerator=training["accelerator"],
+            devices=training["devices"],
+            num_nodes=training.get("num_nodes", 1),
+            strategy=_strategy(training["strategy"]),
+            precision=training["precision"],
+            gradient_clip_val=training["gradient_clip"],
+            callbacks=callbacks,
+            logger=_loggers(exp_dir, training["log_every"]),
+            default_root_dir=exp_dir,
+            use_distributed_sampler=False,
+            log_every_n_steps=training["log_every"],
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+        )
+    except (ValueError, MisconfigurationException) as err:
+        raise ConfigError(f"Training cannot start with these options: {err}") from err
+
+
+def _no_advert(record: logging.LogRecord) -> bool:
+    """Lightning recommends its makers' services."""
+    return "Tip:" not in record.getMessage()
+
+
+def _strategy(name: Any) -> Any:
+    """A head may have no loss (a control), which plain DDP takes for a mistake."""
+    return "ddp_find_unused_parameters_true" if name == "ddp" else name
+
+
+def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:
+    """What keeps the best states: by the second metric first, where there is one."""
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    # last.ckpt, which the last one writes, then knows what the others have just kept
+    metrics = [(training["monitor"], training["monitor_mode"], training["save_top_k"], True)]
+    if training.get("also_monitor"):
+        metrics.insert(0, (training["also_monitor"], training["also_monitor_mode"], 1, False))
+    return [
+        ModelCheckpoint(
+            exp_dir / "checkpoints",
+            filename="{epoch:03d}-{" + monitor + ":.3f}",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            save_last=save_last,
+            enable_version_counter=False,  # last.ckpt is the one that a restart looks for
+        )
+        for monitor, mode, save_top_k, save_last in metrics
+    ]
+
+
+def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[str, Any]) -> Path:
+    """Best checkpoints -> voicing threshold on validation -> ``best_model.pth`` and its kin."""
+    best = exp_dir / "best_model.pth"
+    trainer.strategy.barrier()
+    if trainer.global_rank:
+        return best
+    *others, checkpoints = trainer.checkpoint_callbacks  # as in `_checkpoints`
+    timer = next(c for c in trainer.callbacks if hasattr(c, "time_elapsed"))
+    scores = {Path(k).name: float(v) for k, v in checkpoints.best_k_models.items()}
+    write_text(exp_dir / "best_k_models.json", json.dumps(scores, indent=1))
+    facts = {
+        **facts,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "processes": trainer.world_size,
+        "hours": round(timer.time_elapsed() / 3600, 3),
+    }
+    dataset = build_dataset(conf, "valid")
+    model = system.cpu().model
+    for other in others:
+        _save_best(conf, model, dataset, other, exp_dir / f"best_{other.monitor}.pth", facts)
+    facts = _save_best(conf, model, dataset, checkpoints, best, facts)
+    write_text(exp_dir / "run_facts.json", json.dumps(facts, indent=1))
+    return best
+
+
+def _save_best(
+    conf: Config, model: Any, dataset: Any, checkpoints: Any, target: Path, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Model file of the best state that ``checkpoints`` kept; returns the facts stored in it."""
+    name = Path(checkpoints.best_model_path or "last.ckpt").name
+    path = target.parent / "checkpoints" / name
+    # our own checkpoint: written by this recipe, read as data
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict(
+        {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+    )
+    model.eval()
+    if model.has_pitch:
+        choose_voicing_threshold(model, dataset, piece_sec=conf["training"].get("valid_sec", 0.0))
+    saved = {**model.serialize(), **dataset.infos}
+    facts = {**facts, "best": path.stem}
+    saved["infos"].update(training_config=plain_types(conf), run_facts=facts)
+    save_file(saved, target)
+    return facts
+
+
+def _loggers(exp_dir: Path, every: int) -> list[Any]:
+    from pytorch_lightning.loggers import CSVLogger
+
+    # a version for each start: the logger deletes what it finds in its own folder
+    loggers: list[Any] = [CSVLogger(exp_dir, name="csv_log", flush_logs_every_n_steps=every)]
+    try:
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(exp_dir, name="tensorboard", version=""))
+    except ModuleNotFoundError:
+        logger.warning("No TensorBoard log: pip install tensorboard.")
+    return loggers
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there completely or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def save_file(content: dict[str, Any], path: Path) -> None:
+    """``torch.save`` of plain data, completely or not at all."""
+    part = path.with_name(path.name + ".part")
+    torch.save(plain_types(content), part)
+    os.replace(part, path)

@@ -1,0 +1,103 @@
+"""The network that hears where notes begin: convolutions over time, small enough for a phone.
+
+    features (B, D, N + 2 * REACH) -> residual dilated convolutions -> log-odds (B, 2, N)
+
+No convolution pads: what a frame gets depends on ``REACH`` frames on either side and on nothing
+else, so a recording in pieces gives what the whole gives.
+"""
+
+from functools import cache
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import nn
+
+from ...errors import CheckpointError
+
+WEIGHTS = Path(__file__).with_name("note_cues.pth")  # benchmarks/notes.py CORPUS --fit writes it
+DILATIONS = (1, 2, 4, 8, 16)  # frames
+REACH = 1 + sum(DILATIONS)  # frames on either side that an output depends on
+OUTPUTS = ("onset", "sung")
+
+
+class CueNet(nn.Module):
+    """Log-odds that a note begins with a frame, and that the frame is sung.
+
+    Args:
+        n_features: Features of a frame.
+        hid_chan: Channels of the hidden layers.
+        dropout: Share of hidden values that training leaves out.
+
+    Shape:
+        ``(batch, n_features, frames + 2 * REACH)`` to ``(batch, 2, frames)``, in the order of
+        ``OUTPUTS``.
+
+    References:
+        S. Bai, J. Z. Kolter, V. Koltun, "An empirical evaluation of generic convolutional and
+        recurrent networks for sequence modeling", 2018, https://arxiv.org/abs/1803.01271
+        (dilated residual convolutions; here they look both ways).
+
+    Example:
+        >>> CueNet(10)(torch.zeros(1, 10, 100 + 2 * REACH)).shape
+        torch.Size([1, 2, 100])
+    """
+
+    def __init__(self, n_features: int, hid_chan: int = 64, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.n_features = n_features
+        self.enter = nn.Sequential(
+            nn.BatchNorm1d(n_features), nn.Conv1d(n_features, hid_chan, 3), nn.ReLU()
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm1d(hid_chan),
+                nn.Conv1d(hid_chan, hid_chan, 3, dilation=dilation),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Conv1d(hid_chan, hid_chan, 1),
+            )
+            for dilation in DILATIONS
+        )
+        self.leave = nn.Conv1d(hid_chan, len(OUTPUTS), 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        x = self.enter(features)  # (B, C, N + 2 * (REACH - 1))
+        for dilation, block in zip(DILATIONS, self.blocks, strict=True):
+            x = x[..., dilation:-dilation] + block(x)
+        return self.leave(x)  # (B, 2, N)
+
+
+def save_cue_net(network: CueNet, path: Path, about: str) -> None:
+    """Write weights, as halves: they are small and so is the difference.
+
+    Args:
+        network: What was trained.
+        path: File to write.
+        about: What it was trained on, one line.
+    """
+    state = {
+        key: value.half() if value.is_floating_point() else value
+        for key, value in network.state_dict().items()
+    }
+    part = path.with_name(path.name + ".part")
+    torch.save({"about": about, "n_features": network.n_features, "state_dict": state}, part)
+    part.replace(path)
+
+
+@cache
+def load_cue_net(path: Path = WEIGHTS) -> CueNet:
+    """The trained network in ``.eval()``, read once.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        network = CueNet(stored["n_features"])
+        network.load_state_dict(stored["state_dict"])
+    except (OSError, KeyError, RuntimeError, UnpicklingError) as err:
+        raise CheckpointError(
+            f"{path}, the weights that find notes, cannot be read: install the package again."
+        ) from err
+    return network.eval().requires_grad_(False)

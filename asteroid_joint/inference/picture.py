@@ -1,0 +1,281 @@
+"""A picture of a song: its voice, pitch and notes over its waveforms, wrapped like a score.
+
+It is gathered while the song is separated, in columns of 20 ms. When there are too many, each two
+become one: an hour takes as much memory as three minutes, and is drawn as coarse as it can be seen.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dsp.columns import Columns, log_rows, surest
+from ..optional import optional
+from .notes import Note, note_name
+
+COLUMN_SEC = 0.02  # seconds, before any are merged
+FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
+LOWEST_HZ = 50.0
+HIGHEST_HZ = 6000.0
+RANGE_DB = 55.0  # below the loudest
+ROW_SEC = 40.0  # seconds in a row of the score, more where that would be too many rows
+MOST_ROWS = 6
+WIDTH = 12.0  # inches of 100 pixels
+SCORE_INCHES, WAVE_INCHES, GAP_INCHES = 3.2, 0.55, 0.35  # heights
+LEFT, RIGHT = 0.085, 0.92  # of the width
+PEAK_PERCENT = 99.8  # of the samples are drawn in full: a click does not make all else flat
+LEAST_CONFIDENCE = 0.01  # share of voiced columns that may be below the scale of colours
+NAME_PIXELS = 24  # of a note: narrower ones are not named
+MARGIN_BELOW, MARGIN_ABOVE = 4, 16  # semitones about the melody: two harmonics are in view
+TICKS_SEC = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+STEM_COLORS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5")
+
+
+class SongPicture:
+    """Gathers a song chunk by chunk and draws it.
+
+    Args:
+        sample_rate: Of the stems, Hz.
+        sources: Names of the stems; the first is the voice.
+        title: Above the picture.
+
+    Example:
+        >>> picture = SongPicture(8000, ("vocals", "accompaniment"))
+        >>> picture.push(np.zeros((2, 1, 8000), np.float32), np.zeros((0, 4)))
+        >>> picture.seconds
+        1.0
+    """
+
+    def __init__(self, sample_rate: int, sources: Sequence[str], title: str = "") -> None:
+        self._rate = sample_rate
+        self._sources = tuple(sources)
+        self._title = title
+        self._hop = max(1, round(COLUMN_SEC * sample_rate))
+        n_frame = round(FRAME_SEC * sample_rate)
+        self._window = np.hanning(n_frame).astype(np.float32)
+        self._n_fft = 2 << int(np.log2(n_frame))
+        self._hz, self._pick = log_rows(sample_rate, self._n_fft, LOWEST_HZ, HIGHEST_HZ)
+        self._n_samples = 0
+        self._mono = np.zeros((len(sources), 0), np.float32)  # (S, T) that is no whole column yet
+        self._voice = np.zeros(n_frame // 2, np.float32)  # the first frame's centre is sample 0
+        self._low = Columns(lambda block: block.min(1))
+        self._high = Columns(lambda block: block.max(1))
+        self._power = Columns(lambda block: block.max(1))
+        self._pitch = Columns(surest)
+        self._pitch_sec: list[float] = []  # times of the first two frames: their hop
+        self._notes: list[tuple[float, float, float]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Length of what was pushed."""
+        return self._n_samples / self._rate
+
+    def push(self, stems: np.ndarray, f0: np.ndarray, notes: Iterable[Note] = ()) -> None:
+        """Add a chunk; what it holds need not end at the same time.
+
+        Args:
+            stems: ``(n_src, n_channels, n_samples)`` in the order of ``sources``.
+            f0: ``(n_frames, 4)`` time, frequency in Hz, confidence, voiced.
+            notes: Those that became final.
+        """
+        mono = stems.mean(1, dtype=np.float32)  # (S, T)
+        self._n_samples += mono.shape[1]
+        self._mono = np.concatenate([self._mono, mono], 1)
+        whole = self._mono.shape[1] // self._hop
+        if whole:
+            blocks = self._mono[:, : whole * self._hop].reshape(len(mono), whole, self._hop)
+            self._low.push(blocks.min(2).T)  # (N, S)
+            self._high.push(blocks.max(2).T)
+            self._mono = self._mono[:, whole * self._hop :].copy()
+        self._voice = np.concatenate([self._voice, mono[0]])
+        self._spectra()
+        if len(f0):
+            self._pitch_sec = (self._pitch_sec + f0[:2, 0].tolist())[:2]
+            sung = (f0[:, 3] > 0) & (f0[:, 1] > 0)
+            pairs = np.stack([np.where(sung, f0[:, 1], 0), np.where(sung, f0[:, 2], -1)], 1)
+            self._pitch.push(pairs.astype(np.float32))
+        self._notes += [(note.onset_sec, note.offset_sec, note.pitch_midi) for note in notes]
+
+    def _spectra(self) -> None:
+        """Columns of the voice's spectrogram, as far as there are samples."""
+        from scipy import fft
+
+        n = (len(self._voice) - len(self._window)) // self._hop + 1
+        for at in range(0, max(n, 0), 256):  # some columns at a time: little memory
+            starts = self._hop * np.arange(at, min(at + 256, n))
+            frames = self._voice[starts[:, None] + np.arange(len(self._window))]  # (N, T)
+            spectra = fft.rfft(frames * self._window, self._n_fft)
+            self._power.push(self._pick(np.abs(spectra) ** 2))  # (N, F)
+        if n > 0:
+            self._voice = self._voice[n * self._hop :].copy()
+
+    def draw(self, path: str | os.PathLike) -> None:
+        """Write a PNG, 1200 pixels wide.
+
+        Args:
+            path: File to write.
+
+        Raises:
+            UserError: If matplotlib is not installed.
+            ValueError: If nothing was pushed.
+        """
+        self.figure().savefig(path, dpi=100, format="png", pil_kwargs={"compress_level": 3})
+
+    def figure(self) -> Any:
+        """What :meth:`draw` writes, as a ``matplotlib.figure.Figure``.
+
+        Raises:
+            UserError: If matplotlib is not installed.
+            ValueError: If nothing was pushed.
+        """
+        if not self._n_samples:
+            raise ValueError("Expected at least one sample, received none.")
+        optional("matplotlib", "demo")
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        n_rows = int(np.clip(np.ceil(self.seconds / ROW_SEC), 1, MOST_ROWS))
+        panels = [SCORE_INCHES, *[WAVE_INCHES] * len(self._sources), GAP_INCHES]
+        height = n_rows * sum(panels) + GAP_INCHES
+        figure = Figure(figsize=(WIDTH, height))
+        FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
+        top = height - GAP_INCHES  # inches of the panel's upper edge
+        row_sec = self.seconds / n_rows
+        for row in range(n_rows):
+            span = row * row_sec, (row + 1) * row_sec
+            for panel, inches in enumerate(panels):
+                top -= inches
+                if panel == len(panels) - 1:
+                    break  # the gap below a row
+                axes = figure.add_axes((LEFT, top / height, RIGHT - LEFT, inches / height * 0.97))
+                if panel == 0:
+                    curve = self._draw_score(axes, span)
+                else:
+                    self._draw_wave(axes, span, panel - 1)
+                _time_axis(axes, span, labels=panel == len(panels) - 2)
+        bar = figure.add_axes((RIGHT + 0.012, 1 - (GAP_INCHES + SCORE_INCHES) / height, 0.012, 0))
+        bar.set_position((RIGHT + 0.012, bar.get_position().y0, 0.012, SCORE_INCHES / height))
+        figure.colorbar(curve, cax=bar, ticks=curve.get_clim(), format="{x:.1f}")
+        bar.set_ylabel("confidence of F0", fontsize=8, labelpad=-8)
+        bar.tick_params(labelsize=8)
+        figure.suptitle(self._title, fontsize=11, y=1 - 0.25 * GAP_INCHES / height)
+        return figure
+
+    def _draw_wave(self, axes: Any, span: tuple[float, float], stem: int) -> None:
+        """Lowest and highest sample of a stem; all stems have the same scale."""
+        low, high = self._low.values(), self._high.values()
+        low, high = (x.reshape(-1, len(self._sources)) for x in (low, high))  # (N, S)
+        peak = np.percentile(np.abs([low, high]), PEAK_PERCENT) if len(low) else 0.0
+        column_sec = self._low.width * self._hop / self._rate
+        sec = (np.arange(len(low)) + 0.5) * column_sec
+        shown = (sec >= span[0] - column_sec) & (sec <= span[1] + column_sec)
+        color = STEM_COLORS[stem % len(STEM_COLORS)]
+        axes.fill_between(sec[shown], low[shown, stem], high[shown, stem], color=color, lw=0.4)
+        axes.set(ylim=(-max(peak, 1e-3), max(peak, 1e-3)), yticks=[])
+        axes.set_ylabel(self._sources[stem], rotation=0, ha="right", va="center", fontsize=8)
+
+    def _draw_score(self, axes: Any, span: tuple[float, float]) -> Any:
+        """Spectrogram, curve and notes of a row; returns the curve."""
+        from matplotlib.collections import LineCollection, PatchCollection
+        from matplotlib.patches import Rectangle
+
+        power = self._power.values()
+        level_db = 10 * np.log10(np.maximum(power, 1e-12))  # (N, F)
+        column_sec = self._power.width * self._hop / self._rate
+        first, stop = int(span[0] / column_sec), int(np.ceil(span[1] / column_sec)) + 1
+        shown = level_db[first:stop]
+        if shown.size:
+            top_db = level_db.max()
+            axes.imshow(
+                shown.T,
+                **{
+                    "origin": "lower",
+                    "aspect": "auto",
+                    "cmap": "gray",
+                    "interpolation": "bilinear",
+                },
+                **{"vmin": top_db - RANGE_DB, "vmax": top_db},
+                extent=(
+                    *((first - 0.5) * column_sec, (first + len(shown) - 0.5) * column_sec),
+                    *_midi(self._hz[[0, -1]]) + [-0.25, 0.25],
+                ),
+            )
+        points, confidence = self._points(span)
+        curve = LineCollection(
+            list(points), array=confidence, cmap="plasma", clim=self._scale(), lw=2.4
+        )
+        axes.add_collection(curve)
+        notes = [note for note in self._notes if note[1] > span[0] and note[0] < span[1]]
+        boxes = [Rectangle((on, midi - 0.5), off - on, 1.0) for on, off, midi in notes]
+        axes.add_collection(
+            PatchCollection(boxes, facecolor=(1, 1, 1, 0.12), edgecolor="#ff8787", lw=0.9)
+        )
+        low, high = self._view()
+        for on, off, midi in notes:
+            if (off - on) / (span[1] - span[0]) * 100 * WIDTH * (RIGHT - LEFT) >= NAME_PIXELS:
+                place = {"ha": "left", "va": "bottom", "fontsize": 7, "color": "#ffc9c9"}
+                axes.text(max(on, span[0]), midi + 0.6, note_name(midi), clip_on=True, **place)
+        tones = [k for k in range(int(np.ceil(low)), int(high) + 1) if k % 12 in (0, 4, 7)]
+        axes.set_yticks(tones, [f"{note_name(k)}  {440 * 2 ** ((k - 69) / 12):.0f}" for k in tones])
+        axes.tick_params(axis="y", labelsize=7)
+        axes.set(ylim=(low, high), ylabel="tone, Hz", facecolor="black")
+        return curve
+
+    def _points(self, span: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        """Lines ``(n, 2, 2)`` from each voiced column to the next, and their confidence."""
+        hz, confidence = self._pitch_columns()
+        start, hop = self._pitch_sec[0] if self._pitch_sec else 0.0, COLUMN_SEC
+        if len(self._pitch_sec) == 2:
+            hop = self._pitch_sec[1] - self._pitch_sec[0]
+        width = self._pitch.width * hop
+        sec = start + (np.arange(len(hz)) * self._pitch.width + (self._pitch.width - 1) / 2) * hop
+        sung = (hz > 0) & (sec >= span[0] - width) & (sec <= span[1] + width)
+        midi = _midi(np.where(hz > 0, hz, 440.0))
+        # a column reaches half way to its neighbours, so that one alone can be seen
+        at = np.flatnonzero(sung)
+        after = np.minimum(at + 1, max(len(hz) - 1, 0))
+        joined = sung[after] & (np.abs(midi[after] - midi[at]) < 3) & (after > at)
+        end_sec = np.where(joined, sec[after], sec[at] + width / 2)
+        end_midi = np.where(joined, midi[after], midi[at])
+        lines = np.stack([sec[at], midi[at], end_sec, end_midi], 1).reshape(-1, 2, 2)
+        return lines, np.clip(confidence[at], 0, 1)
+
+    def _pitch_columns(self) -> tuple[np.ndarray, np.ndarray]:
+        """Frequency in Hz, 0 where nothing is sung, and confidence, ``(n,)`` each."""
+        hz, confidence = self._pitch.values().astype(float).reshape(-1, 2).T
+        return hz, confidence
+
+    def _scale(self) -> tuple[float, float]:
+        """Confidences at the ends of the scale of colours, the same in all rows."""
+        hz, confidence = self._pitch_columns()
+        low = np.quantile(confidence[hz > 0], LEAST_CONFIDENCE) if (hz > 0).any() else 0.0
+        return float(np.clip(np.floor(10 * low) / 10, 0.0, 0.9)), 1.0
+
+    def _view(self) -> tuple[float, float]:
+        """Lowest and highest pitch in view, the same in all rows."""
+        pitches = [midi for _, _, midi in self._notes]
+        hz, _ = self._pitch_columns()
+        if not pitches:
+            pitches = list(np.percentile(_midi(hz[hz > 0]), [2, 98])) if (hz > 0).any() else []
+        low, high = (min(pitches), max(pitches)) if pitches else (48.0, 72.0)
+        bottom, top = _midi(self._hz[[0, -1]])
+        return max(low - MARGIN_BELOW, bottom), min(high + MARGIN_ABOVE, top)
+
+
+def _midi(hz: np.ndarray) -> np.ndarray:
+    return 69 + 12 * np.log2(hz / 440)
+
+
+def _time_axis(axes: Any, span: tuple[float, float], labels: bool) -> None:
+    step = next((s for s in TICKS_SEC if (span[1] - span[0]) / s <= 16), TICKS_SEC[-1])
+    ticks = np.arange(np.ceil(span[0] / step - 1e-9), np.floor(span[1] / step + 1e-9) + 1) * step
+    names = [f"{int(t) // 60}:{t % 60:04.1f}" if step < 1 else _minutes(t) for t in ticks]
+    axes.set_xticks(ticks, names if labels else [])
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlim(*span)
+    axes.margins(x=0)
+
+
+def _minutes(sec: float) -> str:
+    return f"{round(sec) // 60}:{round(sec) % 60:02d}"

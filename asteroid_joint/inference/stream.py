@@ -1,0 +1,335 @@
+"""A stream of audio blocks through a joint model: the chain behind ``separate``.
+
+Read downhill: one stage per class, then the chain of them.
+
+    block -> downmix -> model's rate -> windows -> model -> cross-fade -> recording's rate -> (*)
+    block -> wait for its estimate -> (*) -> full band -> stems
+
+The stem called ``accompaniment`` is by definition what the others leave over, and is computed so:
+stems add up to the recording. Stems of models without one are written as estimated; they add up
+where the model's do.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..dsp.full_band import FullBand
+from ..dsp.overlap_add import (
+    CrossFader,
+    FrameJoiner,
+    SampleQueue,
+    Window,
+    WindowCutter,
+    WindowPlan,
+)
+from ..errors import AudioError
+from ..models.base import JointModel
+from .options import BATCH
+
+COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
+WINDOW_SEC = 10.0  # seconds
+OVERLAP_SEC = 1.0  # seconds
+CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
+
+
+class Chunk(NamedTuple):
+    """A stretch of results; consecutive chunks follow each other without a gap.
+
+    Attributes:
+        mixture: ``(n_channels, n_samples)``, the recording.
+        stems: ``(n_src, n_channels, n_samples)`` in the order of ``model.sources``.
+        f0: ``(n_frames, 4)``: time in seconds, frequency in Hz, confidence, voiced (0 or 1). Its
+            frames do not end with the samples of the same chunk.
+        activity: ``(n_frames, 2)``: time in seconds, probability that somebody sings; see
+            :meth:`JointModel.sung_probability`. Its frames need not end with those of ``f0``.
+    """
+
+    mixture: np.ndarray
+    stems: np.ndarray
+    f0: np.ndarray
+    activity: np.ndarray = np.zeros((0, 2))
+
+
+def plan_windows(model: JointModel, window_sec: float) -> WindowPlan:
+    """Windows of about ``window_sec``: faded, or butt-joined where the model's context is bounded.
+
+    The latter are longer where that takes more than half of them, or the model asks for it.
+    """
+    rate, grid = int(model.sample_rate), model.pitch_grid
+    hop_length = grid.hop_length if grid else 1
+    if model.context_samples is None:
+        return WindowPlan.in_seconds(window_sec, min(OVERLAP_SEC, window_sec / 4), rate, hop_length)
+    length = max(int(window_sec * rate), 4 * model.context_samples, model.window_samples)
+    return WindowPlan.exact(length, model.context_samples, model.window_multiple, hop_length)
+
+
+class Resampler:
+    """Streaming resampler of ``(C, T)``; hands everything through where the rates are equal."""
+
+    def __init__(self, from_rate: int, to_rate: int, n_channels: int) -> None:
+        import soxr
+
+        self._stream = None
+        if from_rate != to_rate:
+            self._stream = soxr.ResampleStream(from_rate, to_rate, n_channels, dtype="float32")
+        self._n_channels = n_channels
+
+    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """Add ``(C, T)``; returns what is ready, aligned with the input's first sample."""
+        if self._stream is None:
+            return samples
+        chunk = np.ascontiguousarray(samples.T, dtype=np.float32)
+        return self._stream.resample_chunk(chunk, last=last).reshape(-1, self._n_channels).T
+
+    def finish(self) -> np.ndarray:
+        """The rest."""
+        return self.push(np.zeros((self._n_channels, 0), np.float32), last=True)
+
+
+class WindowRunner:
+    """Runs windows through the model, several at a time.
+
+    What the model makes of digital silence is replaced by silence without pitch.
+    """
+
+    def __init__(self, model: JointModel, batch_size: int) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        self.own_activity = False  # whether activity is an output of its own: known after a run
+        self._waiting: list[Window] = []
+
+    def push(
+        self, windows: Iterable[Window]
+    ) -> Iterator[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Add windows; yields each with its results on the CPU.
+
+        Sources are ``(S, C, T)``, logits ``(N, P)``, activity ``(N,)``; what the model does not
+        have is without frames.
+        """
+        for window in windows:
+            # the last window has a length of its own
+            if self._waiting and window.samples.shape != self._waiting[0].samples.shape:
+                yield from self._run()
+            self._waiting.append(window)
+            if len(self._waiting) == self.batch_size or window.last:
+                yield from self._run()
+
+    @torch.inference_mode()
+    def _run(self) -> list[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        windows, self._waiting = self._waiting, []
+        model, was_training = self.model, self.model.training
+        wav = torch.from_numpy(np.stack([w.samples for w in windows]))  # (B, C, T)
+        silent = (wav == 0).all(-1).all(-1)  # (B,)
+        model.eval()
+        try:
+            out = model.forward_joint(wav.to(model.voicing_threshold.device))
+        finally:
+            model.train(was_training)
+        sources = out.stems().float().cpu() / model.mixture_scale  # (B, S, C, T)
+        sources[silent] = 0
+        if out.pitch_logits is None:
+            logits = torch.zeros(len(windows), 0, 0)
+        else:
+            logits = out.pitch_logits.float().cpu()  # (B, N, P)
+            logits[silent] = -torch.inf
+        self.own_activity = out.activity_logits is not None
+        probability = model.sung_probability(out)
+        if probability is None:
+            activity = torch.zeros(len(windows), 0)
+        else:
+            activity = probability.cpu()  # (B, N)
+            activity[silent] = 0
+        for window, result in zip(windows, sources, strict=True):
+            if not result.isfinite().all():
+                raise AudioError(
+                    f"{type(model).__name__} gave NaN or infinite samples near "
+                    f"{window.start / model.sample_rate:.1f} s: bring the input to a usual level."
+                )
+        return list(zip(windows, sources, logits, activity, strict=True))
+
+
+class PitchTrack:
+    """Decodes a stream of logits into rows of ``f0.csv``."""
+
+    def __init__(self, model: JointModel, decoder: str) -> None:
+        self.model = model
+        self.decoder = decoder
+        self._logits = torch.zeros(0, 0)  # (N, P), with the context before
+        self._first = 0  # frame that the held logits begin with
+        self._next = 0  # frame to decode next
+
+    def push(self, logits: torch.Tensor, last: bool = False) -> np.ndarray:
+        """Add ``(N, P)``; returns rows ``(N', 4)`` of the frames that have their context."""
+        if logits.shape[0]:
+            self._logits = torch.cat([self._logits.reshape(-1, logits.shape[1]), logits])
+        end = self._first + len(self._logits) - (0 if last else CONTEXT_FRAMES)
+        if not self.model.has_pitch or end <= self._next:
+            return np.zeros((0, 4))
+        rows = slice(self._next - self._first, end - self._first)
+        f0 = self.model.decode_pitch(
+            self._logits.to(self.model.voicing_threshold.device), self.decoder
+        )
+        hz, confidence, voiced = (field[rows].double().cpu().numpy() for field in f0)
+        time = self.model.pitch_grid.frame_to_sec(np.arange(self._next, end))
+        keep = max(self._first, end - CONTEXT_FRAMES)
+        self._logits = self._logits[keep - self._first :].clone()
+        self._first, self._next = keep, end
+        return np.stack([time, hz, confidence, voiced], 1)
+
+
+class ActivityTrack:
+    """Gives the frames of a stream of activity their times."""
+
+    def __init__(self, model: JointModel) -> None:
+        self.model = model
+        self._next = 0  # frame
+
+    def push(self, activity: torch.Tensor) -> np.ndarray:
+        """Add ``(N,)``; returns rows ``(N, 2)`` of time and probability."""
+        if not len(activity):
+            return np.zeros((0, 2))
+        frames = np.arange(self._next, self._next + len(activity))
+        self._next += len(activity)
+        return np.stack([self.model.pitch_grid.frame_to_sec(frames), activity.numpy()], 1)
+
+
+class StreamSeparator:
+    """The chain: push blocks of a recording, receive chunks of stems.
+
+    Args:
+        model: Any joint model; it is run where its weights are.
+        sample_rate: Of the recording, Hz.
+        n_channels: Of the recording. Where the model has as many, channels go to it one by one;
+            otherwise it hears the mean of all channels.
+        decoder: Name in ``DECODERS``.
+        batch_size: Windows that the model gets at a time.
+        window_sec: Length of a window, seconds.
+        pitch_track: What makes F0 rows of logits; by default the decoder, some seconds at a time.
+
+    Example:
+        >>> import numpy as np
+        >>> from asteroid_joint import DJCM
+        >>> stream = StreamSeparator(DJCM.from_preset("tiny"), 44100, 2)
+        >>> _ = stream.push(np.zeros((2, 30000), np.float32))
+        >>> stream.finish().stems.shape
+        (2, 2, 30000)
+    """
+
+    def __init__(
+        self,
+        model: JointModel,
+        sample_rate: int,
+        n_channels: int,
+        *,
+        decoder: str = "argmax",
+        batch_size: int = BATCH,
+        window_sec: float = WINDOW_SEC,
+        pitch_track: PitchTrack | None = None,
+    ) -> None:
+        rate, heard = int(model.sample_rate), int(model.in_channels)
+        self.complement = model.sources.index(COMPLEMENT) if COMPLEMENT in model.sources else None
+        self._estimated = [s for s in range(len(model.sources)) if s != self.complement]
+        self._model_channels = heard
+        self._one_to_one = heard == n_channels
+        self._n_samples = 0  # received
+        self._n_model = 0  # samples at the model's rate
+        plan = plan_windows(model, window_sec)
+        self._n_heard = n_heard = heard if self._one_to_one else 1
+        n_tracks = len(self._estimated) * n_heard
+        self._waiting = SampleQueue(n_channels)  # recording, until its estimate arrives
+        self._ready = SampleQueue(n_tracks)  # estimate at the recording's rate
+        self._down = Resampler(sample_rate, rate, n_heard)
+        self._cutter = WindowCutter(plan, heard)
+        self._runner = WindowRunner(model, batch_size)
+        self._fader = CrossFader(plan)
+        self._joiner = FrameJoiner(plan)
+        self._pitch = pitch_track or PitchTrack(model, decoder)
+        self._activity_joiner = FrameJoiner(plan)
+        self._activity = ActivityTrack(model)
+        self._up = Resampler(rate, sample_rate, n_tracks)
+        self._full_band = None
+        if sample_rate != rate or n_heard != n_channels:
+            band_hz = None if sample_rate == rate else min(rate, sample_rate) / 2
+            self._full_band = FullBand(
+                len(self._estimated), n_channels, n_heard, sample_rate, band_hz
+            )
+            self._delayed = SampleQueue(n_channels)  # recording, until its stems arrive
+
+    @property
+    def own_activity(self) -> bool:
+        """Whether ``Chunk.activity`` is an output of the model, and not made of its pitch."""
+        return self._runner.own_activity
+
+    def push(self, block: np.ndarray) -> Chunk:
+        """Add ``(n_channels, n_samples)`` float32; returns what is final, possibly nothing."""
+        self._n_samples += block.shape[1]
+        self._waiting.push(block)
+        heard = block if self._one_to_one else block.mean(0, keepdims=True)
+        return self._advance(self._cutter.push(self._at_model(self._down.push(heard))))
+
+    def finish(self) -> Chunk:
+        """The rest.
+
+        Raises:
+            ValueError: If nothing was pushed.
+        """
+        if self._n_samples == 0:
+            raise ValueError("Expected at least one sample, received none.")
+        rest = self._at_model(self._down.finish())
+        if self._n_model == 0:  # too short for one sample at the model's rate
+            rest = self._at_model(np.zeros((1, 1), np.float32))
+        windows = [*self._cutter.push(rest), self._cutter.finish()]
+        return self._advance(windows, last=True)
+
+    def _at_model(self, samples: np.ndarray) -> np.ndarray:
+        """``(n_heard, T)`` to the channels of the model."""
+        self._n_model += samples.shape[1]
+        return np.broadcast_to(samples, (self._model_channels, samples.shape[1]))
+
+    def _advance(self, windows: Iterable[Window], last: bool = False) -> Chunk:
+        """Take windows through the rest of the chain."""
+        rows, activity_rows = [np.zeros((0, 4))], [np.zeros((0, 2))]
+        for window, sources, logits, activity in self._runner.push(windows):
+            estimate = self._fader.push(window.start, sources[self._estimated], window.last)
+            if not self._one_to_one:
+                estimate = estimate.mean(1, keepdim=True)
+            self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
+            f0, active = self._rows(window, logits, activity)
+            rows.append(f0)
+            activity_rows.append(active)
+        if last:
+            self._ready.push(self._up.finish())
+            self._ready.pad(len(self._waiting))  # resamplers round the length
+        n = min(len(self._waiting), len(self._ready))
+        mixture, ready = self._waiting.take(n), self._ready.take(n)
+        mixture, stems = self._to_full_band(
+            mixture, ready.reshape(len(self._estimated), self._n_heard, n), last
+        )
+        if self.complement is not None:
+            stems = np.insert(stems, self.complement, mixture - stems.sum(0), 0)
+        return Chunk(mixture, stems, np.concatenate(rows), np.concatenate(activity_rows))
+
+    def _rows(
+        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What is final of ``f0`` and ``activity`` after a window."""
+        where = (window.start, window.samples.shape[1])
+        frames = self._joiner.push(*where, logits, window.last)
+        active = self._activity_joiner.push(*where, activity, window.last)
+        return self._pitch.push(frames, window.last), self._activity.push(active)
+
+    def _to_full_band(
+        self, mixture: np.ndarray, estimate: np.ndarray, last: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """``(C, T)`` and ``(S, n_heard, T)`` to ``(C, T')`` and ``(S, C, T')``."""
+        if self._full_band is None:
+            return mixture, estimate
+        self._delayed.push(mixture)
+        with torch.inference_mode():
+            stems = self._full_band.push(torch.from_numpy(mixture), torch.from_numpy(estimate))
+            if last:
+                stems = torch.cat([stems, self._full_band.finish()], -1)
+        return self._delayed.take(stems.shape[-1]), stems.numpy()

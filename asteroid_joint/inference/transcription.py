@@ -1,0 +1,333 @@
+"""A song transcribed, in memory: stems, F0 curve, notes, a picture, players in a notebook.
+
+What ``model.transcribe`` does and gives. Everything of the song is held in memory at once: for
+hours of audio, use :func:`asteroid_joint.inference.separate.separate_file`.
+"""
+
+import html
+import io
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..audio import StemWriter, open_audio, to_pcm24
+from ..audio.arrays import check_array
+from ..errors import AudioError, ConfigError, UserError
+from ..models.base import JointModel
+from ..optional import optional
+from ..registry import DECODERS, OPERATIONS
+from .notes import Note, NoteRules, NotesCsv, NotesMidi, NoteTracker
+from .options import BATCH, DECODER
+from .pitch_files import PITCH_FORMATS
+from .separate import separate_at_once
+from .stream import COMPLEMENT, WINDOW_SEC, StreamSeparator
+
+VOICE = "vocals"
+PARTS = ("stems", "f0", "notes", "picture")  # of what save writes
+PLAYER_SEC = 60.0  # of each stem in a notebook, which would grow by megabytes else
+PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
+PLAYER_RATE = 44100  # Hz, for all others
+
+
+@dataclass(frozen=True, eq=False)
+class PitchCurve:
+    """The voice's F0, an entry per frame.
+
+    Attributes:
+        times: Centres of the frames, seconds.
+        hz: Frequency, positive in unvoiced frames, too.
+        confidence: In [0, 1].
+        voiced: Whether the confidence is above the model's threshold.
+    """
+
+    times: np.ndarray
+    hz: np.ndarray
+    confidence: np.ndarray
+    voiced: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def rows(self) -> np.ndarray:
+        """``(frames, 4)``, the columns of ``f0.csv``."""
+        return np.stack([self.times, self.hz, self.confidence, self.voiced], 1).astype(float)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Transcription:
+    """What a model has made of a song.
+
+    Attributes:
+        stems: Name to ``(n_channels, n_samples)`` float32, in the model's order; each as long, as
+            wide and at the rate of the song.
+        mixture: The song itself, ``(n_channels, n_samples)``.
+        sample_rate: Hz.
+        f0: The voice's pitch; without frames where the model has none.
+        notes: Of the voice.
+        activity: ``(frames, 2)`` time in seconds and probability that somebody sings.
+        title: Name of the song.
+        subtype: How ``save`` stores samples: ``"PCM_24"`` for songs with integer samples, whose
+            stems add up bit for bit; else ``"FLOAT"``.
+
+    Example:
+        >>> import asteroid_joint
+        >>> model = asteroid_joint.DJCM.from_preset("tiny").eval()
+        >>> song = model.transcribe(np.zeros((2, 22050), np.float32), 22050)
+        >>> song.stems["vocals"].shape, len(song.f0), song.notes
+        ((2, 22050), 50, [])
+    """
+
+    stems: dict[str, np.ndarray]
+    mixture: np.ndarray
+    sample_rate: int
+    f0: PitchCurve
+    notes: list[Note]
+    activity: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    title: str = "song"
+    subtype: str = "FLOAT"
+
+    @property
+    def seconds(self) -> float:
+        """Length of the song."""
+        return self.mixture.shape[1] / self.sample_rate
+
+    def plot(self, path: str | os.PathLike | None = None) -> Any:
+        """Draw spectrogram, pitch and notes of the voice over the waveforms of all stems.
+
+        Args:
+            path: PNG to write as well.
+
+        Returns:
+            A ``matplotlib.figure.Figure``; a notebook shows it.
+
+        Raises:
+            UserError: If matplotlib is not installed.
+        """
+        optional("scipy", "demo")
+        from .picture import SongPicture
+
+        voice = _voice(self.stems)
+        names = [voice, *(name for name in self.stems if name != voice)]
+        picture = SongPicture(self.sample_rate, names, self.title)
+        stems = np.stack([self.stems[name] for name in names])  # (S, C, T)
+        picture.push(stems, self.f0.rows(), self.notes)
+        figure = picture.figure()
+        # notebooks ask for this; without it they only know figures of their own backend
+        figure._repr_png_ = lambda: _png(figure)
+        if path is not None:
+            try:
+                figure.savefig(path, dpi=100, format="png")
+            except OSError as err:
+                raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err
+        return figure
+
+    def save(
+        self,
+        folder: str | os.PathLike,
+        parts: Sequence[str] = PARTS,
+        *,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the files that ``asteroid-joint separate --notes --plot`` writes.
+
+        ``<stem>.wav``, ``f0.csv``, ``notes.csv`` and ``notes.mid``, ``picture.png``; those of pitch
+        only where the model has it. No file has its name before it is complete.
+
+        Args:
+            folder: Where to; created if need be.
+            parts: Any of ``"stems"``, ``"f0"``, ``"notes"``, ``"picture"``.
+            overwrite: Replace files of the same names.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ConfigError: If there is no such part.
+            UserError: If a library is not installed, a file is there already, or nothing can be
+                written.
+        """
+        if isinstance(parts, str) or not set(parts) <= set(PARTS):
+            raise ConfigError(
+                f"There are no such parts {parts!r}: give some of {', '.join(PARTS)}."
+            )
+        folder = Path(folder)
+        if "notes" in parts:
+            optional("mido", "notes")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as hidden:
+                self._write(Path(hidden), parts)
+                files = sorted(Path(hidden).iterdir())
+                there = [folder / file.name for file in files if (folder / file.name).exists()]
+                if there and not overwrite:
+                    raise UserError(f"{there[0]} exists already: give overwrite=True.")
+                for file in files:
+                    file.replace(folder / file.name)
+        except OSError as err:
+            raise UserError(f"{folder} cannot be written to: {err.strerror or err}.") from err
+        return folder
+
+    def _write(self, folder: Path, parts: Sequence[str]) -> None:
+        names = list(self.stems)
+        if "stems" in parts:
+            stems = np.stack(list(self.stems.values()))  # (S, C, T)
+            if self.subtype == "PCM_24":
+                complement = names.index(COMPLEMENT) if COMPLEMENT in names else None
+                stems = to_pcm24(self.mixture, stems, complement)
+            for name, stem in zip(names, stems, strict=True):
+                path, size = folder / f"{name}.wav", stem.shape
+                with StemWriter(path, self.sample_rate, size[0], self.subtype, size[1]) as writer:
+                    writer.write(stem)
+        if "f0" in parts and len(self.f0):
+            with PITCH_FORMATS["csv"](folder / "f0.csv", self.sample_rate) as rows:
+                rows.write(self.f0.rows())
+        if "notes" in parts and len(self.f0):
+            with NotesCsv(folder / "notes.csv") as table, NotesMidi(folder / "notes.mid") as midi:
+                table.write(self.notes)
+                midi.write(self.notes)
+        if "picture" in parts:
+            self.plot(folder / "picture.png")
+
+    def __repr__(self) -> str:
+        return f"<Transcription of {self.title!r}: {self._summary()}>"
+
+    def _summary(self) -> str:
+        channels = len(self.mixture)
+        form = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+        sung = f", {100 * self.f0.voiced.mean():.0f} % voiced" if len(self.f0) else ""
+        notes = f", {len(self.notes)} notes" if len(self.f0) else ""
+        return f"{self.seconds:.1f} s, {self.sample_rate} Hz, {form}{sung}{notes}"
+
+    def _repr_html_(self) -> str:
+        """Players and the picture, for notebooks."""
+        from base64 import b64encode
+
+        parts = [f"<p><b>{html.escape(self.title)}</b>: {self._summary()}</p>"]
+        for name, wav in self.stems.items():
+            data = b64encode(_mp3(wav, self.sample_rate)).decode()
+            label = html.escape(name)
+            if self.seconds > PLAYER_SEC:
+                label += f", the first {PLAYER_SEC:.0f} s"
+            parts.append(
+                f'<p>{label}<br><audio controls aria-label="{label}" '
+                f'src="data:audio/mpeg;base64,{data}"></audio></p>'
+            )
+        try:
+            data = b64encode(_png(self.plot())).decode()
+        except UserError as err:  # no matplotlib: the players are there all the same
+            parts.append(f"<p>No picture: {html.escape(str(err))}</p>")
+        else:
+            parts.append(
+                '<img style="max-width: 100%" alt="Spectrogram of the voice with its pitch and '
+                f'notes, waveforms of the stems" src="data:image/png;base64,{data}">'
+            )
+        return "\n".join(parts)
+
+
+@OPERATIONS.register("transcribe")
+def transcribe(
+    model: JointModel,
+    audio: Any,
+    sample_rate: float | None = None,
+    *,
+    decoder: str = DECODER,
+    notes: NoteRules | None = None,
+    batch_size: int = BATCH,
+    window_sec: float = WINDOW_SEC,
+    title: str | None = None,
+) -> Transcription:
+    """Stems, pitch and notes of a song.
+
+    Args:
+        model: Any joint model; it is run in evaluation mode, where its weights are.
+        audio: A file that libsndfile or FFmpeg decodes; or samples, ``(n_samples,)`` or
+            ``(n_channels, n_samples)``, an array or a tensor: floats in which 1.0 is full scale, or
+            int16 or int32.
+        sample_rate: Of the samples, Hz; any. A file knows its own.
+        decoder: Name in ``DECODERS``: how activations become pitch.
+        notes: What makes a note; the usual rules by default.
+        batch_size: Windows that the model gets at a time.
+        window_sec: Length of a window, seconds.
+        title: Of the picture; the file's name by default.
+
+    Returns:
+        :class:`Transcription`.
+
+    Raises:
+        AudioError: One sentence on why the file or the samples cannot be used.
+        ConfigError: If there is no such decoder.
+    """
+    DECODERS[decoder]  # raises one sentence
+    if isinstance(audio, str | os.PathLike):
+        if sample_rate is not None:
+            raise AudioError("A file knows its own sample rate: leave sample_rate out.")
+        with open_audio(audio) as reader:
+            wav = np.concatenate(list(reader.blocks()), 1)  # (C, T)
+            rate, subtype = reader.sample_rate, reader.subtype
+        title = Path(audio).stem if title is None else title
+    else:
+        wav, rate, subtype = check_array(audio, sample_rate)
+    options: dict[str, Any] = {
+        "decoder": decoder,
+        "batch_size": batch_size,
+        "window_sec": window_sec,
+    }
+    stream = StreamSeparator(_for_inference(model), rate, len(wav), **options)
+    chunk = separate_at_once(stream, wav)
+    stems = dict(zip(model.sources, chunk.stems, strict=True))
+    times, hz, confidence, voiced = chunk.f0.T
+    found: list[Note] = []
+    if len(chunk.f0):
+        threshold, hop_sec = float(model.voicing_threshold), float(model.pitch_grid.hop)
+        tracker = NoteTracker(hop_sec, threshold, rate, notes)
+        activity = chunk.activity if stream.own_activity else None
+        voice = stems[_voice(stems)]
+        found = [*tracker.push(chunk.f0, voice, activity, chunk.mixture), *tracker.finish()]
+    return Transcription(
+        stems=stems,
+        mixture=wav,
+        sample_rate=rate,
+        f0=PitchCurve(times, hz, confidence, voiced > 0),
+        notes=found,
+        activity=chunk.activity,
+        title="song" if title is None else title,
+        subtype=subtype,
+    )
+
+
+def _for_inference(model: JointModel) -> JointModel:
+    """The same model, faster: made anew each time, as its weights may have changed meanwhile."""
+    if model.voicing_threshold.device.type != "cpu":
+        return model
+    from .fast.fuse import optimize_for_inference
+
+    return optimize_for_inference(model)
+
+
+def _voice(stems: dict[str, np.ndarray]) -> str:
+    return VOICE if VOICE in stems else next(iter(stems))
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100, format="png")
+    return buffer.getvalue()
+
+
+def _mp3(wav: np.ndarray, sample_rate: int) -> bytes:
+    """The beginning of ``(C, T)`` as every browser plays it."""
+    import soundfile
+    import soxr
+
+    wav = wav[:, : int(PLAYER_SEC * sample_rate)]
+    samples = wav.T if len(wav) <= 2 else wav.mean(0)[:, None]  # (T, C)
+    if sample_rate not in PLAYER_RATES:
+        samples, sample_rate = soxr.resample(samples, sample_rate, PLAYER_RATE), PLAYER_RATE
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples.clip(-1, 1), sample_rate, format="MP3")
+    return buffer.getvalue()

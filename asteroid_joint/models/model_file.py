@@ -1,0 +1,107 @@
+"""Model files, read as data; and what is no file, fetched as Asteroid fetches it."""
+
+import pathlib
+import pickle
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError
+
+MODEL_KEYS = {"model_name", "state_dict", "model_args"}  # of an Asteroid model file
+MODEL_SUFFIXES = (".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors", ".th")
+NO_CONNECTION = ("ConnectError", "ConnectionError", "Timeout", "OfflineMode", "LocalEntryNotFound")
+
+
+def read_model_file(path: str) -> dict[str, Any]:
+    """Read a model file as data, never as code.
+
+    Args:
+        path: File, URL, or hub id with or without a revision: ``user/name``, ``user/name@v1.0``.
+
+    Raises:
+        CheckpointError: If it is missing, unreadable, or holds anything but plain data.
+    """
+    if not pathlib.Path(path).is_file():
+        if not can_be_fetched(path):
+            raise CheckpointError(f"There is no model file {path}.")
+        path = fetch(path)
+    try:
+        conf = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:
+        raise CheckpointError(
+            f"{path} is not a plain model file: it is corrupt or holds code, and was not run."
+        ) from err
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
+        raise CheckpointError(
+            f"{path} cannot be read as a model file (corrupt or cut off)."
+        ) from err
+    if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
+        raise CheckpointError(
+            f"{path} is no Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
+        )
+    return conf
+
+
+def can_be_fetched(name: str) -> bool:
+    """Whether a name that is no file can be meant for the hub or the web.
+
+    A dot says nothing: hub ids and revisions may have some (``user/model-v2.1@v1.0``).
+
+    Args:
+        name: As a user gives it.
+
+    Returns:
+        ``True`` for a URL and for ``user/name``, with or without ``@revision``; ``False`` for
+        what ends like a model file or lies in a folder that exists.
+
+    Example:
+        >>> [can_be_fetched(name) for name in ("me/model-v2.1", "exp/best_model.pth", "model")]
+        [True, False, False]
+    """
+    if name.startswith(("http://", "https://")):
+        return True
+    model_id, _, revision = name.partition("@")
+    path = pathlib.PurePosixPath(model_id)
+    if path.is_absolute() or len(path.parts) != 2 or path.parts[0] in (".", "..", "~"):
+        return False
+    is_file = path.suffix in MODEL_SUFFIXES or pathlib.Path(path.parts[0]).is_dir()
+    return bool(revision) or not is_file
+
+
+def fetch(name: str) -> str:
+    """Download a model, or find it where it was downloaded to before.
+
+    Args:
+        name: What ``asteroid.utils.hub_utils.cached_download`` knows: a repository of the hub,
+            ``user/name`` or ``user/name@revision``, an address, a name of Asteroid's own table.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        CheckpointError: One sentence on why there is none.
+    """
+    from asteroid.utils.hub_utils import cached_download
+
+    try:
+        return cached_download(name)
+    except Exception as err:  # a network stack raises what it likes
+        raise CheckpointError(
+            f"{name} is neither a file nor a model to be fetched: {hub_reason(err)}."
+        ) from err
+
+
+def hub_reason(error: BaseException) -> str:
+    """What to do about an error of the hub's library, half a sentence."""
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if any(part in kind for kind in kinds for part in NO_CONNECTION):
+        return "there is no connection to the hub, or it is switched off (HF_HUB_OFFLINE)"
+    if "LocalTokenNotFoundError" in kinds or status == 401:
+        return "the hub asks for a token, or has no such repository: run hf auth login first"
+    if status == 403:
+        return "the token has no right to do that: ask for one that may write"
+    if "RepositoryNotFoundError" in kinds or status == 404:
+        return "the hub has no such repository or file, or it is private: run hf auth login first"
+    return f"{type(error).__name__} {' '.join(str(error).split())[:120]}".rstrip(" .")
