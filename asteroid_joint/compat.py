@@ -1,6 +1,6 @@
 """Every way round a defect of asteroid 0.7.0: one function, one reason.
 
-``tests/test_compat.py`` holds one probe per function that fails on the day upstream mends it, so
+``tests/package/test_compat.py`` holds one probe per function that fails on the day upstream mends it, so
 that the function can go.
 """
 

@@ -1,11 +1,11 @@
 """A plugin: the process that imports it dies when it writes labels, once for each of two files.
 
-Only a cluster's workers import it, see test_scale.py.
+Only a cluster's workers import it, see test_jobs.py.
 """
 
 from pathlib import Path
 
-from scale_workers import die
+from job_workers import die
 
 from asteroid_joint.engine.pseudo import teacher as pseudo_teacher
 

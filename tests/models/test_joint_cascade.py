@@ -583,7 +583,7 @@ def test_default_threshold_is_the_estimators():
 
 
 def test_hub_entry_takes_a_separator_and_an_estimator(tmp_path, monkeypatch):
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     spec = importlib.util.spec_from_file_location("hubconf_under_test", root / "hubconf.py")
     hub = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(hub)

@@ -9,7 +9,7 @@ import pytest
 
 from asteroid_joint.engine.training.config import recipe_config
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "recipes").rglob("README.md"))]
 RECIPE_PAGES = sorted((ROOT / "recipes").glob("*/*/README.md"))
 

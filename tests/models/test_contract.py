@@ -13,7 +13,7 @@ from asteroid_joint import MODELS
 from asteroid_joint.errors import CheckpointError
 from asteroid_joint.models import pretrained as store
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 OURS = {name: cls for name, cls in MODELS.items() if cls.__module__.startswith("asteroid_joint.")}
 each_model = pytest.mark.parametrize("cls", OURS.values(), ids=OURS)
 

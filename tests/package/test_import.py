@@ -13,7 +13,7 @@ import pytest
 import asteroid_joint
 from asteroid_joint.models import pretrained as store
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 MODULES = [
     "asteroid_joint",
     *(m.name for m in pkgutil.walk_packages(asteroid_joint.__path__, "asteroid_joint.")),

@@ -1,4 +1,4 @@
-"""Workers for test_scale.py: in a module, so that other processes find them by name."""
+"""Workers for test_jobs.py: in a module, so that other processes find them by name."""
 
 import os
 import signal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from scale_workers import Squares
+from job_workers import Squares
 
 from asteroid_joint.engine.pseudo.make import Teacher, main, make_labels
 from asteroid_joint.engine.pseudo.rules import Rules
@@ -38,7 +38,7 @@ def test_one_worker_does_all_and_an_error_costs_its_item(tmp_path):
     assert results["user"] == JobError("This one holds no sample: remove it.")
     assert results["user"].details == ""
     assert results["x"].reason.startswith("TypeError: can't multiply sequence")
-    assert "scale_workers.py" in results["x"].details
+    assert "job_workers.py" in results["x"].details
     assert made(tmp_path) == [str(os.getpid())]
 
 
