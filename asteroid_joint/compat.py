@@ -1,7 +1,7 @@
 """Every way round a defect of asteroid 0.7.0: one function, one reason.
 
-``tests/package/test_compat.py`` holds one probe per function that fails on the day upstream mends it, so
-that the function can go.
+``tests/package/test_compat.py`` holds one probe per function that fails on the day upstream mends
+it, so that the function can go.
 """
 
 import pathlib

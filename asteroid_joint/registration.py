@@ -15,7 +15,7 @@ from types import ModuleType
 from . import registry
 
 TABLE = "asteroid.models"
-HOMES = {  # of the names in each table; tests/package/test_house.py holds them against the order of rooms
+HOMES = {  # modules that fill each table
     "DATASETS": ("data",),
     "DECODERS": ("pitch",),
     "ENGINES": ("jobs",),
