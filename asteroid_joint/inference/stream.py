@@ -27,10 +27,9 @@ from ..dsp.overlap_add import (
 )
 from ..errors import AudioError
 from ..models.base import JointModel
-from .options import BATCH
+from .options import BATCH, DECODER, WINDOW_SEC
 
 COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
-WINDOW_SEC = 10.0  # seconds
 OVERLAP_SEC = 1.0  # seconds
 CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
 
@@ -224,7 +223,7 @@ class StreamSeparator:
         sample_rate: int,
         n_channels: int,
         *,
-        decoder: str = "argmax",
+        decoder: str = DECODER,
         batch_size: int = BATCH,
         window_sec: float = WINDOW_SEC,
         pitch_track: PitchTrack | None = None,

@@ -46,7 +46,8 @@ from torch import nn
 from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
-from ..inference.stream import WINDOW_SEC, plan_windows
+from ..inference.options import WINDOW_SEC
+from ..inference.stream import plan_windows
 from ..models.base import JointModel
 from ..optional import optional
 from ..registry import OPERATIONS
