@@ -14,7 +14,6 @@ References:
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import ConfigError, DataError
+from ..files import sha256, write_text
 from ..optional import optional
 from ..pitch import PitchGrid, decode_argmax
 from .files import AudioFile, audio_file, read_columns, read_stretch
@@ -133,7 +133,7 @@ def label_vocals(
     off = None if progress else True  # None: where nobody looks at it, too
     with tqdm(total=total, desc=f"torchcrepe {settings.model}", unit="s", disable=off) as bar:
         for audio, folder in jobs:
-            checksum = _sha256(audio.path)
+            checksum = sha256(audio.path)
             facts = _current(folder, settings, checksum)
             if facts is None:
                 f0_hz = label_voice(audio, settings, device, bar.update)
@@ -252,14 +252,6 @@ def _second_voice(activation: np.ndarray) -> np.ndarray:
     return np.where(other & peak, activation, 0.0).max(1)
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _made_by(settings: TeacherSettings) -> dict[str, Any]:
     return {"format": FORMAT, **asdict(settings)}
 
@@ -291,7 +283,7 @@ def _current(folder: Path, settings: TeacherSettings, checksum: str) -> dict[str
     wanted = {"settings": _made_by(settings), "vocals_sha256": checksum}
     if facts is None or not labels.is_file() or any(facts.get(k) != v for k, v in wanted.items()):
         return None
-    whole = facts.get("labels_sha256") == _sha256(labels)
+    whole = facts.get("labels_sha256") == sha256(labels)
     return facts if whole and {"frames", "voiced", "unknown"} <= facts.keys() else None
 
 
@@ -313,10 +305,8 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LABELS_FILE).unlink(missing_ok=True)
-        for name, text in ((F0_FILE, labels), (LABELS_FILE, json.dumps(facts, indent=1) + "\n")):
-            part = folder / f"{name}.part"
-            part.write_text(text, newline="\n")
-            os.replace(part, folder / name)
+        write_text(folder / F0_FILE, labels)
+        write_text(folder / LABELS_FILE, json.dumps(facts, indent=1) + "\n")
     except OSError as err:
         raise DataError(f"Cannot write labels to {folder}: {err.strerror or err}.") from err
     read_columns.cache_clear()  # it may have read the labels that were there before

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ...compat import plain_types
 from ...data.drawing import WholeClips
+from ...files import write_text
 from ...metrics.frame_scores import FrameScores
 from ...metrics.log_magnitude import Transform
 from ...metrics.report import (
@@ -38,7 +39,6 @@ from ...pitch import PitchGrid
 from ..training.build import build_dataset, check_fit
 from ..training.config import Config
 from ..training.facts import describe_run
-from ..training.train import write_text
 from ..training.voicing import best_threshold
 from .clip_metrics import clip_row
 from .pictures import draw_clip

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from ...data.base import JointDataset
-from ...data.pseudo_files import Header, Piece, piece_path, read_piece, sha256, write_piece
+from ...data.pseudo_files import Header, Piece, piece_path, read_piece, write_piece
 from ...errors import ConfigError, DataError
+from ...files import sha256
 from ...inference.fast.fuse import optimize_for_inference
 from ...models.pretrained import load_model
 from ...pitch import PitchGrid, decode_argmax
