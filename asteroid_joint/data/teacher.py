@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ..errors import ConfigError, DataError
 from ..files import sha256, write_text
-from ..optional import optional
+from ..optional import optional, pick_device
 from ..pitch import PitchGrid, decode_argmax
 from .files import AudioFile, audio_file, read_columns, read_stretch
 from .multitrack import F0_FILE, LABELS_FILE, track_folders
@@ -113,6 +113,7 @@ def label_vocals(
     Raises:
         DataError: If there are no tracks, files are missing or not audio, or labels of other
             settings lie there.
+        UserError: If a GPU is asked for and there is none.
     """
     settings = settings or TeacherSettings()
     root, target = Path(data_dir).expanduser(), Path(labels_dir).expanduser()
@@ -125,8 +126,7 @@ def label_vocals(
     if not relabel:
         for _, folder in jobs:
             _refuse_other_settings(folder / LABELS_FILE, settings)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = pick_device(device)
     made = 0
     shares: list[tuple[int, int, int]] = []  # frames, voiced, unknown
     total = round(sum(audio.n_samples / audio.sample_rate for audio, _ in jobs))
@@ -136,7 +136,7 @@ def label_vocals(
             checksum = sha256(audio.path)
             facts = _current(folder, settings, checksum)
             if facts is None:
-                f0_hz = label_voice(audio, settings, device, bar.update)
+                f0_hz = label_voice(audio, settings, chosen, bar.update)
                 facts = _write(folder, f0_hz, settings, checksum)
                 made += 1
             else:
@@ -152,7 +152,7 @@ def label_vocals(
 def label_voice(
     audio: AudioFile,
     settings: TeacherSettings,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     update: Callable[[float], Any] | None = None,
 ) -> np.ndarray:
     """F0 of a recording of a voice; channels are mixed down.
@@ -160,7 +160,7 @@ def label_voice(
     Args:
         audio: Of any rate and length; it is read in blocks.
         settings: How.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: Where the network runs.
         update: Called with the seconds that have been heard.
 
     Returns:
@@ -223,7 +223,9 @@ def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:
 
 
 @torch.inference_mode()
-def _hear(wav: np.ndarray, settings: TeacherSettings, device: str) -> tuple[np.ndarray, ...]:
+def _hear(
+    wav: np.ndarray, settings: TeacherSettings, device: str | torch.device
+) -> tuple[np.ndarray, ...]:
     """Hz, confidence, activation of a second voice and power of the frames of a block."""
     crepe = optional("torchcrepe", "eval")
     hop = GRID.hop_length

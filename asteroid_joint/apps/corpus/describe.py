@@ -18,7 +18,7 @@ from ...errors import DataError, UserError
 from ...files import write_text
 from ...metrics.melody import melody_metrics
 from ...metrics.separation import sdr
-from ...optional import optional
+from ...optional import optional, pick_device
 from ...pitch import PitchGrid, resample_f0
 from .hts import FRAME_SEC
 from .make import FACTS, SIDES, VOICE_DB
@@ -217,12 +217,11 @@ def _agreement(
 
     mono = soxr.resample(wav.mean(0), rate, CREPE_GRID.sample_rate)
     hop, n_frames = CREPE_GRID.hop_length, CREPE_GRID.n_frames(len(mono))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     low, high = CREPE_HZ
     with torch.inference_mode(), _repeatable():
         estimate = torchcrepe.predict(
             *(torch.from_numpy(mono)[None], CREPE_GRID.sample_rate, hop, low, high, model),
-            **{"return_periodicity": True, "batch_size": 512, "device": device},
+            **{"return_periodicity": True, "batch_size": 512, "device": pick_device("auto")},
         )
     est_hz, periodicity = (x[0, :n_frames].numpy() for x in estimate)
     ref_hz = resample_f0(f0_hz, times, CREPE_GRID.times(n_frames))
