@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import sha256
 from ..pitch import resample_f0
 from .base import Clip, JointDataset
 from .pseudo_files import (
@@ -15,7 +16,6 @@ from .pseudo_files import (
     read_header,
     read_piece,
     read_stems,
-    sha256,
 )
 
 

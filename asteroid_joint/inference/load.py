@@ -15,9 +15,9 @@ from threading import Barrier
 
 import torch
 
-from ..errors import UserError
 from ..models.base import JointModel, JointOutput
 from ..models.pretrained import load_model
+from ..optional import pick_device
 from .fast.fuse import optimize_for_inference
 from .options import BATCH
 
@@ -38,20 +38,17 @@ def ready_model(
     Raises:
         UserError: If there is no such model or device.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise UserError("torch finds no CUDA device here: use --device cpu.")
+    chosen = pick_device(device)
     with warnings.catch_warnings():  # torch comments on foreign files; the error says it better
         warnings.simplefilter("ignore")
         model = load_model(name)
-    if device == "cpu":
+    if chosen.type == "cpu":
         n_threads = torch.get_num_threads()
         spread_batches(optimized := optimize_for_inference(model), min(n_threads, batch_size))
         if batch_size > 1:
             torch.set_num_threads(1)  # two threads per operation would wait for one another
         return optimized
-    return model.to(device)
+    return model.to(chosen)
 
 
 def spread_batches(model: JointModel, n_workers: int | None = None) -> JointModel:

@@ -15,7 +15,7 @@ TOP = PACKAGE.name
 # From the ground up: a file may import from its own room and from those above it in this list.
 # A file belongs to the longest name here that its own begins with.
 ROOMS = """
-    errors version optional registry compat
+    errors version optional files registry compat
     dsp audio pitch jobs masknn data
     models losses metrics
     inference.fast inference.notes inference inference.collection

@@ -15,13 +15,14 @@ import numpy as np
 from ...data.files import read_columns, read_f0
 from ...data.multitrack import ACTIVITY_FILE, F0_FILE, Multitrack, track_folders
 from ...errors import DataError, UserError
+from ...files import write_text
 from ...metrics.melody import melody_metrics
 from ...metrics.separation import sdr
-from ...optional import optional
+from ...optional import optional, pick_device
 from ...pitch import PitchGrid, resample_f0
 from .hts import FRAME_SEC
 from .make import FACTS, SIDES, VOICE_DB
-from .pictures import draw_report, draw_track, hz_to_midi, replace_file, tone_name
+from .pictures import draw_report, draw_track, hz_to_midi, tone_name
 from .track import STEMS
 
 CREPE_GRID = PitchGrid(160, 16000)  # 10 ms
@@ -89,9 +90,8 @@ def describe_corpus(corpus: Path, out: Path, crepe_model: str = "full", n_tracks
         }
         text = _markdown(corpus.resolve().name, result)
         draw_report(out / "report.png", result)
-        numbers = json.dumps(result, indent=1) + "\n"
-        replace_file(out / "report.json", lambda part: part.write_text(numbers))
-        replace_file(out / "report.md", lambda part: part.write_text(text))
+        write_text(out / "report.json", json.dumps(result, indent=1) + "\n")
+        write_text(out / "report.md", text)
     except OSError as err:
         raise UserError(f"Cannot write to {out}: {err.strerror or err}.") from err
     return text
@@ -217,12 +217,11 @@ def _agreement(
 
     mono = soxr.resample(wav.mean(0), rate, CREPE_GRID.sample_rate)
     hop, n_frames = CREPE_GRID.hop_length, CREPE_GRID.n_frames(len(mono))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     low, high = CREPE_HZ
     with torch.inference_mode(), _repeatable():
         estimate = torchcrepe.predict(
             *(torch.from_numpy(mono)[None], CREPE_GRID.sample_rate, hop, low, high, model),
-            **{"return_periodicity": True, "batch_size": 512, "device": device},
+            **{"return_periodicity": True, "batch_size": 512, "device": pick_device("auto")},
         )
     est_hz, periodicity = (x[0, :n_frames].numpy() for x in estimate)
     ref_hz = resample_f0(f0_hz, times, CREPE_GRID.times(n_frames))

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UserError
+from ...files import write_text
 from ...optional import optional
 from .presets import BYTES_PER_SEC
 from .singers import singers_of
@@ -218,13 +219,7 @@ def _prepare(dest: Path, options: CorpusOptions) -> None:
             "licence": "voices: HTS voices NIT SONG070 F001 and Mei, CC BY 3.0, Nagoya Institute "
             "of Technology; instruments: the soundfont's own licence (TimGM6mb: GPL-2)",
         }
-        part = facts.with_suffix(".part")
-        try:
-            part.write_text(json.dumps(content, indent=1) + "\n")
-            os.replace(part, facts)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_text(facts, json.dumps(content, indent=1) + "\n")
     for side in SIDES:
         (dest / side).mkdir(exist_ok=True)
         for part in (dest / side).glob(".*.part"):  # of a run that was killed

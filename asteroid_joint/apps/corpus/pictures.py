@@ -1,6 +1,5 @@
 """Pictures of a corpus: one of all its tracks, and one of the sound and pitch of a track."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from ...data.files import read_f0
 from ...data.multitrack import F0_FILE, Multitrack
+from ...files import atomic_write
 from .make import SIDES, VOICE_DB
 
 TONES = "C C# D D# E F F# G G# A A# B".split()
@@ -27,18 +27,6 @@ def tone_name(hz: float) -> str:
     return f"{TONES[midi % 12]}{midi // 12 - 1}"
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file so that it is there completely or not at all.
-
-    Args:
-        path: Where it will be.
-        write: Called with the path of a part to write.
-    """
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
-
-
 def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -46,7 +34,8 @@ def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) 
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
     draw(figure)
-    replace_file(path, lambda part: figure.savefig(part, dpi=100, format="png"))
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=100, format="png")
 
 
 def draw_report(path: Path, result: dict[str, Any]) -> None:

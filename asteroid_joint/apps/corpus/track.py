@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from ...files import atomic_folder
 from ...optional import optional
 from .band import Band
 from .hts import FRAME_SEC, HTSVoice
@@ -67,15 +66,8 @@ def write_track(spec: TrackSpec, root: Path) -> Path:
         ``root/side/name``.
     """
     folder = root / spec.side / spec.name
-    part = folder.with_name(f".{spec.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as part:
         _make(spec, part)
-        os.replace(part, folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return folder
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import UserError
+from ...files import atomic_write, write_text
 from ...metrics.report import rows_to_csv
 from ...optional import optional
-from ..corpus.pictures import replace_file
 from .measure import SongFacts
 
 SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "bias.png"
@@ -55,8 +55,8 @@ def write_report(
     rows = [song._asdict() for of_set in songs.values() for song in of_set]
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        replace_file(out_dir / SONGS_FILE, lambda part: part.write_text(rows_to_csv(rows)))
-        replace_file(out_dir / SUMMARY_FILE, lambda part: part.write_text(text + "\n"))
+        write_text(out_dir / SONGS_FILE, rows_to_csv(rows))
+        write_text(out_dir / SUMMARY_FILE, text + "\n")
         draw(out_dir / PICTURE_FILE, songs)
     except OSError as err:
         raise UserError(
@@ -119,7 +119,8 @@ def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:
     labels = [f"{name}\n{len(of_set)} songs" for name, of_set in songs.items()]
     panels[0].set_yticks(range(len(songs)), labels, fontsize=11)
     panels[0].set_ylim(len(songs) - 0.5, -0.5)  # the first set on top
-    replace_file(path, lambda part: figure.savefig(part, dpi=100, format="png"))
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=100, format="png")
 
 
 def _draw_row(axes: Any, row: int, values: np.ndarray) -> None:

@@ -37,9 +37,9 @@ from ...data.pseudo_files import (
     cut,
     missing_label,
     read_header,
-    write_bytes,
 )
 from ...errors import ConfigError, DataError, UserError
+from ...files import write_text
 from ...jobs import JobError, run_jobs
 from ...metrics.separation import sdr
 from ...registry import ENGINES
@@ -120,8 +120,8 @@ def make_labels(
         rows += audit_set(name, truth, pieces, folder, names[name], header)
     rows += audit_valid(valid, rules, teacher.voicing_threshold, float(teacher.grid.hop))
     table = audit_table(rows)
-    write_bytes(folder / "audit.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_bytes(folder / "audit.md", (table + "\n").encode())
+    write_text(folder / "audit.json", json.dumps(rows, indent=1) + "\n")
+    write_text(folder / "audit.md", table + "\n")
     return "\n".join([*lines, "", table])
 
 

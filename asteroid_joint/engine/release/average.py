@@ -34,11 +34,10 @@ from ...inference.fast.fuse import optimize_for_inference
 from ...metrics.melody import melody_metrics
 from ...metrics.separation import sdr
 from ...models.base import JointModel
-from ...models.model_file import read_model_file
+from ...models.model_file import read_model_file, write_model_file
 from ...models.pretrained import load_model
 from ..training.build import build_dataset
 from ..training.config import Config, read_config
-from ..training.train import save_file
 from ..training.voicing import best_threshold
 
 SHOWN = ("nsdr", "rpa", "oa")
@@ -150,7 +149,7 @@ def average(
             saved = read_model_file(str(kept))
             saved.update(state_dict=model.state_dict())
             saved["infos"]["averaged"] = {"before": Path(before).stem, "share_after": share}
-            save_file(saved, best)
+            write_model_file(saved, best)
     (exp_dir / "averages.json").write_text(json.dumps(results, indent=1) + "\n")
     return _table(results)
 

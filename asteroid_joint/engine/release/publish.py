@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...compat import plain_types
 from ...errors import DataError, UserError
+from ...files import write_text
 from ...models.base import JointModel
-from ...models.model_file import read_model_file
+from ...models.model_file import read_model_file, write_model_file
 from ...models.pretrained import WEIGHTS
-from ..training.train import save_file, write_text
 
 logger = logging.getLogger(__name__)
 EVALUATION_FACTS = ("split", "sample_rate", "n_channels", "n_songs", "commit")
@@ -81,7 +80,7 @@ def publish(
     weights_dir.mkdir(parents=True, exist_ok=True)
     path = weights_dir / f"{name}.pth"
     shorten_folders(conf)
-    save_file(conf, path)
+    write_model_file(conf, path)
     finals = [
         json.loads(p.read_text())
         for p in reports or [exp_dir / f"eval_model_test_{name}" / "final_metrics.json"]
@@ -118,7 +117,7 @@ def store_figures(path: Path, finals: Sequence[dict[str, Any]]) -> None:
         }
         for final in finals
     ]
-    save_file(plain_types(conf), path)
+    write_model_file(conf, path)
 
 
 def shorten_folders(conf: dict[str, Any]) -> None:
