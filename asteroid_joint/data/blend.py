@@ -12,6 +12,7 @@ from ..errors import ConfigError, DataError
 from ..registry import DATASETS
 from .base import Clip, JointDataset, Place, Wrapped
 from .files import check_side
+from .licences import JOINT
 
 OWN_KEYS = ("dataset", "name", "voice", "rest", "dub")  # of a part; all others are its dataset's
 AGREED = ("sample_rate", "n_channels", "sources", "mixture_gain")
@@ -91,7 +92,7 @@ class Blend(Wrapped):
             "dataset": " + ".join(
                 str(i.get("dataset", n)) for i, n in zip(infos, names, strict=True)
             ),
-            "task": "singing voice separation and pitch estimation",
+            "task": JOINT,
             "licenses": [licence for info in infos for licence in info.get("licenses", [])],
         }
 

@@ -25,6 +25,7 @@ from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
 from .files import AudioFile, audio_file, check_side, common_format, read_f0, read_stretch
+from .licences import dataset_infos
 from .loudness import loud_at
 from .segments import read_segments
 
@@ -60,21 +61,12 @@ class Multitrack(JointDataset):
         DataError: If tracks or files are missing, or differ in rate, channels or length.
     """
 
-    infos = {
-        "dataset": "multitrack folder in the layout of MUSDB",
-        "task": "singing voice separation and pitch estimation",
-        "licenses": [
-            {
-                "title": "Multitrack folder",
-                "title_link": "",
-                "author": "see the meta.json of its tracks",
-                "author_link": "",
-                "license": "see the meta.json of its tracks",
-                "license_link": "",
-                "non_commercial": False,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "multitrack folder in the layout of MUSDB",
+        author="see the meta.json of its tracks",
+        license="see the meta.json of its tracks",
+        title="Multitrack folder",
+    )
 
     def __init__(
         self,
