@@ -37,7 +37,7 @@ from ...models.pretrained import load_model
 from ...pitch import PitchGrid
 from ..training.build import build_dataset, check_fit
 from ..training.config import Config
-from ..training.facts import describe_run
+from ..training.run_facts import describe_run
 from ..training.train import write_text
 from ..training.voicing import best_threshold
 from .clip_metrics import clip_row
