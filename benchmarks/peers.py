@@ -31,7 +31,7 @@ from separate_speed import RATE, write_song
 
 from asteroid_joint import JointXUMX
 from asteroid_joint.audio import open_audio
-from asteroid_joint.engine.training.facts import commit, hardware, versions
+from asteroid_joint.engine.training.run_facts import commit, hardware, versions
 from asteroid_joint.errors import UserError
 from asteroid_joint.files import write_text
 

@@ -42,7 +42,7 @@ import torch
 from tqdm import tqdm
 
 from asteroid_joint import load_model
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.metrics.melody import melody_metrics
 from asteroid_joint.metrics.museval_bss import museval_metrics
 from asteroid_joint.metrics.separation import sdr, si_sdr

@@ -81,8 +81,11 @@ class CorpusOptions:
     def settings(self) -> dict:
         """What has to be the same for going on."""
         return {
-            **{"tracks": self.tracks, "seconds": self.seconds, "seed": self.seed},
-            **{"backing": self.backing, "soundfont": Path(self.soundfont).name},
+            "tracks": self.tracks,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "backing": self.backing,
+            "soundfont": Path(self.soundfont).name,
         }
 
 

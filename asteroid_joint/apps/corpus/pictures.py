@@ -127,17 +127,22 @@ def draw_track(path: Path, data: Multitrack, index: int) -> None:
     curve = np.where(f0_hz > 0, f0_hz, np.nan)  # no line across unvoiced frames
 
     def draw(figure: Any) -> None:
+        panels = figure.subplots(2, 1, sharex=True)
         for axes, title, wav in zip(
-            *(figure.subplots(2, 1, sharex=True), ("mixture", "vocals"), (mixture, stems[0])),
-            strict=True,
+            panels, ("mixture", "vocals"), (mixture, stems[0]), strict=True
         ):
             spec = STFT(n_fft, hop)(torch.from_numpy(wav.mean(0))[None])[0].abs()  # (N, F)
             level_db = 20 * np.log10(spec.numpy().T + 1e-6)
             shown = int(TOP_HZ * n_fft / rate) + 1
             hz, sec = np.arange(shown) * rate / n_fft, np.arange(level_db.shape[1]) * hop / rate
             image = axes.pcolormesh(
-                *(first_sec + sec, hz, level_db[:shown] - level_db.max()),
-                **{"shading": "nearest", "vmin": -70, "vmax": 0, "cmap": "magma"},
+                first_sec + sec,
+                hz,
+                level_db[:shown] - level_db.max(),
+                shading="nearest",
+                vmin=-70,
+                vmax=0,
+                cmap="magma",
             )
             figure.colorbar(image, ax=axes, label="level / dB re peak")
             axes.plot(times, curve, color="lime", lw=1.5, label="exact F0")

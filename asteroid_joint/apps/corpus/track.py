@@ -94,9 +94,14 @@ def _make(spec: TrackSpec, folder: Path) -> None:
     _write_labels(folder, lead, notes, song)
     facts = {
         **asdict(spec),
-        **{"song": spec.name, "tempo_bpm": round(song.tempo_bpm, 2), "tonic": song.tonic},
-        **{"mode": song.mode, "voice": singer.voice, "voice_reverb": round(wet, 4)},
-        **{"backing_kind": backing, "n_notes": len(notes)},
+        "song": spec.name,
+        "tempo_bpm": round(song.tempo_bpm, 2),
+        "tonic": song.tonic,
+        "mode": song.mode,
+        "voice": singer.voice,
+        "voice_reverb": round(wet, 4),
+        "backing_kind": backing,
+        "n_notes": len(notes),
         "voiced_share": round(float(np.mean(lead.f0_hz > 0)), 4),
     }
     facts["soundfont"] = Path(spec.soundfont).name

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...errors import UserError
 from ...files import atomic_write, write_text
-from ...metrics.report import rows_to_csv
+from ...metrics.report import Column, markdown_table, rows_to_csv
 from ...optional import optional
 from .measure import SongFacts
 
@@ -19,19 +19,10 @@ MARKERS = "os^DvPX"
 MANY = 30  # songs; of more, the points are small and pale
 
 
-class Measure(NamedTuple):
-    """A figure of a song: its field, its heading, its scale and digits."""
-
-    field: str
-    heading: str
-    scale: float = 1.0
-    digits: int = 1
-
-
-MEASURES = (
-    Measure("vocals_db", "vocals over accompaniment / dB"),
-    Measure("level_db", "level of the mixture / dBFS"),
-    Measure("vocal_share", "time with vocals / %", 100),
+MEASURES = (  # fields of SongFacts
+    Column("vocals_db", "vocals over accompaniment / dB", digits=1),
+    Column("level_db", "level of the mixture / dBFS", digits=1),
+    Column("vocal_share", "time with vocals / %", 100, 1),
 )
 
 
@@ -65,17 +56,16 @@ def write_report(
     return text
 
 
-def values_of(songs: Sequence[SongFacts], measure: Measure) -> np.ndarray:
+def values_of(songs: Sequence[SongFacts], measure: Column) -> np.ndarray:
     """What is known of a measure, ``(n,)``, in the units of tables."""
-    known = [getattr(song, measure.field) for song in songs]
+    known = [getattr(song, measure.metric) for song in songs]
     return measure.scale * np.array([value for value in known if value is not None])
 
 
 def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()) -> str:
     """Markdown table of medians and quartiles, a line per set, and what was left out."""
     heads = ["set", "songs", "minutes", *(m.heading for m in MEASURES)]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    left_out = []
+    rows, left_out = [], []
     for name, of_set in songs.items():
         cells = [name, str(len(of_set)), f"{sum(s.seconds for s in of_set) / 60:.1f}"]
         for measure in MEASURES:
@@ -86,12 +76,12 @@ def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ())
                     f"{name}: {len(of_set) - len(values)} of {len(of_set)} songs have no "
                     f"{measure.heading.split(' /')[0]} (no stems or labels, or silence)."
                 )
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
     legend = (
         "Median over songs (quartiles). Energies are of whole songs; there are vocals where their "
         "mean absolute amplitude in 10 ms is above 5e-4 of full scale, or where labels say so."
     )
-    return "\n".join([*lines, "", legend, *left_out, *notes])
+    return "\n".join([markdown_table(heads, rows), "", legend, *left_out, *notes])
 
 
 def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:

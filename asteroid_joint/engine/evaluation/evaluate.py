@@ -39,7 +39,7 @@ from ...optional import pick_device
 from ...pitch import PitchGrid
 from ..training.build import build_dataset, check_fit
 from ..training.config import Config
-from ..training.facts import describe_run
+from ..training.run_facts import describe_run
 from ..training.voicing import best_threshold
 from .clip_metrics import clip_row
 from .pictures import draw_clip

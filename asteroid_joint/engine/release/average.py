@@ -32,6 +32,7 @@ from ...data.drawing import WholeClips
 from ...errors import ConfigError, UserError
 from ...inference.fast.fuse import optimize_for_inference
 from ...metrics.melody import melody_metrics
+from ...metrics.report import markdown_table
 from ...metrics.separation import sdr
 from ...models.base import JointModel
 from ...models.model_file import read_model_file, write_model_file
@@ -157,7 +158,7 @@ def average(
 def _table(results: Sequence[dict[str, Any]]) -> str:
     parts = [key for key in results[0] if key not in ("share", "score", "allowed")]
     heads = [f"{part} {metric}" for part in parts for metric in SHOWN]
-    lines = [f"| share | {' | '.join(heads)} | score |", "|---|" + "---|" * (len(heads) + 1)]
+    rows = []
     for r in results:
         cells = [
             f"{r[part].get(m, np.nan) * (1 if m == 'nsdr' else 100):.2f}"
@@ -165,8 +166,8 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
             for m in SHOWN
         ]
         mark = "" if r["allowed"] else " (loses too much)"
-        lines.append(f"| {r['share']:g}{mark} | {' | '.join(cells)} | {r['score']:.2f} |")
-    return "\n".join(lines)
+        rows.append([f"{r['share']:g}{mark}", *cells, f"{r['score']:.2f}"])
+    return markdown_table(["share", *heads, "score"], rows)
 
 
 def main(argv: list[str] | None = None) -> None:

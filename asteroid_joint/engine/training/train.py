@@ -25,7 +25,7 @@ from ...losses import build_loss
 from ...models.model_file import write_model_file
 from .build import build_dataset, build_loaders, build_model, build_optimizer
 from .config import Config, read_config
-from .facts import describe_run
+from .run_facts import describe_run
 from .system import JointSystem
 from .voicing import choose_voicing_threshold
 
