@@ -82,6 +82,16 @@ class AudioFormat:
             )
 
 
+def channels_text(n_channels: int) -> str:
+    """What a number of channels is called.
+
+    Example:
+        >>> channels_text(2), channels_text(6)
+        ('stereo', '6 channels')
+    """
+    return {1: "mono", 2: "stereo"}.get(n_channels, f"{n_channels} channels")
+
+
 def _said(rates: Collection[int]) -> str:
     if isinstance(rates, range):
         return f"rates up to {rates[-1]} Hz"

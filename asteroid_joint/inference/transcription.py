@@ -18,6 +18,7 @@ import numpy as np
 
 from ..audio import open_audio
 from ..audio.arrays import check_array
+from ..audio.writing import channels_text
 from ..errors import AudioError, ConfigError, UserError
 from ..models.base import JointModel
 from ..optional import optional
@@ -192,8 +193,7 @@ class Transcription:
         return f"<Transcription of {self.title!r}: {self._summary()}>"
 
     def _summary(self) -> str:
-        channels = len(self.mixture)
-        form = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+        form = channels_text(len(self.mixture))
         sung = f", {100 * self.f0.voiced.mean():.0f} % voiced" if len(self.f0) else ""
         notes = f", {len(self.notes)} notes" if len(self.f0) else ""
         return f"{self.seconds:.1f} s, {self.sample_rate} Hz, {form}{sung}{notes}"

@@ -106,11 +106,12 @@ def write_folder(
         ['README.md', 'pytorch_model.bin']
     """
     from ..models.pretrained import HUB_FILE
-    from .card import hub_card
+    from .facts import describe_content
+    from .model_card import hub_card
 
     conf = _model_file(model, facts)
     folder = Path(folder)
-    card = hub_card(conf, name or folder.resolve().name)
+    card = hub_card(describe_content(conf), name or folder.resolve().name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / CARD_FILE) as part:  # it gets its name after the model

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asteroid_joint import DJCM, SharedBottom
-from asteroid_joint.engine.release.average import allowed, average, between, main, score
+from asteroid_joint.engine.average import allowed, average, between, main, score
 from asteroid_joint.errors import ConfigError
 from asteroid_joint.models.model_file import write_model_file
 

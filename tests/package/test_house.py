@@ -19,7 +19,7 @@ ROOMS = """
     dsp audio pitch jobs masknn data
     models losses metrics
     inference.fast inference.notes inference inference.collection
-    engine.training engine.evaluation engine.pseudo engine.release engine
+    engine.training engine.evaluation engine.pseudo engine
     share
     apps.corpus apps.describe apps.live apps.page apps.commands apps
     registration cli

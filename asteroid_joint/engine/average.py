@@ -3,7 +3,7 @@
 What a model gains on new data by further training it pays for on the old; a point on the line
 between the weights before and after keeps most of both.
 
-``python -m asteroid_joint.engine.release.average exp/x --before djcm_mir1k --shares 0.5 1``
+``python -m asteroid_joint.engine.average exp/x --before djcm_mir1k --shares 0.5 1``
 validates ``share * after + (1 - share) * before`` for each share, on the data of the experiment,
 and writes the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``).
 With ``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA
@@ -28,18 +28,18 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ...data.drawing import WholeClips
-from ...errors import ConfigError, UserError
-from ...inference.fast.fuse import optimize_for_inference
-from ...metrics.melody import melody_metrics
-from ...metrics.report import markdown_table
-from ...metrics.separation import sdr
-from ...models.base import JointModel
-from ...models.model_file import read_model_file, write_model_file
-from ...models.pretrained import load_model
-from ..training.build import build_dataset
-from ..training.config import Config, read_config
-from ..training.voicing import best_threshold
+from ..data.drawing import WholeClips
+from ..errors import ConfigError, UserError
+from ..inference.fast.fuse import optimize_for_inference
+from ..metrics.melody import melody_metrics
+from ..metrics.report import markdown_table
+from ..metrics.separation import sdr
+from ..models.base import JointModel
+from ..models.model_file import read_model_file, write_model_file
+from ..models.pretrained import load_model
+from .training.build import build_dataset
+from .training.config import Config, read_config
+from .training.voicing import best_threshold
 
 SHOWN = ("nsdr", "rpa", "oa")
 MAX_LOSS = {"nsdr": 0.1, "rpa": 0.005, "oa": 0.005}  # dB, shares of frames
