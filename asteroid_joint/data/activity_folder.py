@@ -15,14 +15,7 @@ import numpy as np
 from ..errors import DataError
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import (
-    AudioFile,
-    audio_file,
-    check_side,
-    common_format,
-    files_of_side,
-    read_stretch,
-)
+from .files import AudioFile, audio_file, check_side, common_format, files_of_side, read_stretch
 from .licences import DETECTION, dataset_infos
 from .segments import TOLERANCE_SEC, read_segments
 

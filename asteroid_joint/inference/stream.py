@@ -17,14 +17,7 @@ import numpy as np
 import torch
 
 from ..dsp.full_band import FullBand
-from ..dsp.overlap_add import (
-    CrossFader,
-    FrameJoiner,
-    SampleQueue,
-    Window,
-    WindowCutter,
-    WindowPlan,
-)
+from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..errors import AudioError
 from ..models.base import JointModel
 from .options import BATCH, DECODER, WINDOW_SEC
