@@ -28,7 +28,7 @@ from asteroid_joint import load_model
 from asteroid_joint.inference.notes import Note, NoteRules, NoteTracker, track_notes
 from asteroid_joint.inference.notes.cues import HOP_SEC, VoiceCues
 from asteroid_joint.inference.notes.network import WEIGHTS, save_cue_net
-from asteroid_joint.inference.notes.segment import HEARD_RULES
+from asteroid_joint.inference.notes.segment import VOICE_RULES
 from asteroid_joint.inference.notes.tracker import pitch_of
 from asteroid_joint.inference.separate import separate_array
 
@@ -189,7 +189,7 @@ def _hop_sec(f0: np.ndarray) -> float:
 
 def tune(tuner: Tuner, rounds: int = 2) -> NoteRules:
     """Change one rule after the other as long as that is better."""
-    best = HEARD_RULES
+    best = VOICE_RULES
     score = tuner(best)
     print(f"{score:.4f} as it is", flush=True)
     for _ in range(rounds):

@@ -115,7 +115,7 @@ class LogSpectrogram:
     Example:
         >>> spectrogram = LogSpectrogram(8000, 50.0, 2000.0)
         >>> spectrogram.push(np.zeros(8000, np.float32)).shape, spectrogram.finish().shape
-        ((48, 127), (4, 127))
+        ((48, 127), (5, 127))
     """
 
     def __init__(self, sample_rate: int, low_hz: float, high_hz: float) -> None:

@@ -155,11 +155,8 @@ class SongPicture:
         axes.set(ylim=(-max(peak, 1e-3), max(peak, 1e-3)), yticks=[])
         axes.set_ylabel(self._sources[stem], rotation=0, ha="right", va="center", fontsize=8)
 
-    def _draw_score(self, axes: Any, span: tuple[float, float]) -> Any:
-        """Spectrogram, curve and notes of a row; returns the curve."""
-        from matplotlib.collections import LineCollection, PatchCollection
-        from matplotlib.patches import Rectangle
-
+    def _draw_spectrogram(self, axes: Any, span: tuple[float, float]) -> None:
+        """The voice's levels in a row, re the loudest of all rows."""
         power = self._power.values()
         level_db = 10 * np.log10(np.maximum(power, 1e-12))  # (N, F)
         column_sec = self._power.width * self._hop / self._rate
@@ -169,18 +166,25 @@ class SongPicture:
             top_db = level_db.max()
             axes.imshow(
                 shown.T,
-                **{
-                    "origin": "lower",
-                    "aspect": "auto",
-                    "cmap": "gray",
-                    "interpolation": "bilinear",
-                },
-                **{"vmin": top_db - RANGE_DB, "vmax": top_db},
+                origin="lower",
+                aspect="auto",
+                cmap="gray",
+                interpolation="bilinear",
+                vmin=top_db - RANGE_DB,
+                vmax=top_db,
                 extent=(
-                    *((first - 0.5) * column_sec, (first + len(shown) - 0.5) * column_sec),
+                    (first - 0.5) * column_sec,
+                    (first + len(shown) - 0.5) * column_sec,
                     *_midi(self._hz[[0, -1]]) + [-0.25, 0.25],
                 ),
             )
+
+    def _draw_score(self, axes: Any, span: tuple[float, float]) -> Any:
+        """Spectrogram, curve and notes of a row; returns the curve."""
+        from matplotlib.collections import LineCollection, PatchCollection
+        from matplotlib.patches import Rectangle
+
+        self._draw_spectrogram(axes, span)
         points, confidence = self._points(span)
         curve = LineCollection(
             list(points), array=confidence, cmap="plasma", clim=self._scale(), lw=2.4
@@ -194,8 +198,16 @@ class SongPicture:
         low, high = self._view()
         for on, off, midi in notes:
             if (off - on) / (span[1] - span[0]) * 100 * WIDTH * (RIGHT - LEFT) >= NAME_PIXELS:
-                place = {"ha": "left", "va": "bottom", "fontsize": 7, "color": "#ffc9c9"}
-                axes.text(max(on, span[0]), midi + 0.6, note_name(midi), clip_on=True, **place)
+                axes.text(
+                    max(on, span[0]),
+                    midi + 0.6,
+                    note_name(midi),
+                    clip_on=True,
+                    ha="left",
+                    va="bottom",
+                    fontsize=7,
+                    color="#ffc9c9",
+                )
         tones = [k for k in range(int(np.ceil(low)), int(high) + 1) if k % 12 in (0, 4, 7)]
         axes.set_yticks(tones, [f"{note_name(k)}  {440 * 2 ** ((k - 69) / 12):.0f}" for k in tones])
         axes.tick_params(axis="y", labelsize=7)

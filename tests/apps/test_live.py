@@ -228,7 +228,7 @@ def test_durations_and_meter_against_numpy():
     assert durations.most == values.max() and durations.total == pytest.approx(values.sum())
     meter = Meter(0.5)
     for factor in [0.1] * 100 + [2.0] * 10:
-        meter.hear(0.5)
+        meter.receive(0.5)
         meter.count(0.5 * factor, 1)
     assert meter.recent_factor == pytest.approx(2.0)
     assert meter.real_time_factor == pytest.approx((100 * 0.1 + 10 * 2.0) / 110)
@@ -524,12 +524,12 @@ def test_what_a_sound_card_loses_is_counted_and_becomes_one_gap(sound):
     period = (np.ones((480, 1), "f4"), 480, None, SimpleNamespace(input_overflow=False))
     taken = []
     for _ in range(8):
-        source._heard(*period)
+        source._callback(*period)
     taken.append(source.feed._queue.get_nowait())
-    source._heard(*period)  # there is room, but not all that waits is worked on
+    source._callback(*period)  # there is room, but not all that waits is worked on
     assert source.n_lost == 6 * 480
     taken += [source.feed._queue.get_nowait() for _ in range(2)]
-    source._heard(*period)
+    source._callback(*period)
     taken += [source.feed._queue.get_nowait() for _ in range(2)]
     assert taken[3] == Gap(6 * 480) and source.feed.idle and source.n_lost == 6 * 480
     assert [item.shape for item in taken[:3] + taken[4:]] == [(1, 480)] * 4

@@ -306,7 +306,7 @@ def _as_download(name: str) -> dict[str, str]:
 
 
 class _Outbox:
-    """A file that only grows; what was written is taken from it piece by piece."""
+    """A file that only grows; what was written is taken from it block by block."""
 
     def __init__(self) -> None:
         self._held = bytearray()

@@ -74,7 +74,6 @@ def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
 
 def _draw(folder: Path, voice: Path) -> dict[str, Any]:
     """Write the tiles and the overview."""
-    overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
     with sf.SoundFile(voice) as file:
         spectrogram = LogSpectrogram(file.samplerate, LOWEST_HZ, HIGHEST_HZ)
         column_sec = spectrogram.hop / file.samplerate
@@ -82,6 +81,7 @@ def _draw(folder: Path, voice: Path) -> dict[str, Any]:
         parts = [_levels(spectrogram.push(b.mean(1)), spectrogram.unit_power) for b in blocks]
     parts.append(_levels(spectrogram.finish(), spectrogram.unit_power))
     levels = np.concatenate(parts)  # (N, F)
+    overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
     overview.push(levels)
     top = int(levels.max(initial=0))
     for n, start in enumerate(range(0, len(levels), TILE_COLUMNS)):

@@ -1,9 +1,9 @@
-"""The network that hears where notes begin: convolutions over time, small enough for a phone.
+"""The network that finds where notes begin: convolutions over time, small enough for a phone.
 
     features (B, D, N + 2 * REACH) -> residual dilated convolutions -> log-odds (B, 2, N)
 
 No convolution pads: what a frame gets depends on ``REACH`` frames on either side and on nothing
-else, so a recording in pieces gives what the whole gives.
+else, so a recording in blocks gives what the whole gives.
 """
 
 from functools import cache
