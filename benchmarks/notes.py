@@ -31,6 +31,7 @@ from asteroid_joint.inference.notes.network import WEIGHTS, save_cue_net
 from asteroid_joint.inference.notes.segment import VOICE_RULES
 from asteroid_joint.inference.notes.tracker import pitch_of
 from asteroid_joint.inference.separate import separate_array
+from asteroid_joint.pitch import midi_to_hz
 
 CERTAIN = 0.5  # voicing threshold that goes with the truth
 STEPS = 1600  # batches
@@ -93,8 +94,7 @@ def scores(truth: np.ndarray, found: list[Note]) -> np.ndarray:
         return np.zeros(3)
     spans = np.array([[n.onset_sec, n.offset_sec] for n in found])
     midi = np.array([n.pitch_midi for n in found])
-    hz = (440 * 2 ** ((pitch - 69) / 12) for pitch in (truth[:, 2], midi))
-    ref_hz, est_hz = hz
+    ref_hz, est_hz = midi_to_hz(truth[:, 2]), midi_to_hz(midi)
     return np.array(
         transcription.precision_recall_f1_overlap(
             *(truth[:, :2], ref_hz, spans, est_hz), offset_ratio=None

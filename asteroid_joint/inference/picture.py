@@ -12,6 +12,7 @@ import numpy as np
 
 from ..dsp.columns import COLUMN_SEC, Columns, LogSpectrogram, surest
 from ..optional import optional
+from ..pitch import hz_to_midi, midi_to_hz
 from .notes import Note, note_name
 
 LOWEST_HZ = 50.0
@@ -175,7 +176,7 @@ class SongPicture:
                 extent=(
                     (first - 0.5) * column_sec,
                     (first + len(shown) - 0.5) * column_sec,
-                    *_midi(self._hz[[0, -1]]) + [-0.25, 0.25],
+                    *hz_to_midi(self._hz[[0, -1]]) + [-0.25, 0.25],
                 ),
             )
 
@@ -209,7 +210,7 @@ class SongPicture:
                     color="#ffc9c9",
                 )
         tones = [k for k in range(int(np.ceil(low)), int(high) + 1) if k % 12 in (0, 4, 7)]
-        axes.set_yticks(tones, [f"{note_name(k)}  {440 * 2 ** ((k - 69) / 12):.0f}" for k in tones])
+        axes.set_yticks(tones, [f"{note_name(k)}  {midi_to_hz(k):.0f}" for k in tones])
         axes.tick_params(axis="y", labelsize=7)
         axes.set(ylim=(low, high), ylabel="tone, Hz", facecolor="black")
         return curve
@@ -223,7 +224,7 @@ class SongPicture:
         width = self._pitch.width * hop
         sec = start + (np.arange(len(hz)) * self._pitch.width + (self._pitch.width - 1) / 2) * hop
         sung = (hz > 0) & (sec >= span[0] - width) & (sec <= span[1] + width)
-        midi = _midi(np.where(hz > 0, hz, 440.0))
+        midi = hz_to_midi(np.where(hz > 0, hz, 440.0))
         # a column reaches half way to its neighbours, so that one alone can be seen
         at = np.flatnonzero(sung)
         after = np.minimum(at + 1, max(len(hz) - 1, 0))
@@ -249,14 +250,10 @@ class SongPicture:
         pitches = [midi for _, _, midi in self._notes]
         hz, _ = self._pitch_columns()
         if not pitches:
-            pitches = list(np.percentile(_midi(hz[hz > 0]), [2, 98])) if (hz > 0).any() else []
+            pitches = list(np.percentile(hz_to_midi(hz[hz > 0]), [2, 98])) if (hz > 0).any() else []
         low, high = (min(pitches), max(pitches)) if pitches else (48.0, 72.0)
-        bottom, top = _midi(self._hz[[0, -1]])
+        bottom, top = hz_to_midi(self._hz[[0, -1]])
         return max(low - MARGIN_BELOW, bottom), min(high + MARGIN_ABOVE, top)
-
-
-def _midi(hz: np.ndarray) -> np.ndarray:
-    return 69 + 12 * np.log2(hz / 440)
 
 
 def _time_axis(axes: Any, span: tuple[float, float], labels: bool) -> None:

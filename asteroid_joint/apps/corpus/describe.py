@@ -16,14 +16,15 @@ from ...data.files import read_columns, read_f0
 from ...data.multitrack import ACTIVITY_FILE, F0_FILE, Multitrack, track_folders
 from ...errors import DataError, UserError
 from ...files import write_text
+from ...inference.notes import note_name
 from ...metrics.melody import melody_metrics
 from ...metrics.report import markdown_table
 from ...metrics.separation import sdr
 from ...optional import optional, pick_device
-from ...pitch import PitchGrid, resample_f0
+from ...pitch import PitchGrid, hz_to_cents, hz_to_midi, resample_f0
 from .hts import FRAME_SEC
 from .make import FACTS, SIDES, VOICE_DB
-from .pictures import draw_report, draw_track, hz_to_midi, tone_name
+from .pictures import draw_report, draw_track
 from .track import STEMS
 
 CREPE_GRID = PitchGrid(160, 16000)  # 10 ms
@@ -117,7 +118,7 @@ def vibrato(f0_hz: np.ndarray) -> tuple[float, float] | None:
     if n * FRAME_SEC < 1 / VIBRATO_HZ[0]:
         return None
     line, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, n), 2))  # (n, 2)
-    cents = 1200 * np.log2(f0_hz / f0_hz[0])
+    cents = hz_to_cents(f0_hz, f0_hz[0])
     cents = cents - line @ (line.T @ cents)
     phase = 2 * np.pi * VIBRATO_HZ[:, None] * np.arange(n) * FRAME_SEC
     waves = np.stack([np.cos(phase), np.sin(phase)], -1)  # (rates, n, 2)
@@ -367,10 +368,11 @@ SIDE_HEADS = (
 
 def _side_cells(side: str, s: Row) -> list[str]:
     f0, level = s["f0_hz"], s["voice_db"]
+    pitches_hz = [f0[k] for k in ("min", "median", "max")]
     return [
         side,
         str(s["tracks"]),
-        " / ".join(f"{f0[k]:.0f} Hz {tone_name(f0[k])}" for k in ("min", "median", "max")),
+        " / ".join(f"{hz:.0f} Hz {note_name(hz_to_midi(hz))}" for hz in pitches_hz),
         *(f"{100 * s[k]['mean']:.0f} %" for k in ("voiced_share", "singing_share")),
         f"{s['vibrato_notes']} of {s['long_notes']}",
         *("" if s[k] is None else f"{s[k]:.3g}" for k in ("vibrato_hz", "vibrato_cents")),

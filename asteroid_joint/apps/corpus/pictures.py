@@ -9,22 +9,12 @@ import numpy as np
 from ...data.files import read_f0
 from ...data.multitrack import F0_FILE, Multitrack
 from ...files import atomic_write
+from ...inference.notes import note_name
+from ...pitch import midi_to_hz
 from .make import SIDES, VOICE_DB
 
-TONES = "C C# D D# E F F# G G# A A# B".split()
 SHOWN_SEC = 10.0  # of a track: so that vibrato is visible
 TOP_HZ = 5000
-
-
-def hz_to_midi(hz: Any) -> Any:
-    """Number or array in Hz to fractional MIDI pitch."""
-    return 69 + 12 * np.log2(hz / 440)
-
-
-def tone_name(hz: float) -> str:
-    """Nearest tone, as ``A4``."""
-    midi = round(hz_to_midi(hz))
-    return f"{TONES[midi % 12]}{midi // 12 - 1}"
 
 
 def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
@@ -70,8 +60,7 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
                 axes[panel].hlines(y.mean(), x - 0.4, x + 0.4, color=color)
         low, high = (int(np.floor(k)) for k in axes["P"].get_xlim())
         ticks = [k for k in range(low, high + 1) if k % 12 in (0, 4, 8)]
-        hz = [440 * 2 ** ((k - 69) / 12) for k in ticks]
-        axes["P"].set_xticks(ticks, [f"{tone_name(f)}\n{f:.0f}" for f in hz])
+        axes["P"].set_xticks(ticks, [f"{note_name(k)}\n{midi_to_hz(k):.0f}" for k in ticks])
         axes["P"].set(title="F0 in 5 ms frames", xlabel="note, Hz", ylabel="voiced frames / %")
         axes["V"].set(title="vibrato", xlabel="rate / Hz", ylabel="notes")
         axes["L"].set(

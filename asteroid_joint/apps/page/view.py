@@ -16,6 +16,7 @@ from ...audio.reading import BLOCK
 from ...dsp.columns import COLUMN_SEC, Columns, LogSpectrogram
 from ...inference.pitch_files import F0_FILE
 from ...optional import optional
+from ...pitch import hz_to_midi
 
 LOWEST_HZ, HIGHEST_HZ = 55.0, 5000.0
 RANGE_DB = 55.0  # below the loudest
@@ -87,8 +88,7 @@ def _draw(folder: Path, voice: Path) -> dict[str, Any]:
     for n, start in enumerate(range(0, len(levels), TILE_COLUMNS)):
         _save(folder / f"tile-{n}.png", levels[start : start + TILE_COLUMNS], top)
     _save(folder / "overview.png", whole := overview.values(), top)
-    hz = spectrogram.hz
-    low, high = (69 + 12 * np.log2(hz[[0, -1]] / 440)).tolist()
+    low, high = hz_to_midi(spectrogram.hz[[0, -1]]).tolist()
     return {
         "column_sec": column_sec,
         "tile_columns": TILE_COLUMNS,
@@ -141,7 +141,7 @@ def _pitch(path: Path) -> dict[str, Any]:
     rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).reshape(-1, 4)
     time, hz, confidence, voiced = rows.T
     sung = (voiced > 0) & (hz > 0)
-    cents = np.where(sung, 100 * (69 + 12 * np.log2(np.where(hz > 0, hz, 440) / 440)), 0)
+    cents = np.where(sung, 100 * hz_to_midi(np.where(hz > 0, hz, 440)), 0)
     hop = float(time[-1] - time[0]) / (len(time) - 1) if len(time) > 1 else COLUMN_SEC
     return {
         "start": float(time[0]) if len(time) else 0.0,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ...pitch import hz_to_cents
+
 EDGE_SEC = 0.04  # either side of where a note begins or ends, where a voice glides
 
 
@@ -34,7 +36,7 @@ def refine_notes(
     """
     voiced = f0_hz > 0  # not NaN
     cents = np.full(len(f0_hz), np.inf)
-    cents[voiced] = 1200 * np.abs(np.log2(hz[voiced] / f0_hz[voiced]))
+    cents[voiced] = np.abs(hz_to_cents(hz[voiced], f0_hz[voiced]))
     near = cents <= note_cents
     ends = np.flatnonzero(np.diff(f0_hz, prepend=f0_hz[:1]))  # first frames of notes and rests
     frames = np.arange(len(f0_hz))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ConfigError
-from ...pitch import PitchGrid
+from ...pitch import PitchGrid, hz_to_cents
 
 LOUD_PERCENTILE = 95  # of a piece's frames
 
@@ -241,8 +241,8 @@ def silent_frames(heard: HeardPitch, rules: Rules) -> np.ndarray:
 def cents_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Distance of two pitches in cents; infinite where one is none."""
     both = (a > 0) & (b > 0)
-    ratio = np.where(both, a, 1.0) / np.where(both, b, 1.0)
-    return np.where(both, 1200 * np.abs(np.log2(ratio)), np.inf)
+    cents = hz_to_cents(np.where(both, a, 1.0), np.where(both, b, 1.0))
+    return np.where(both, np.abs(cents), np.inf)
 
 
 def _short_runs(active: np.ndarray, n_frames: float) -> np.ndarray:

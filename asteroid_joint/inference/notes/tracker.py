@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...pitch import hz_to_midi
 from .cues import VoiceCues
 from .segment import VOICE_RULES, NoteRules, Segment, segment_phrase
 
@@ -243,7 +244,7 @@ class NoteTracker:
 def pitch_of(f0: np.ndarray, threshold: float) -> np.ndarray:
     """MIDI semitones and log-odds of voicing re the threshold, ``(frames, 2)``, of rows of F0."""
     hz = f0[:, 1]
-    midi = 69 + 12 * np.log2(np.maximum(hz, LOWEST_HZ) / 440)
+    midi = hz_to_midi(np.maximum(hz, LOWEST_HZ))
     voicing = _logit(np.where(hz > 0, f0[:, 2], 0.0)) - _logit(np.array(threshold))
     return np.stack([midi, voicing], 1)
 
