@@ -8,10 +8,13 @@ import functools
 import inspect
 import os
 import pathlib
+import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from asteroid.models import BaseModel
+from torch import nn
 from torch.nn import functional
 
 from ..compat import called_by_stock_loader, plain_types, register_once, separate_in_eval_mode
@@ -22,6 +25,7 @@ from ..registry import DECODERS, MODELS, OPERATIONS
 from .model_file import MODEL_KEYS, read_model_file
 
 Model = TypeVar("Model", bound="JointModel")
+SOURCES = ("vocals", "drums", "bass", "other")  # the stems of MUSDB, in the order of our models
 
 
 class JointOutput(NamedTuple):
@@ -368,6 +372,31 @@ def check_activity(model: JointModel) -> None:
             f"{type(model).__name__} has neither an activity output nor pitch to tell when "
             "somebody sings: choose another model, or leave activity out."
         )
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Refuse what cannot name files and modules, or does not begin with vocals.
+
+    Args:
+        sources: Names, as a user gave them.
+
+    Raises:
+        ConfigError: One sentence on what is wrong.
+    """
+    if isinstance(sources, str) or not isinstance(sources, Sequence):
+        raise ConfigError(
+            f"Expected a list of names that begin with vocals as sources, received {sources!r}."
+        )
+    plain = all(isinstance(s, str) and re.fullmatch(r"\w[\w-]*", s) for s in sources)
+    if not plain or tuple(sources[:1]) != ("vocals",) or len(set(sources)) != len(sources):
+        raise ConfigError(
+            "Expected different plain names that begin with vocals as sources, "
+            f"received {', '.join(map(str, sources))}."
+        )
+    containers = nn.ModuleDict(), nn.ParameterDict()  # what they have for themselves is taken
+    for name in sources:
+        if any(hasattr(container, name) for container in containers):
+            raise ConfigError(f"A source cannot be called {name}: PyTorch uses that name itself.")
 
 
 def register_model(cls: type[Model]) -> type[Model]:

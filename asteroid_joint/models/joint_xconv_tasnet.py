@@ -22,8 +22,7 @@ from ..errors import ConfigError
 from ..masknn.bridge import Bridge
 from ..masknn.heads import FrameHead
 from ..pitch import PitchGrid
-from .base import JointModel, JointOutput, register_model
-from .joint_xumx import SOURCES, check_sources
+from .base import SOURCES, JointModel, JointOutput, check_sources, register_model
 
 EPS = 1e-8  # of all norms, the authors'
 

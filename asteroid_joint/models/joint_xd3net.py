@@ -24,8 +24,7 @@ from ..masknn.bridge import Bridge
 from ..masknn.d3 import BASS, DRUMS, VOCALS, D3Net
 from ..masknn.heads import FrameHead
 from ..pitch import PitchGrid
-from .base import JointModel, JointOutput, register_model
-from .joint_xumx import SOURCES, check_sources
+from .base import SOURCES, JointModel, JointOutput, check_sources, register_model
 
 PITCH_MAX_HZ = 3000.0  # Hz; partials above tell little more about F0
 BLOCK_SEC = 30  # seconds of a clip that are in memory at a time

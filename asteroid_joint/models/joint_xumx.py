@@ -10,7 +10,6 @@ References:
     https://arxiv.org/abs/2305.07855.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,15 +21,14 @@ from torch.nn import functional
 from ..data.base import JointDataset
 from ..data.statistics import input_statistics
 from ..dsp.stft import STFT, apply_gains
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError
 from ..masknn.bridge import Bridge
 from ..masknn.heads import FrameHead
 from ..optional import optional
 from ..pitch import PitchGrid
-from .base import JointModel, JointOutput, register_model
+from .base import SOURCES, JointModel, JointOutput, check_sources, register_model
 from .xumx_weights import read_xumx
 
-SOURCES = ("vocals", "drums", "bass", "other")
 BRIDGES = ("encoder", "decoder")  # before the recurrent layers, before the decoders
 STD_FLOOR = 1e-4  # of the greatest standard deviation of all bins
 FRESH = ("pitch_head.", "activity_head.", "voicing_threshold")  # not in files of Asteroid
@@ -282,31 +280,6 @@ class JointXUMX(JointModel):
             reason = " ".join(str(err).split())[:200]
             raise CheckpointError(f"The weights do not fit {cls.__name__}: {reason}") from err
         return model.eval()
-
-
-def check_sources(sources: Sequence[str]) -> None:
-    """Refuse what cannot name files and modules, or does not begin with vocals.
-
-    Args:
-        sources: Names, as a user gave them.
-
-    Raises:
-        ConfigError: One sentence on what is wrong.
-    """
-    if isinstance(sources, str) or not isinstance(sources, Sequence):
-        raise ConfigError(
-            f"Expected a list of names that begin with vocals as sources, received {sources!r}."
-        )
-    plain = all(isinstance(s, str) and re.fullmatch(r"\w[\w-]*", s) for s in sources)
-    if not plain or tuple(sources[:1]) != ("vocals",) or len(set(sources)) != len(sources):
-        raise ConfigError(
-            "Expected different plain names that begin with vocals as sources, "
-            f"received {', '.join(map(str, sources))}."
-        )
-    containers = nn.ModuleDict(), nn.ParameterDict()  # what they have for themselves is taken
-    for name in sources:
-        if any(hasattr(container, name) for container in containers):
-            raise ConfigError(f"A source cannot be called {name}: PyTorch uses that name itself.")
 
 
 def _voice_first(names: Sequence[str]) -> list[str]:

@@ -17,8 +17,7 @@ from ..dsp.stft import STFT, apply_gains
 from ..masknn.local_pitch import LocalPitchHead
 from ..masknn.valid_unet import ValidUNet, reflected
 from ..pitch import PitchGrid
-from .base import JointModel, JointOutput, register_model
-from .joint_xumx import check_sources
+from .base import JointModel, JointOutput, check_sources, register_model
 
 EXCERPT = 512  # frames at a time: what bounds memory; one excerpt may be a little longer
 
