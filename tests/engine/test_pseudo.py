@@ -30,7 +30,6 @@ from asteroid_joint.data.pseudo_files import (
 )
 from asteroid_joint.engine.pseudo.audit import audit_table, audit_valid, count_pitch
 from asteroid_joint.engine.pseudo.make import Teacher, main, make_labels
-from asteroid_joint.engine.pseudo.notes import refine_notes
 from asteroid_joint.engine.pseudo.rules import (
     HeardPitch,
     HeardVoice,
@@ -38,13 +37,14 @@ from asteroid_joint.engine.pseudo.rules import (
     Rules,
     Thresholds,
     ValidPiece,
+    choose_thresholds,
     hear_voice,
     judge_pitch,
     judge_voice,
     leak_db,
     read_rules,
+    refine_notes,
 )
-from asteroid_joint.engine.pseudo.thresholds import choose_thresholds
 from asteroid_joint.engine.training.build import build_dataset, build_loaders, check_fit
 from asteroid_joint.engine.training.config import parse_recipe_args
 from asteroid_joint.engine.training.sets import further_sets

@@ -16,9 +16,16 @@ from ...data.pseudo_files import Header, Piece, piece_path, read_piece, read_ste
 from ...metrics.melody import TOLERANCE
 from ...metrics.report import markdown_table
 from ...metrics.separation import sdr
-from ...pitch import hz_to_cents
-from .rules import PitchLabels, Rules, Thresholds, ValidPiece, judge_pitch, judge_voice
-from .thresholds import choose_thresholds
+from .rules import (
+    PitchLabels,
+    Rules,
+    Thresholds,
+    ValidPiece,
+    cents_apart,
+    choose_thresholds,
+    judge_pitch,
+    judge_voice,
+)
 
 HEADS = (
     "set | label | pieces accepted | frames accepted | voiced right | unfiltered "
@@ -95,9 +102,7 @@ def count_pitch(
 def _right(given: np.ndarray, f0_hz: np.ndarray) -> tuple[int, int, int, int]:
     """Voiced, of these right, unvoiced, of these right."""
     voiced = given > 0
-    both = voiced & (f0_hz > 0)
-    cents = np.abs(hz_to_cents(given[both], f0_hz[both]))
-    right = int(np.sum(cents <= TOLERANCE))
+    right = int(np.sum(cents_apart(given, f0_hz) <= TOLERANCE))
     return int(voiced.sum()), right, int((~voiced).sum()), int(np.sum(f0_hz[~voiced] == 0))
 
 
