@@ -28,7 +28,7 @@ from asteroid_joint.data.drawing import WholeClips
 from asteroid_joint.data.mir1k import MIR1K, SIDES
 from asteroid_joint.engine.evaluation.clip_metrics import clip_row
 from asteroid_joint.engine.evaluation.systems import Estimate, ModelEstimator
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.load import ready_model
 from asteroid_joint.metrics.report import Row
 from asteroid_joint.metrics.significance import paired_bootstrap

@@ -15,14 +15,8 @@ import numpy as np
 from ..errors import DataError
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import (
-    AudioFile,
-    audio_file,
-    check_side,
-    common_format,
-    files_of_side,
-    read_stretch,
-)
+from .files import AudioFile, audio_file, check_side, common_format, files_of_side, read_stretch
+from .licences import DETECTION, dataset_infos
 from .segments import TOLERANCE_SEC, read_segments
 
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
@@ -90,21 +84,13 @@ class ActivityFolder(Recordings):
             was to be kept.
     """
 
-    infos = {
-        "dataset": "folder of recordings with vocal activity",
-        "task": "singing voice detection",
-        "licenses": [
-            {
-                "title": "Recordings with vocal activity",
-                "title_link": "",
-                "author": "see the folder",
-                "author_link": "",
-                "license": "see the folder",
-                "license_link": "",
-                "non_commercial": False,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "folder of recordings with vocal activity",
+        author="see the folder",
+        license="see the folder",
+        task=DETECTION,
+        title="Recordings with vocal activity",
+    )
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """What a dataset offers: clips with audio and, where there are any, labels at any time."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,9 +73,12 @@ class JointDataset(ABC):
         sources = self.read(index, start, n_samples)[1]
         return None if sources is None else sources[source]
 
-    def n_parts(self, source: int) -> int:
-        """Recordings that a stem is the sum of: a remix may take each from a clip of its own."""
-        return 1
+    def part_names(self, index: int, source: int) -> tuple[str, ...]:
+        """Recordings that a stem of a clip is the sum of: a remix takes each from another clip.
+
+        What it takes together comes from clips whose stem has the same parts.
+        """
+        return (self.sources[source],)
 
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
@@ -115,3 +119,121 @@ class JointDataset(ABC):
             self.sources_quality(index),
             self.f0_quality_at(index, times),
         )
+
+
+class Place(NamedTuple):
+    """Where a clip of a :class:`Wrapped` set comes from.
+
+    Attributes:
+        dataset: The set that it lies in.
+        clip: Index of the clip there.
+        start: Sample of that clip at which it begins.
+        n_samples: Its length, where it ends before that clip does.
+    """
+
+    dataset: JointDataset
+    clip: int
+    start: int = 0
+    n_samples: int | None = None
+
+    def stretch(self, start: int, n_samples: int | None) -> tuple[int, int | None]:
+        """First sample and length in the other set of a stretch from ``start`` on."""
+        if self.n_samples is not None:
+            left = max(self.n_samples - start, 0)
+            n_samples = left if n_samples is None else min(n_samples, left)
+        return self.start + start, n_samples
+
+    def times(self, times: np.ndarray) -> np.ndarray:
+        """Seconds in the other set."""
+        return times + self.start / self.dataset.sample_rate
+
+
+class Wrapped(JointDataset):
+    """Clips of other sets: whatever is asked of a clip is handed on to the set that it lies in.
+
+    Nothing of :class:`JointDataset` is left out, so a wrapper overrides only what it changes. One
+    whose ``read`` makes stems of its own says so in :meth:`makes_sources`; the stems and their
+    parts are then taken from there.
+
+    Args:
+        places: Where each clip comes from.
+        like: The set whose rate, channels, stems and all other facts are these, too.
+    """
+
+    def __init__(self, places: Sequence[Place], like: JointDataset) -> None:
+        for fact in JointDataset.__annotations__:
+            setattr(self, fact, getattr(like, fact))
+        self.sources = tuple(self.sources)
+        self.places = places
+        self.clips = [place.dataset.clips[place.clip] for place in places]
+
+    def makes_sources(self, index: int) -> bool:
+        """Whether the stems of a clip are what ``read`` gives here, not those where it lies."""
+        return False
+
+    @property
+    def voice_weights(self) -> np.ndarray:
+        """See :attr:`JointDataset.voice_weights`."""
+        return self._weights("voice_weights")
+
+    @property
+    def rest_weights(self) -> np.ndarray:
+        """See :attr:`JointDataset.rest_weights`."""
+        return self._weights("rest_weights")
+
+    def _weights(self, which: str) -> np.ndarray:
+        sets = {id(place.dataset): place.dataset for place in self.places}
+        weights = {key: getattr(dataset, which) for key, dataset in sets.items()}
+        return np.array([weights[id(place.dataset)][place.clip] for place in self.places])
+
+    def read(
+        self, index: int, start: int = 0, n_samples: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """See :meth:`JointDataset.read`."""
+        place = self.places[index]
+        return place.dataset.read(place.clip, *place.stretch(start, n_samples))
+
+    def read_source(
+        self, index: int, source: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_source`."""
+        if self.makes_sources(index):
+            return super().read_source(index, source, start, n_samples)
+        place = self.places[index]
+        return place.dataset.read_source(place.clip, source, *place.stretch(start, n_samples))
+
+    def part_names(self, index: int, source: int) -> tuple[str, ...]:
+        """See :meth:`JointDataset.part_names`."""
+        if self.makes_sources(index):
+            return super().part_names(index, source)
+        place = self.places[index]
+        return place.dataset.part_names(place.clip, source)
+
+    def read_part(
+        self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_part`."""
+        if self.makes_sources(index):
+            return super().read_part(index, source, part, start, n_samples)
+        place = self.places[index]
+        return place.dataset.read_part(place.clip, source, part, *place.stretch(start, n_samples))
+
+    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_at`."""
+        place = self.places[index]
+        return place.dataset.f0_at(place.clip, place.times(times))
+
+    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.activity_at`."""
+        place = self.places[index]
+        return place.dataset.activity_at(place.clip, place.times(times))
+
+    def sources_quality(self, index: int) -> float:
+        """See :meth:`JointDataset.sources_quality`."""
+        place = self.places[index]
+        return place.dataset.sources_quality(place.clip)
+
+    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
+        """See :meth:`JointDataset.f0_quality_at`."""
+        place = self.places[index]
+        return place.dataset.f0_quality_at(place.clip, place.times(times))

@@ -4,15 +4,15 @@ Clips keep what their dataset gives: audio, labels, licences. Their names gain t
 and a slash, so that results can be told apart.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ConfigError, DataError
 from ..registry import DATASETS
-from .base import Clip, JointDataset
+from .base import Clip, JointDataset, Place, Wrapped
 from .files import check_side
+from .licences import JOINT
 
 OWN_KEYS = ("dataset", "name", "voice", "rest", "dub")  # of a part; all others are its dataset's
 AGREED = ("sample_rate", "n_channels", "sources", "mixture_gain")
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 
 
 @DATASETS.register("blend")
-class Blend(JointDataset):
+class Blend(Wrapped):
     """One side of several datasets.
 
     Args:
@@ -75,13 +75,16 @@ class Blend(JointDataset):
         if len(set(names)) < len(names):
             raise ConfigError(f"Parts of a blend need names of their own, received {names}.")
         first = _check_agreement(self.parts)
-        self.sample_rate, self.n_channels = first.sample_rate, first.n_channels
-        self.sources, self.mixture_gain = tuple(first.sources), first.mixture_gain
+        self._owners = [part for part in self.parts for _ in part.dataset.clips]
+        places = [Place(p.dataset, i) for p in self.parts for i in range(len(p.dataset))]
+        super().__init__(places, first)
+        self.label_grid = next(filter(None, (p.dataset.label_grid for p in self.parts)), None)
         self.clip_level_db = clip_level_db if side == "train" else None
-        self.clips = [_clip(part.name, clip) for part in self.parts for clip in part.dataset.clips]
-        self._places = [(p, i) for p in self.parts for i in range(len(p.dataset))]
+        self.clips = [
+            _clip(part.name, clip) for part, clip in zip(self._owners, self.clips, strict=True)
+        ]
         self._has_rest = self.rest_weights > 0
-        self._hosts = [i for i, (part, _) in enumerate(self._places) if not part.dub]
+        self._hosts = [i for i, part in enumerate(self._owners) if not part.dub]
         self._dubs = side != "train"
         self._gains: dict[int, np.float32] = {}
         infos = [part.dataset.infos for part in self.parts]
@@ -89,71 +92,47 @@ class Blend(JointDataset):
             "dataset": " + ".join(
                 str(i.get("dataset", n)) for i, n in zip(infos, names, strict=True)
             ),
-            "task": "singing voice separation and pitch estimation",
+            "task": JOINT,
             "licenses": [licence for info in infos for licence in info.get("licenses", [])],
         }
 
     @property
     def voice_weights(self) -> np.ndarray:
         """Within a part as its dataset says, between parts by their shares."""
-        return self._weights(lambda part: (part.voice, part.dataset.voice_weights))
+        return np.concatenate([_shared(p.voice, p.dataset.voice_weights) for p in self.parts])
 
     @property
     def rest_weights(self) -> np.ndarray:
         """See :attr:`voice_weights`."""
-        return self._weights(lambda part: (part.rest, part.dataset.rest_weights))
+        return np.concatenate([_shared(p.rest, p.dataset.rest_weights) for p in self.parts])
+
+    def makes_sources(self, index: int) -> bool:
+        """See :meth:`Wrapped.makes_sources`: a dub lends its voice only."""
+        return self._owners[index].dub
 
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See :meth:`JointDataset.read`."""
-        part, inner = self._places[index]
-        mixture, sources = part.dataset.read(inner, start, n_samples)
-        if part.dub and sources is not None:
+        mixture, sources = super().read(index, start, n_samples)
+        if self.makes_sources(index) and sources is not None:
             mixture, sources = self._dubbed(index, sources[:1], start)
-        if self.clip_level_db is None:
+        gain = self._gain(index)
+        if gain is None:
             return mixture, sources
-        gain = self._gain(index, self.clip_level_db)
         return mixture * gain, None if sources is None else sources * gain
 
     def read_source(
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
         """See :meth:`JointDataset.read_source`."""
-        part, inner = self._places[index]
-        if part.dub:
-            return super().read_source(index, source, start, n_samples)
-        wav = part.dataset.read_source(inner, source, start, n_samples)
-        if wav is None or self.clip_level_db is None:
-            return wav
-        return wav * self._gain(index, self.clip_level_db)
+        return self._levelled(index, super().read_source(index, source, start, n_samples))
 
-    def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
-        part, inner = self._places[index]
-        return part.dataset.f0_at(inner, times)
-
-    def sources_quality(self, index: int) -> float:
-        """See :meth:`JointDataset.sources_quality`."""
-        part, inner = self._places[index]
-        return part.dataset.sources_quality(inner)
-
-    def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_quality_at`."""
-        part, inner = self._places[index]
-        return part.dataset.f0_quality_at(inner, times)
-
-    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
-        part, inner = self._places[index]
-        return part.dataset.activity_at(inner, times)
-
-    def _weights(self, of: Callable[[Part], tuple[float, np.ndarray]]) -> np.ndarray:
-        weights = []
-        for part in self.parts:
-            share, own = of(part)
-            weights.append(share * own / own.sum() if own.any() else np.zeros(len(own)))
-        return np.concatenate(weights)
+    def read_part(
+        self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
+    ) -> np.ndarray | None:
+        """See :meth:`JointDataset.read_part`."""
+        return self._levelled(index, super().read_part(index, source, part, start, n_samples))
 
     def _dubbed(self, index: int, voice: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
         """A voice ``(1, C, T)`` from ``start`` on, over the stems of a clip of another part.
@@ -164,14 +143,14 @@ class Blend(JointDataset):
         rest = np.zeros((n_rest, *voice.shape[1:]), voice.dtype)
         if self._dubs:
             rng = np.random.default_rng(index)
-            part, inner = self._places[self._hosts[int(rng.integers(len(self._hosts)))]]
-            room = part.dataset.clips[inner].n_samples - self.clips[index].n_samples
+            place = self._hosts[int(rng.integers(len(self._hosts)))]
+            room = self.clips[place].n_samples - self.clips[index].n_samples
             begin = int(rng.integers(max(room, 0) + 1)) + start
-            _, host = part.dataset.read(inner)
+            _, host = super().read(place)
             if host is None:
-                raise DataError(f"{part.name} has no stems that another voice could be sung over.")
-            lent = self._places[index]
-            own = lent[0].dataset.read(lent[1])[1]
+                name = self._owners[place].name
+                raise DataError(f"{name} has no stems that another voice could be sung over.")
+            _, own = super().read(index)
             assert own is not None
             voice = voice * np.float32(_rms(host[0]) / max(_rms(own[0]), SILENT))
             stretch = host[1:, :, begin : begin + n_samples]
@@ -179,15 +158,22 @@ class Blend(JointDataset):
         sources = np.concatenate([voice, rest])
         return sources.sum(0) * np.float32(self.mixture_gain), sources
 
-    def _gain(self, index: int, clip_level_db: float) -> np.float32:
+    def _levelled(self, index: int, wav: np.ndarray | None) -> np.ndarray | None:
+        """A stem as its set gives it, at the level of the blend; one made here has it already."""
+        gain = None if self.makes_sources(index) else self._gain(index)
+        return wav if wav is None or gain is None else wav * gain
+
+    def _gain(self, index: int) -> np.float32 | None:
         """Gain of a clip, found when it is first used: it takes reading all of it."""
+        if self.clip_level_db is None:
+            return None
         if index not in self._gains:
-            part, inner = self._places[index]
-            mixture, sources = part.dataset.read(inner)
+            mixture, sources = super().read(index)
             heard = mixture if sources is None or self._has_rest[index] else sources[0]
             rms = _rms(heard)
             # what is silent stays as it is
-            self._gains[index] = np.float32(10 ** (clip_level_db / 20) / rms if rms > SILENT else 1)
+            gain = 10 ** (self.clip_level_db / 20) / rms if rms > SILENT else 1
+            self._gains[index] = np.float32(gain)
         return self._gains[index]
 
 
@@ -230,6 +216,11 @@ def _check_agreement(parts: list[Part]) -> JointDataset:
                     f"and {theirs} in the other; change the arguments of one of them."
                 )
     return first.dataset
+
+
+def _shared(share: float, weights: np.ndarray) -> np.ndarray:
+    """Weights of the clips of a part that add up to its share."""
+    return share * weights / weights.sum() if weights.any() else np.zeros(len(weights))
 
 
 def _rms(wav: np.ndarray) -> float:

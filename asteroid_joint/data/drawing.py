@@ -34,7 +34,7 @@ class DrawnExamples(Dataset[JointExample]):
             this; pitch labels follow exactly.
         silence: Probability that the voice is left out.
         remix_stems: Whether a remix takes every stem but the voice from a clip of its own, and
-            every part of a stem that is a sum: see :meth:`JointDataset.n_parts`.
+            every part of a stem that is a sum: see :meth:`JointDataset.part_names`.
         stem_gain: Least and greatest factor on every stem.
         swap_channels: Probability that a stem's channels change places.
         pitch_tempo: Changes of pitch and tempo. What comes from one clip changes alike, and pitch
@@ -78,6 +78,7 @@ class DrawnExamples(Dataset[JointExample]):
         self._has_rest = dataset.rest_weights > 0
         self._voices = _Lot(dataset.voice_weights, "a voice")
         self._rests = _Lot(dataset.rest_weights, "accompaniment")
+        self._rests_alike: dict[tuple[int, tuple[str, ...]], _Lot] = {}
 
     def __getitem__(self, draw: int) -> JointExample:
         """Draw number ``draw``."""
@@ -165,9 +166,11 @@ class DrawnExamples(Dataset[JointExample]):
 
     def _stem(self, rng: np.random.Generator, source: int) -> np.ndarray | None:
         """A stem, each part of it from a clip of its own, ``(C, T)``, if they have stems."""
-        total = None
-        for part in range(self.dataset.n_parts(source)):
-            index = self._rests.draw(rng)
+        total, index = None, self._rests.draw(rng)
+        names = self.dataset.part_names(index, source)
+        for part in range(len(names)):
+            if part:
+                index = self._alike(source, names).draw(rng)
             change, start, n_read = self._stretch(rng, index)
             wav = self.dataset.read_part(index, source, part, start, n_read)
             if wav is None:
@@ -175,6 +178,18 @@ class DrawnExamples(Dataset[JointExample]):
             wav = _fit(change(wav, self.dataset.sample_rate), self.n_samples)
             total = wav if total is None else total + wav
         return total
+
+    def _alike(self, source: int, names: tuple[str, ...]) -> "_Lot":
+        """Clips that give accompaniment and whose stem has these parts."""
+        key = (source, names)
+        if key not in self._rests_alike:
+            weights = self.dataset.rest_weights
+            alike = [
+                weight > 0 and self.dataset.part_names(index, source) == names
+                for index, weight in enumerate(weights)
+            ]
+            self._rests_alike[key] = _Lot(weights * alike, "accompaniment")
+        return self._rests_alike[key]
 
     def _stretch(self, rng: np.random.Generator, index: int) -> tuple[Change, int, int]:
         """What to do to a stretch of a clip, its first sample and its length."""

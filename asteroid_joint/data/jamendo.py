@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..registry import DATASETS
 from .activity_folder import AUDIO, Recordings
 from .files import check_side, files_below
+from .licences import DETECTION, dataset_infos
 
 LISTS = ("jam_{}_list.txt", "{}.txt", "{}")  # by whom they were made
 LISTED = (*AUDIO, ".trs", ".lab")  # how a song's name may end in a list
@@ -38,21 +39,17 @@ class Jamendo(Recordings):
             a format that was to be kept.
     """
 
-    infos = {
-        "dataset": "Jamendo (singing voice detection)",
-        "task": "singing voice detection",
-        "licenses": [
-            {
-                "title": "Jamendo corpus for singing detection",
-                "title_link": "http://www.mathieuramona.com/wp/data/jamendo/",
-                "author": "Mathieu Ramona (annotations) and the artists of its songs",
-                "author_link": "http://www.mathieuramona.com",
-                "license": "Creative Commons, one for each song",
-                "license_link": "https://creativecommons.org/licenses/",
-                "non_commercial": True,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "Jamendo (singing voice detection)",
+        author="Mathieu Ramona (annotations) and the artists of its songs",
+        license="Creative Commons, one for each song",
+        task=DETECTION,
+        title="Jamendo corpus for singing detection",
+        title_link="http://www.mathieuramona.com/wp/data/jamendo/",
+        author_link="http://www.mathieuramona.com",
+        license_link="https://creativecommons.org/licenses/",
+        non_commercial=True,
+    )
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ from .files import (
     read_f0,
     read_stretch,
 )
+from .licences import dataset_infos
 from .mirdata_f0 import f0_files
 
 METADATA = "_METADATA.yaml"
@@ -96,22 +97,16 @@ class MedleyDB(JointDataset):
         UserError: If mirdata is asked for and missing.
     """
 
-    infos = {
-        "dataset": "MedleyDB",
-        "task": "singing voice separation and pitch estimation",
-        "licenses": [
-            {
-                "title": "MedleyDB",
-                "title_link": "https://medleydb.weebly.com",
-                "author": "Rachel Bittner, Justin Salamon, Mike Tierney, Matthias Mauch, Chris "
-                "Cannam and Juan Bello",
-                "author_link": "https://medleydb.weebly.com",
-                "license": "CC BY-NC-SA 4.0",
-                "license_link": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-                "non_commercial": True,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "MedleyDB",
+        author="Rachel Bittner, Justin Salamon, Mike Tierney, Matthias Mauch, Chris Cannam and "
+        "Juan Bello",
+        license="CC BY-NC-SA 4.0",
+        title_link="https://medleydb.weebly.com",
+        author_link="https://medleydb.weebly.com",
+        license_link="https://creativecommons.org/licenses/by-nc-sa/4.0/",
+        non_commercial=True,
+    )
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from ..errors import ConfigError, DataError
 from ..pitch import midi_to_hz, resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
+from .licences import dataset_infos
 
 logger = logging.getLogger(__name__)
 
@@ -63,21 +64,15 @@ class MIR1K(JointDataset):
         ConfigError: If there is no such side, split, mixing or singer.
     """
 
-    infos = {
-        "dataset": "MIR-1K",
-        "task": "singing voice separation and pitch estimation",
-        "licenses": [
-            {
-                "title": "MIR-1K",
-                "title_link": "https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
-                "author": "Chao-Ling Hsu and Jyh-Shing Roger Jang",
-                "author_link": "https://sites.google.com/site/unvoicedsoundseparation",
-                "license": "research use, no redistribution of the audio",
-                "license_link": "https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
-                "non_commercial": True,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "MIR-1K",
+        author="Chao-Ling Hsu and Jyh-Shing Roger Jang",
+        license="research use, no redistribution of the audio",
+        title_link="https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
+        author_link="https://sites.google.com/site/unvoicedsoundseparation",
+        license_link="https://sites.google.com/site/unvoicedsoundseparation/mir-1k",
+        non_commercial=True,
+    )
 
     def __init__(
         self,

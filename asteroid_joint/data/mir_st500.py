@@ -28,6 +28,7 @@ from ..pitch import midi_to_hz
 from ..registry import DATASETS
 from .activity_folder import AUDIO, Recordings
 from .files import check_side, files_below
+from .licences import PITCH, dataset_infos
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +53,16 @@ class MIRST500(Recordings):
             songs differ in a format that was to be kept.
     """
 
-    infos = {
-        "dataset": "MIR-ST500",
-        "task": "pitch estimation",
-        "licenses": [
-            {
-                "title": "MIR-ST500",
-                "title_link": "https://github.com/york135/singing_transcription_ICASSP2021",
-                "author": "Jun-You Wang and Jyh-Shing Roger Jang",
-                "author_link": "https://github.com/york135",
-                "license": "annotations for research; songs belong to their owners",
-                "license_link": "https://github.com/york135/singing_transcription_ICASSP2021",
-                "non_commercial": True,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "MIR-ST500",
+        author="Jun-You Wang and Jyh-Shing Roger Jang",
+        license="annotations for research; songs belong to their owners",
+        task=PITCH,
+        title_link="https://github.com/york135/singing_transcription_ICASSP2021",
+        author_link="https://github.com/york135",
+        license_link="https://github.com/york135/singing_transcription_ICASSP2021",
+        non_commercial=True,
+    )
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
 from .files import AudioFile, audio_file, check_side, common_format, read_f0, read_stretch
+from .licences import dataset_infos
 from .loudness import loud_at
 from .segments import read_segments
 
@@ -60,21 +61,12 @@ class Multitrack(JointDataset):
         DataError: If tracks or files are missing, or differ in rate, channels or length.
     """
 
-    infos = {
-        "dataset": "multitrack folder in the layout of MUSDB",
-        "task": "singing voice separation and pitch estimation",
-        "licenses": [
-            {
-                "title": "Multitrack folder",
-                "title_link": "",
-                "author": "see the meta.json of its tracks",
-                "author_link": "",
-                "license": "see the meta.json of its tracks",
-                "license_link": "",
-                "non_commercial": False,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "multitrack folder in the layout of MUSDB",
+        author="see the meta.json of its tracks",
+        license="see the meta.json of its tracks",
+        title="Multitrack folder",
+    )
 
     def __init__(
         self,
@@ -130,35 +122,30 @@ class Multitrack(JointDataset):
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
         """See :meth:`JointDataset.read_source`."""
-        if self.sources[source] not in self._names:  # accompaniment: what the others leave
-            return super().read_source(index, source, start, n_samples)
-        return self._read_file(index, self.sources[source], start, n_samples)
+        return self._read_stem(index, source, self.sources[source], start, n_samples)
 
-    def n_parts(self, source: int) -> int:
-        """See :meth:`JointDataset.n_parts`."""
-        return max(len(self._parts_of(source)), 1)
+    def part_names(self, index: int, source: int) -> tuple[str, ...]:
+        """See :meth:`JointDataset.part_names`."""
+        accompanies = self.sources[source] == "accompaniment"
+        return self._parts if self._parts and accompanies else super().part_names(index, source)
 
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
         """See :meth:`JointDataset.read_part`."""
-        parts = self._parts_of(source)
-        if not parts:
-            return self.read_source(index, source, start, n_samples)
-        return self._read_file(index, parts[part], start, n_samples)
+        name = self.part_names(index, source)[part]
+        return self._read_stem(index, source, name, start, n_samples)
 
     def _wanted(self, folders: list[Path]) -> list[Path]:
         """Those that are used: all, but where a subclass has reasons against some."""
         return folders
 
-    def _parts_of(self, source: int) -> tuple[str, ...]:
-        """Stems that a source is made up of; nothing where it is one recording."""
-        return self._parts if self.sources[source] == "accompaniment" else ()
-
-    def _read_file(
-        self, index: int, name: str, start: int = 0, n_samples: int | None = None
-    ) -> np.ndarray:
-        """A stretch of one file of a track, ``(C, T)``."""
+    def _read_stem(
+        self, index: int, source: int, name: str, start: int, n_samples: int | None
+    ) -> np.ndarray | None:
+        """A stem, or the part of it that is in a file of that name, ``(C, T)``."""
+        if name not in self._names:  # accompaniment: what the others leave
+            return super().read_source(index, source, start, n_samples)
         file = self._files[index][self._names.index(name)]
         return read_stretch([file], self.sample_rate, self.n_channels, start, n_samples)[0]
 

@@ -5,21 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import sha256
 from ..pitch import resample_f0
-from .base import Clip, JointDataset
-from .pseudo_files import (
-    Piece,
-    cut,
-    missing_label,
-    piece_path,
-    read_header,
-    read_piece,
-    read_stems,
-    sha256,
-)
+from .base import JointDataset, Place, Wrapped
+from .pseudo_files import Piece, cut, missing_label, piece_path, read_header, read_piece, read_stems
 
 
-class PseudoLabelled(JointDataset):
+class PseudoLabelled(Wrapped):
     """A set in which a teacher's labels stand where labels are missing.
 
     Its clips are the pieces that the teacher judged. Labels it has are true and stay as they are,
@@ -45,20 +37,27 @@ class PseudoLabelled(JointDataset):
         filtered: bool = True,
         teacher: str = "",
     ) -> None:
-        self.dataset = dataset
         self.folder, self.filtered = Path(labels_dir).expanduser(), filtered
-        self.sample_rate, self.n_channels = dataset.sample_rate, dataset.n_channels
-        self.mixture_gain, self.sources = dataset.mixture_gain, tuple(dataset.sources)
-        self.infos = dataset.infos
         self.header = read_header(self.folder)
         if teacher and sha256(Path(teacher)) != self.header.teacher:
             raise DataError(
                 f"The pseudo labels in {self.folder} were made by another teacher than {teacher}: "
                 "make them again with this one, in another folder."
             )
-        self.label_grid = grid = self.header.pitch_grid
+        grid = self.header.pitch_grid
         self.pieces = cut(dataset, float(self.header.settings["piece_sec"]), grid)
-        self.clips = [_clip(dataset.clips[p.clip], p) for p in self.pieces]
+        super().__init__(
+            [Place(dataset, p.clip, p.start, p.n_samples) for p in self.pieces], dataset
+        )
+        self.label_grid = grid
+        self.clips = [
+            clip._replace(name=piece.name, n_samples=piece.n_samples)
+            for clip, piece in zip(self.clips, self.pieces, strict=True)
+        ]
+        # pieces share how often their clip is drawn
+        self._shares = np.array(
+            [p.n_samples / dataset.clips[p.clip].n_samples for p in self.pieces]
+        )
         missing = [missing_label(dataset, i) for i in range(len(dataset))]
         self._name = name
         self._facts = [self._read(piece) if missing[piece.clip] else None for piece in self.pieces]
@@ -98,34 +97,26 @@ class PseudoLabelled(JointDataset):
     @property
     def voice_weights(self) -> np.ndarray:
         """See :attr:`JointDataset.voice_weights`; pieces share that of their clip."""
-        return self.dataset.voice_weights[self._indices] * self._shares
+        return super().voice_weights * self._shares
 
     @property
     def rest_weights(self) -> np.ndarray:
         """See :attr:`voice_weights`."""
-        return self.dataset.rest_weights[self._indices] * self._shares
+        return super().rest_weights * self._shares
 
-    @property
-    def _indices(self) -> np.ndarray:
-        return np.array([piece.clip for piece in self.pieces])
-
-    @property
-    def _shares(self) -> np.ndarray:
-        clips = self.dataset.clips
-        return np.array([p.n_samples / clips[p.clip].n_samples for p in self.pieces])
+    def makes_sources(self, index: int) -> bool:
+        """See :meth:`Wrapped.makes_sources`: where the teacher separated the clip."""
+        return self._pseudo(index, "sources") is not None
 
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See :meth:`JointDataset.read`."""
-        piece = self.pieces[index]
-        left = max(piece.n_samples - start, 0)
-        n_samples = left if n_samples is None else min(n_samples, left)
-        mixture, sources = self.dataset.read(piece.clip, piece.start + start, n_samples)
-        if self._pseudo(index, "sources") is None:
+        mixture, sources = super().read(index, start, n_samples)
+        if not self.makes_sources(index):
             return mixture, sources
-        path = piece_path(self.folder, self._name, piece)
-        stems = read_stems(path, self.n_channels, start, n_samples)  # (S - 1, C, T)
+        path = piece_path(self.folder, self._name, self.pieces[index])
+        stems = read_stems(path, self.n_channels, start, mixture.shape[-1])  # (S - 1, C, T)
         rest = mixture / np.float32(self.mixture_gain) - stems.sum(0)
         return mixture, np.concatenate([stems, rest[None]]).astype(np.float32)
 
@@ -133,8 +124,7 @@ class PseudoLabelled(JointDataset):
         """See :meth:`JointDataset.f0_at`."""
         facts = self._pseudo(index, "f0") or self._refined(index)
         if facts is None:
-            piece = self.pieces[index]
-            return self.dataset.f0_at(piece.clip, times + piece.start / self.sample_rate)
+            return super().f0_at(index, times)
         f0_hz = facts["f0_hz"]
         if not self.filtered:
             f0_hz = np.where(facts["confidence"] > self.header.voicing_threshold, facts["hz"], 0.0)
@@ -146,8 +136,7 @@ class PseudoLabelled(JointDataset):
         if facts is None:
             facts, key = self._refined(index), "f0_quality"
         if facts is None:
-            piece = self.pieces[index]
-            return self.dataset.f0_quality_at(piece.clip, times + piece.start / self.sample_rate)
+            return super().f0_quality_at(index, times)
         if not self.filtered:
             return None
         quality = facts[key]
@@ -158,13 +147,8 @@ class PseudoLabelled(JointDataset):
         """See :meth:`JointDataset.sources_quality`."""
         facts = self._pseudo(index, "sources")
         if facts is None:
-            return self.dataset.sources_quality(self.pieces[index].clip)
+            return super().sources_quality(index)
         return float(facts["quality"]) if self.filtered else 1.0
-
-    def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
-        piece = self.pieces[index]
-        return self.dataset.activity_at(piece.clip, times + piece.start / self.sample_rate)
 
 
 def with_pseudo_labels(
@@ -174,7 +158,3 @@ def with_pseudo_labels(
     if not any(missing_label(dataset, i) for i in range(len(dataset))):
         return dataset
     return PseudoLabelled(dataset, labels_dir, name, filtered, teacher)
-
-
-def _clip(clip: Clip, piece: Piece) -> Clip:
-    return clip._replace(name=piece.name, n_samples=piece.n_samples)

@@ -24,6 +24,7 @@ from .files import (
     read_f0,
     read_stretch,
 )
+from .licences import dataset_infos
 
 LABELS = (".f0.csv", ".csv")
 
@@ -42,21 +43,12 @@ class SoloVoice(JointDataset):
         DataError: If there are no files, or they differ in a format that was to be kept.
     """
 
-    infos = {
-        "dataset": "folder of solo singing",
-        "task": "singing voice separation and pitch estimation",
-        "licenses": [
-            {
-                "title": "Solo singing",
-                "title_link": "",
-                "author": "see the folder",
-                "author_link": "",
-                "license": "see the folder",
-                "license_link": "",
-                "non_commercial": False,
-            }
-        ],
-    }
+    infos = dataset_infos(
+        "folder of solo singing",
+        author="see the folder",
+        license="see the folder",
+        title="Solo singing",
+    )
 
     def __init__(
         self,

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..dsp.columns import Columns, log_rows, surest
+from ..dsp.columns import COLUMN_SEC, Columns, LogSpectrogram, surest
 from ..optional import optional
 from .notes import Note, note_name
 
-COLUMN_SEC = 0.02  # seconds, before any are merged
-FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
 LOWEST_HZ = 50.0
 HIGHEST_HZ = 6000.0
 RANGE_DB = 55.0  # below the loudest
@@ -51,14 +49,10 @@ class SongPicture:
         self._rate = sample_rate
         self._sources = tuple(sources)
         self._title = title
-        self._hop = max(1, round(COLUMN_SEC * sample_rate))
-        n_frame = round(FRAME_SEC * sample_rate)
-        self._window = np.hanning(n_frame).astype(np.float32)
-        self._n_fft = 2 << int(np.log2(n_frame))
-        self._hz, self._pick = log_rows(sample_rate, self._n_fft, LOWEST_HZ, HIGHEST_HZ)
+        self._spectrogram = LogSpectrogram(sample_rate, LOWEST_HZ, HIGHEST_HZ)
+        self._hop, self._hz = self._spectrogram.hop, self._spectrogram.hz
         self._n_samples = 0
         self._mono = np.zeros((len(sources), 0), np.float32)  # (S, T) that is no whole column yet
-        self._voice = np.zeros(n_frame // 2, np.float32)  # the first frame's centre is sample 0
         self._low = Columns(lambda block: block.min(1))
         self._high = Columns(lambda block: block.max(1))
         self._power = Columns(lambda block: block.max(1))
@@ -88,27 +82,13 @@ class SongPicture:
             self._low.push(blocks.min(2).T)  # (N, S)
             self._high.push(blocks.max(2).T)
             self._mono = self._mono[:, whole * self._hop :].copy()
-        self._voice = np.concatenate([self._voice, mono[0]])
-        self._spectra()
+        self._power.push(self._spectrogram.push(mono[0]))
         if len(f0):
             self._pitch_sec = (self._pitch_sec + f0[:2, 0].tolist())[:2]
             sung = (f0[:, 3] > 0) & (f0[:, 1] > 0)
             pairs = np.stack([np.where(sung, f0[:, 1], 0), np.where(sung, f0[:, 2], -1)], 1)
             self._pitch.push(pairs.astype(np.float32))
         self._notes += [(note.onset_sec, note.offset_sec, note.pitch_midi) for note in notes]
-
-    def _spectra(self) -> None:
-        """Columns of the voice's spectrogram, as far as there are samples."""
-        from scipy import fft
-
-        n = (len(self._voice) - len(self._window)) // self._hop + 1
-        for at in range(0, max(n, 0), 256):  # some columns at a time: little memory
-            starts = self._hop * np.arange(at, min(at + 256, n))
-            frames = self._voice[starts[:, None] + np.arange(len(self._window))]  # (N, T)
-            spectra = fft.rfft(frames * self._window, self._n_fft)
-            self._power.push(self._pick(np.abs(spectra) ** 2))  # (N, F)
-        if n > 0:
-            self._voice = self._voice[n * self._hop :].copy()
 
     def draw(self, path: str | os.PathLike) -> None:
         """Write a PNG, 1200 pixels wide.

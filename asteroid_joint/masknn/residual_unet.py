@@ -22,11 +22,14 @@ References:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from ..errors import ConfigError
 from .dual_path import DualPath
 
 BN_MOMENTUM = 0.01
@@ -208,12 +211,11 @@ class FrequencyFold(nn.Module):
         return x[:, :, :n_frames]
 
 
-class ResidualUNet(nn.Module):
-    """Fold, encoder, decoder.
+@dataclass(frozen=True)
+class UNetSizes:
+    """How large a residual U-Net is, and the making of its parts: several may share one of them.
 
     Args:
-        in_chan: Input maps.
-        out_chan: Output maps.
         n_freqs: Frequency bins of the input; divisible by ``fold`` and all frequency pools.
         channels: Features per level.
         pools: ``(time, frequency)`` per level; the paper's (1, 2) everywhere by default.
@@ -222,10 +224,75 @@ class ResidualUNet(nn.Module):
         act: ``"prelu"`` or ``"relu"``.
         path_chan: Width of the dual-path block at the bottom, 0 for none.
 
+    Raises:
+        ConfigError: If ``n_freqs`` cannot be pooled that often, or levels and pools differ in
+            number.
+    """
+
+    n_freqs: int
+    channels: Sequence[int] = (32, 64, 128, 256, 384, 384)
+    pools: Sequence[Pool] | None = None
+    fold: int = 1
+    hid_chan: int = 0
+    act: str = "prelu"
+    path_chan: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.levels) != len(self.channels):
+            raise ConfigError(
+                f"Expected as many pools as channels, received {len(self.levels)} pools for "
+                f"{len(self.channels)} levels."
+            )
+        if self.n_freqs % self.freq_factor:
+            raise ConfigError(
+                f"Expected a number of bins divisible by {self.freq_factor} "
+                f"(fold {self.fold} and pools {self.levels}), received {self.n_freqs}."
+            )
+
+    @property
+    def levels(self) -> list[Pool]:
+        """Pooling per level."""
+        pools = [(1, 2)] * len(self.channels) if self.pools is None else self.pools
+        return [(int(time), int(freq)) for time, freq in pools]
+
+    @property
+    def freq_factor(self) -> int:
+        """Bins of the input per position at the bottom."""
+        return self.fold * prod(freq for _, freq in self.levels)
+
+    def make_fold(self) -> FrequencyFold:
+        """What comes before the encoder, and is undone behind the decoder."""
+        return FrequencyFold(self.fold, prod(time for time, _ in self.levels))
+
+    def make_encoder(self, in_chan: int) -> UNetEncoder:
+        """The way down, from ``in_chan`` maps."""
+        return UNetEncoder(in_chan * self.fold, self.channels, self.levels, self.act)
+
+    def make_decoder(self, out_chan: int) -> UNetDecoder:
+        """The way up, to ``out_chan`` maps."""
+        return UNetDecoder(
+            self.channels,
+            self.levels,
+            out_chan * self.fold,
+            self.act,
+            self.n_freqs // self.freq_factor,
+            self.hid_chan,
+            self.path_chan,
+        )
+
+
+class ResidualUNet(nn.Module):
+    """Fold, encoder, decoder.
+
+    Args:
+        in_chan: Input maps.
+        out_chan: Output maps.
+        n_freqs, channels, pools, fold, hid_chan, act, path_chan: See :class:`UNetSizes`.
+
     Shapes: ``(B, in_chan, N, F)`` to ``(B, out_chan, N, F)``.
 
     Raises:
-        ValueError: If ``n_freqs`` cannot be pooled that often.
+        ConfigError: See :class:`UNetSizes`.
     """
 
     def __init__(
@@ -233,7 +300,7 @@ class ResidualUNet(nn.Module):
         in_chan: int,
         out_chan: int,
         n_freqs: int,
-        channels: Sequence[int] = (32, 64, 128, 256, 384, 384),
+        channels: Sequence[int] = UNetSizes.channels,
         pools: Sequence[Pool] | None = None,
         fold: int = 1,
         hid_chan: int = 0,
@@ -241,20 +308,10 @@ class ResidualUNet(nn.Module):
         path_chan: int = 0,
     ) -> None:
         super().__init__()
-        pools = [(1, 2)] * len(channels) if pools is None else [(int(t), int(f)) for t, f in pools]
-        time_factor, freq_factor = 1, fold
-        for time, freq in pools:
-            time_factor, freq_factor = time_factor * time, freq_factor * freq
-        if n_freqs % freq_factor:
-            raise ValueError(
-                f"Expected a number of bins divisible by {freq_factor} "
-                f"(fold {fold} and pools {pools}), received {n_freqs}."
-            )
-        self.fold = FrequencyFold(fold, time_factor)
-        self.encoder = UNetEncoder(in_chan * fold, channels, pools, act)
-        self.decoder = UNetDecoder(
-            channels, pools, out_chan * fold, act, n_freqs // freq_factor, hid_chan, path_chan
-        )
+        sizes = UNetSizes(n_freqs, channels, pools, fold, hid_chan, act, path_chan)
+        self.fold = sizes.make_fold()
+        self.encoder = sizes.make_encoder(in_chan)
+        self.decoder = sizes.make_decoder(out_chan)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""

@@ -14,12 +14,7 @@ import torch
 from asteroid.models import BaseModel
 from torch.nn import functional
 
-from ..compat import (
-    called_by_stock_loader,
-    plain_types,
-    register_once,
-    separate_in_eval_mode,
-)
+from ..compat import called_by_stock_loader, plain_types, register_once, separate_in_eval_mode
 from ..data.base import JointDataset
 from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..dsp.stft import STFT, magnitude
+from ..errors import ConfigError
 from ..masknn.harmonic import HarmonicPitchHead
 from ..masknn.residual_unet import ResidualUNet, init_convolutions
 from ..pitch import PitchGrid
@@ -48,12 +49,19 @@ class PolarFrontEnd(nn.Module):
         power: Exponent that compresses magnitudes for the network; the paper's is 1.
         level_norm: Measure magnitudes against the segment's mean. Makes the model indifferent to
             the level of its input; off in the paper.
+
+    Raises:
+        ConfigError: If there are not that many bins.
     """
 
     def __init__(
         self, n_fft: int, hop_length: int, n_freqs: int, power: float, level_norm: bool
     ) -> None:
         super().__init__()
+        if not 0 < n_freqs <= n_fft // 2 + 1:
+            raise ConfigError(
+                f"n_freqs {n_freqs} must be at most {n_fft // 2 + 1}, the bins of n_fft {n_fft}."
+            )
         self.stft = STFT(n_fft, hop_length)
         self.n_freqs = n_freqs
         self.power = power

@@ -13,67 +13,41 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..masknn.residual_unet import (
-    FrequencyFold,
-    UNetDecoder,
-    UNetEncoder,
-    init_convolutions,
-)
+from ..masknn.residual_unet import UNetSizes, init_convolutions
 from ..pitch import PitchGrid
 from .base import JointModel, JointOutput, register_model
-from .djcm import (
-    N_MAPS,
-    PAPER_TRUNK,
-    SMALL,
-    TINY,
-    PolarFrontEnd,
-    make_pitch_head,
-    start_phase_at,
-)
+from .djcm import N_MAPS, PAPER_TRUNK, SMALL, TINY, PolarFrontEnd, make_pitch_head, start_phase_at
 
 
 class _TwoHeads(JointModel):
-    """What both controls share: front end, a decoder per task, pitch head."""
+    """What both controls share: front end, a decoder per task, pitch head; encoders are missing.
+
+    Args:
+        sample_rate: Hz.
+        front_end: From waveform to features and back.
+        sizes: Of the trunk; both decoders are built alike.
+        pitch_head: See :class:`~asteroid_joint.models.DJCM`.
+        mixture_scale: The same.
+    """
 
     def __init__(
         self,
         sample_rate: int,
-        n_fft: int,
-        hop_length: int,
-        n_freqs: int,
-        separator: Mapping[str, Any],
+        front_end: PolarFrontEnd,
+        sizes: UNetSizes,
         pitch_head: Mapping[str, Any] | None,
-        power: float,
-        level_norm: bool,
         mixture_scale: float,
     ) -> None:
+        n_fft, hop_length = front_end.stft.n_fft, front_end.stft.hop_length
         grid = PitchGrid(hop_length, sample_rate)
         super().__init__(sample_rate, grid)
         self.min_samples = n_fft
         self.mixture_scale = mixture_scale
-        self.front_end = PolarFrontEnd(n_fft, hop_length, n_freqs, power, level_norm)
-        channels = separator["channels"]
-        pools = separator.get("pools") or [(1, 2)] * len(channels)
-        fold, hid_chan = separator.get("fold", 1), separator.get("hid_chan", 0)
-        self._encoder_args = (fold, channels, pools, separator.get("act", "prelu"))
-        bottom, time_factor = n_freqs // fold, 1
-        for time, freq in pools:
-            bottom, time_factor = bottom // freq, time_factor * time
-        self.fold = FrequencyFold(fold, time_factor)
-
-        def decoder(n_maps: int) -> UNetDecoder:
-            return UNetDecoder(
-                channels,
-                pools,
-                n_maps * fold,
-                self._encoder_args[-1],
-                bottom,
-                hid_chan,
-                separator.get("path_chan", 0),
-            )
-
-        self.vocal_decoder, self.pitch_decoder = decoder(N_MAPS), decoder(1)
-        self.pitch_head = make_pitch_head(pitch_head, n_fft, n_freqs, grid)
+        self.front_end = front_end
+        self.fold = sizes.make_fold()
+        self.vocal_decoder = sizes.make_decoder(N_MAPS)
+        self.pitch_decoder = sizes.make_decoder(1)
+        self.pitch_head = make_pitch_head(pitch_head, n_fft, sizes.n_freqs, grid)
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
         """See :meth:`JointModel.forward_joint`."""
@@ -123,19 +97,10 @@ class SharedBottom(_TwoHeads):
         phase_init: float = 0.0,
         mixture_scale: float = 1.0,
     ) -> None:
-        super().__init__(
-            sample_rate,
-            n_fft,
-            hop_length,
-            n_freqs,
-            separator,
-            pitch_head,
-            power,
-            level_norm,
-            mixture_scale,
-        )
-        fold, channels, pools, act = self._encoder_args
-        self.encoder = UNetEncoder(fold, channels, pools, act)
+        front_end = PolarFrontEnd(n_fft, hop_length, n_freqs, power, level_norm)
+        sizes = UNetSizes(n_freqs, **separator)
+        super().__init__(sample_rate, front_end, sizes, pitch_head, mixture_scale)
+        self.encoder = sizes.make_encoder(1)
         init_convolutions(self)
         start_phase_at(self.vocal_decoder.out, phase_init)
 
@@ -208,21 +173,10 @@ class MMoE(_TwoHeads):
         phase_init: float = 0.0,
         mixture_scale: float = 1.0,
     ) -> None:
-        super().__init__(
-            sample_rate,
-            n_fft,
-            hop_length,
-            n_freqs,
-            separator,
-            pitch_head,
-            power,
-            level_norm,
-            mixture_scale,
-        )
-        fold, channels, pools, act = self._encoder_args
-        self.experts = nn.ModuleList(
-            UNetEncoder(fold, channels, pools, act) for _ in range(n_experts)
-        )
+        front_end = PolarFrontEnd(n_fft, hop_length, n_freqs, power, level_norm)
+        sizes = UNetSizes(n_freqs, **separator)
+        super().__init__(sample_rate, front_end, sizes, pitch_head, mixture_scale)
+        self.experts = nn.ModuleList(sizes.make_encoder(1) for _ in range(n_experts))
         self.gates = nn.ModuleList(Gate(n_freqs, n_experts) for _ in range(2))
         init_convolutions(self)
         start_phase_at(self.vocal_decoder.out, phase_init)

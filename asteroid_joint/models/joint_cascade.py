@@ -26,13 +26,7 @@ from .base import JointModel, JointOutput, register_model
 from .estimators import PitchEstimator, make_estimator
 from .estimators.djcm import SMALL_PITCH
 from .estimators.grid_bridge import GridBridge
-from .separators import (
-    PROBE,
-    count_stems,
-    describe_separator,
-    find_separator,
-    run_separator,
-)
+from .separators import PROBE, count_stems, describe_separator, find_separator, run_separator
 
 VOICE, REST = "vocals", "accompaniment"
 TINY: dict[str, Any] = {

@@ -10,6 +10,7 @@ from torch import nn
 from asteroid_joint import DJCM, MMoE, SharedBottom
 from asteroid_joint.dsp import STFT
 from asteroid_joint.dsp.stft import magnitude
+from asteroid_joint.errors import ConfigError
 from asteroid_joint.losses import PitchLoss, WaveformLoss
 from asteroid_joint.metrics.separation import sdr
 from asteroid_joint.models.djcm import PitchHead, PolarFrontEnd
@@ -67,6 +68,22 @@ def test_trunk_stage_by_stage(trunk):
     stages = zip(trunk.decoder.ups, trunk.decoder.blocks, strict=True)
     assert [count(up, block) for up, block in stages] == decoder
     assert count(trunk.decoder.after) == 18_562
+
+
+@pytest.mark.parametrize("cls", [DJCM, SharedBottom, MMoE])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"n_freqs": 1000}, "a number of bins divisible by 64 .*, received 1000"),
+        ({"n_freqs": 1000, "separator": {"channels": (2,), "fold": 16}}, "divisible by 32"),
+        ({"n_freqs": 2048}, "n_freqs 2048 must be at most 1025, the bins of n_fft 2048"),
+        ({"separator": {"channels": (2, 2), "pools": ((1, 2),)}}, "received 1 pools for 2 levels"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_one_sentence_at_once(cls, sizes, message):
+    options = {"separator": THIN, **({"pitch": THIN} if cls is DJCM else {}), **sizes}
+    with pytest.raises(ConfigError, match=message):
+        cls(**options)
 
 
 # ------------------------------------------------------------------ layers

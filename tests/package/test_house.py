@@ -15,11 +15,11 @@ PACKAGE = Path(asteroid_joint.__file__).parent
 # From the ground up: a file may import from its own room and from those above it in this list.
 # A file belongs to the longest name here that its own begins with.
 ROOMS = """
-    errors version optional registry compat
+    errors version optional files registry compat
     dsp audio pitch jobs masknn data
     models losses metrics
     inference.fast inference.notes inference inference.collection
-    engine.training engine.evaluation engine.pseudo engine.release engine
+    engine.training engine.evaluation engine.pseudo engine
     share
     apps.corpus apps.describe apps.live apps.page apps.commands apps
     registration cli

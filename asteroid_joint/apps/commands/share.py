@@ -71,8 +71,8 @@ def _share(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from ...models.pretrained import load
     from ...registry import import_plugins
+    from ...share.facts import describe_weights
     from ...share.onnx import export_onnx
-    from ...share.weight_facts import describe_weights
 
     import_plugins(args.plugins)
     model = load(args.model)

@@ -14,14 +14,23 @@ import numpy as np
 from ...data.base import JointDataset
 from ...data.pseudo_files import Header, Piece, piece_path, read_piece, read_stems
 from ...metrics.melody import TOLERANCE
+from ...metrics.report import markdown_table
 from ...metrics.separation import sdr
 from .rules import PitchLabels, Rules, Thresholds, ValidPiece, judge_pitch, judge_voice
 from .thresholds import choose_thresholds
 
-HEAD = (
-    "| set | label | pieces accepted | frames accepted | voiced right | unfiltered "
-    "| unvoiced right | unfiltered | SDR accepted | refused | all | NSDR accepted | all |"
+HEADS = (
+    "set | label | pieces accepted | frames accepted | voiced right | unfiltered "
+    "| unvoiced right | unfiltered | SDR accepted | refused | all | NSDR accepted | all"
+).split(" | ")
+PITCH_KEYS = (
+    "frames_accepted",
+    "voiced_precision",
+    "voiced_precision_unfiltered",
+    "unvoiced_precision",
+    "unvoiced_precision_unfiltered",
 )
+VOICE_KEYS = ("sdr_accepted", "sdr_refused", "sdr_unfiltered", "nsdr_accepted", "nsdr_unfiltered")
 
 
 class PitchCounts(NamedTuple):
@@ -195,23 +204,13 @@ def audit_valid(
 
 def audit_table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown table of the summaries of :func:`audit_set` and :func:`audit_valid`."""
-    lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
+    lines = []
     for row in rows:
         cells = [row["set"], row["label"], _percent(row["pieces_accepted"])]
         cells += [_percent(row.get(key)) for key in PITCH_KEYS]
         cells += [_decibels(row.get(key)) for key in VOICE_KEYS]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-PITCH_KEYS = (
-    "frames_accepted",
-    "voiced_precision",
-    "voiced_precision_unfiltered",
-    "unvoiced_precision",
-    "unvoiced_precision_unfiltered",
-)
-VOICE_KEYS = ("sdr_accepted", "sdr_refused", "sdr_unfiltered", "nsdr_accepted", "nsdr_unfiltered")
+        lines.append(cells)
+    return markdown_table(HEADS, lines)
 
 
 def _rows(

@@ -30,16 +30,9 @@ from tqdm import tqdm
 
 from ...compat import plain_types
 from ...data.base import JointDataset
-from ...data.pseudo_files import (
-    HEADER_FILE,
-    Header,
-    Piece,
-    cut,
-    missing_label,
-    read_header,
-    write_bytes,
-)
+from ...data.pseudo_files import HEADER_FILE, Header, Piece, cut, missing_label, read_header
 from ...errors import ConfigError, DataError, UserError
+from ...files import write_text
 from ...jobs import JobError, run_jobs
 from ...metrics.separation import sdr
 from ...registry import ENGINES
@@ -48,15 +41,7 @@ from ..training.config import Config, parse_recipe_args
 from ..training.sets import further_sets
 from .audit import audit_set, audit_table, audit_valid
 from .rules import Rules, Thresholds, ValidPiece, hear_voice, leak_db, read_rules
-from .teacher import (
-    FIRST_SET,
-    Job,
-    LabelMaker,
-    Teacher,
-    compare_pitch,
-    is_stored,
-    known_f0,
-)
+from .teacher import FIRST_SET, Job, LabelMaker, Teacher, compare_pitch, is_stored, known_f0
 from .thresholds import choose_thresholds
 
 logger = logging.getLogger(__name__)
@@ -120,8 +105,8 @@ def make_labels(
         rows += audit_set(name, truth, pieces, folder, names[name], header)
     rows += audit_valid(valid, rules, teacher.voicing_threshold, float(teacher.grid.hop))
     table = audit_table(rows)
-    write_bytes(folder / "audit.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_bytes(folder / "audit.md", (table + "\n").encode())
+    write_text(folder / "audit.json", json.dumps(rows, indent=1) + "\n")
+    write_text(folder / "audit.md", table + "\n")
     return "\n".join([*lines, "", table])
 
 

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from ...data.base import JointDataset
-from ...data.pseudo_files import Header, Piece, piece_path, read_piece, sha256, write_piece
+from ...data.pseudo_files import Header, Piece, piece_path, read_piece, write_piece
 from ...errors import ConfigError, DataError
+from ...files import sha256
 from ...inference.fast.fuse import optimize_for_inference
 from ...models.pretrained import load_model
+from ...optional import pick_device
 from ...pitch import PitchGrid, decode_argmax
 from ...registry import import_plugins
 from ..training.build import build_dataset
@@ -70,11 +72,10 @@ class Teacher:
         self.checksum = sha256(path)
         self.grid = self.model.pitch_grid
         self.voicing_threshold = float(self.model.voicing_threshold)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = device
-        fast = optimize_for_inference(self.model) if device == "cpu" else self.model
-        self._run = fast.to(device).eval()
+        self.device = pick_device(device)
+        on_cpu = self.device.type == "cpu"
+        fast = optimize_for_inference(self.model) if on_cpu else self.model
+        self._run = fast.to(self.device).eval()
 
     @torch.inference_mode()
     def __call__(self, wav: np.ndarray) -> Heard:
