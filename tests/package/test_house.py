@@ -145,34 +145,39 @@ def circle(arrows: dict[str, set[str]]) -> list[str]:
 
 
 MODULES = modules_of(PACKAGE)
-IMPORTS = imports_of(PACKAGE)
 
 
-def test_imports_go_down():
-    assert not climbing(IMPORTS), "\n".join(climbing(IMPORTS))
+@pytest.fixture(scope="module")
+def imports() -> list[Import]:
+    """Those of the package."""
+    return imports_of(PACKAGE)
 
 
-def test_nobody_imports_the_roof():
-    assert not [f"{i.file}:{i.line}" for i in IMPORTS if not i.target]
+def test_imports_go_down(imports):
+    assert not climbing(imports), "\n".join(climbing(imports))
 
 
-def test_names_of_a_table_stand_below_nobody_who_needs_it():
+def test_nobody_imports_the_roof(imports):
+    assert not [f"{i.file}:{i.line}" for i in imports if not i.target]
+
+
+def test_names_of_a_table_stand_below_nobody_who_needs_it(imports):
     """What fills a table is below, or in the room of, those that look names up in it."""
     assert {home for homes in HOMES.values() for home in homes} <= MODULES.keys()
     # OPERATIONS is there to hand things down: `model.transcribe` is the README's first line, and
     # what it does, or what a hub and ONNX are, is no business of a model's contract.
     homes = {table: where for table, where in HOMES.items() if table != "OPERATIONS"}
-    assert not below_its_table(IMPORTS, homes), "\n".join(below_its_table(IMPORTS, homes))
-    needed = {i.name for i in IMPORTS if i.target == "registry"}
+    assert not below_its_table(imports, homes), "\n".join(below_its_table(imports, homes))
+    needed = {i.name for i in imports if i.target == "registry"}
     assert HOMES.keys() <= needed, "a table that nobody looks names up in"
 
 
-def test_no_circle_of_files():
-    assert circle(arrows([(i.module, i.target) for i in IMPORTS])) == []
+def test_no_circle_of_files(imports):
+    assert circle(arrows([(i.module, i.target) for i in imports])) == []
 
 
 @pytest.mark.parametrize("folder", sorted({n.rpartition(".")[0] for n in MODULES}))
-def test_no_circle_of_neighbours(folder):
+def test_no_circle_of_neighbours(folder, imports):
     """Files and folders of a folder, each folder taken as one: a staircase at every level."""
     prefix = folder + "." if folder else ""
 
@@ -180,7 +185,7 @@ def test_no_circle_of_neighbours(folder):
         inside = name.startswith(prefix) and name != folder
         return name[len(prefix) :].split(".")[0] if inside else None
 
-    assert circle(arrows([(neighbour(i.module), neighbour(i.target)) for i in IMPORTS])) == []
+    assert circle(arrows([(neighbour(i.module), neighbour(i.target)) for i in imports])) == []
 
 
 def test_the_top_is_short():
