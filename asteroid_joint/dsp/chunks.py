@@ -60,7 +60,7 @@ class Chunks:
 
         Args:
             chunks: Results of any shape.
-            length: Size of the mean along ``dim``.
+            length: Size of the mean along ``dim``; its other axes are those of a chunk.
             dim: Time axis.
             per: Samples per entry of that axis: 1, or ``hop_length``.
         """
