@@ -13,7 +13,7 @@ import numpy as np
 
 from ..audio import AUDIO_FORMATS, AudioReader, StemWriter, to_pcm24
 from ..errors import ConfigError
-from ..models.base import JointModel, check_activity
+from ..models.base import VOICE, JointModel, check_activity, stem_index
 from ..optional import optional
 from .activity import SegmentRules, SegmentTracker
 from .notes import Note, NotesCsv, NotesMidi, NoteTracker
@@ -25,7 +25,6 @@ ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
 NOTES_FILES = ("notes.mid", "notes.csv")
 PICTURE_FILE = "picture.png"
-VOICE = "vocals"
 ROWS = 4096  # of F0 that are turned into text at a time
 
 
@@ -150,7 +149,7 @@ class _Notes:
     def __init__(
         self, folder: Path, model: JointModel, sample_rate: int, written: bool, stack: ExitStack
     ) -> None:
-        self._voice = model.sources.index(VOICE) if VOICE in model.sources else None
+        self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
             float(model.voicing_threshold),
@@ -212,7 +211,7 @@ class SongFiles:
         self._n_written = 0
         self.n_frames = self.n_voiced = 0
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
-        first = model.sources.index(VOICE) if VOICE in model.sources else 0
+        first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
         self._picture: SongPicture | None = None
         self._picture_path = folder / PICTURE_FILE

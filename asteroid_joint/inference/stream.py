@@ -26,10 +26,9 @@ from ..dsp.overlap_add import (
     WindowPlan,
 )
 from ..errors import AudioError
-from ..models.base import JointModel
+from ..models.base import COMPLEMENT, JointModel, stem_index
 from .options import BATCH
 
-COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
 WINDOW_SEC = 10.0  # seconds
 OVERLAP_SEC = 1.0  # seconds
 CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
@@ -230,7 +229,7 @@ class StreamSeparator:
         pitch_track: PitchTrack | None = None,
     ) -> None:
         rate, heard = int(model.sample_rate), int(model.in_channels)
-        self.complement = model.sources.index(COMPLEMENT) if COMPLEMENT in model.sources else None
+        self.complement = stem_index(model.sources, COMPLEMENT)
         self._estimated = [s for s in range(len(model.sources)) if s != self.complement]
         self._model_channels = heard
         self._one_to_one = heard == n_channels

@@ -18,16 +18,15 @@ import numpy as np
 from ..audio import StemWriter, open_audio, to_pcm24
 from ..audio.arrays import check_array
 from ..errors import AudioError, ConfigError, UserError
-from ..models.base import JointModel
+from ..models.base import COMPLEMENT, VOICE, JointModel, stem_index
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
 from .notes import Note, NoteRules, NotesCsv, NotesMidi, NoteTracker
 from .options import BATCH, DECODER
 from .pitch_files import PITCH_FORMATS
 from .separate import separate_at_once
-from .stream import COMPLEMENT, WINDOW_SEC, StreamSeparator
+from .stream import WINDOW_SEC, StreamSeparator
 
-VOICE = "vocals"
 PARTS = ("stems", "f0", "notes", "picture")  # of what save writes
 PLAYER_SEC = 60.0  # of each stem in a notebook, which would grow by megabytes else
 PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
@@ -177,7 +176,7 @@ class Transcription:
         if "stems" in parts:
             stems = np.stack(list(self.stems.values()))  # (S, C, T)
             if self.subtype == "PCM_24":
-                complement = names.index(COMPLEMENT) if COMPLEMENT in names else None
+                complement = stem_index(names, COMPLEMENT)
                 stems = to_pcm24(self.mixture, stems, complement)
             for name, stem in zip(names, stems, strict=True):
                 path, size = folder / f"{name}.wav", stem.shape

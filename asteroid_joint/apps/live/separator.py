@@ -13,13 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ...audio.reading import BLOCK
 from ...dsp.overlap_add import CrossFader, Window, WindowCutter, WindowPlan
-from ...inference.stream import Chunk, StreamSeparator
-from ...models.base import JointModel
+from ...inference.stream import StreamSeparator
+from ...models.base import VOICE, JointModel
 from .plan import LivePlan
-
-VOICE = "vocals"
 
 
 class LiveCutter(WindowCutter):
@@ -110,7 +107,7 @@ class LiveSeparator(StreamSeparator):
     def _rows(
         self, window: Window, logits: torch.Tensor, activity: torch.Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the frames of a window's block; see :class:`Chunk`."""
+        """Rows of the frames of a window's block, as a chunk of results has them."""
         self.n_blocks += 1
         model, hop = self._runner.model, self.plan.hop_length
         n_samples = window.samples.shape[1]
@@ -129,30 +126,3 @@ class LiveSeparator(StreamSeparator):
         if len(activity):
             active = np.stack([time, activity[block].numpy()], 1)
         return rows, active
-
-
-def live_array(
-    model: JointModel,
-    wav: np.ndarray,
-    sample_rate: int,
-    plan: LivePlan | None = None,
-    *,
-    decoder: str = "argmax",
-) -> Chunk:
-    """What a live stream would have given of a recording that is in memory.
-
-    Args:
-        model: Any joint model.
-        wav: ``(n_channels, n_samples)`` float32.
-        sample_rate: Hz.
-        plan: Windows; :meth:`LivePlan.of` the model by default.
-        decoder: Name in ``DECODERS``.
-
-    Returns:
-        :class:`~asteroid_joint.inference.stream.Chunk` over everything.
-    """
-    stream = LiveSeparator(model, sample_rate, wav.shape[0], plan, decoder=decoder)
-    pieces = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
-    chunks = [*map(stream.push, pieces), stream.finish()]
-    mixtures, stems, *rows = zip(*chunks, strict=True)
-    return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), *map(np.concatenate, rows))
