@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SONG ?=
+ARGS ?=
+# tests run in two processes, those that ARGS chooses in this one
+PROCESSES := $(if $(ARGS),0,2)
 
 .PHONY: help demo page test lint benchmark benchmark-peers docs clean
 
@@ -10,7 +13,8 @@ help:
 	@echo "make demo       environment, then a real recording through the shipped weights -> demo_out/"
 	@echo "                (your own: make demo SONG=song.mp3)"
 	@echo "make page       the same on a web page of this computer"
-	@echo "make test       environment with everything, then all tests"
+	@echo "make test       environment with everything, then all tests in two processes"
+	@echo "                (some: make test ARGS=tests/losses, ARGS='-k viterbi', ARGS='-n 4')"
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  speed ratios, one thread, same run"
 	@echo "make benchmark-peers  time and memory against other tools, hours -> peers_out/"
@@ -37,7 +41,7 @@ page: $(VENV)/.demo
 	$(BIN)/python -W ignore -m asteroid_joint.cli demo
 
 test: $(VENV)/.all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .

@@ -1,9 +1,16 @@
-"""Libraries that only some purposes need: imported late, missed in one sentence."""
+"""What a machine may lack: libraries that only some purposes need, and a GPU.
+
+Libraries are imported late and missed in one sentence.
+"""
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def optional(module: str, extra: str) -> ModuleType:
@@ -24,3 +31,28 @@ def optional(module: str, extra: str) -> ModuleType:
         raise UserError(
             f"{err.name} is not installed: pip install 'asteroid-joint[{extra}]'."
         ) from err
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device that a user means.
+
+    Args:
+        name: ``"auto"`` for a GPU where there is one, or what torch calls a device: ``"cpu"``,
+            ``"cuda"``, ``"cuda:1"``.
+
+    Raises:
+        UserError: If a GPU is asked for and there is none.
+
+    Example:
+        >>> pick_device("cpu")
+        device(type='cpu')
+    """
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if name == "auto":
+        name = "cuda" if has_gpu else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and not has_gpu:
+        raise UserError("torch finds no CUDA device here: use --device cpu.")
+    return device

@@ -5,7 +5,6 @@
 when Asteroid's table of models is itself imported, in whichever order that happens.
 """
 
-import importlib
 import importlib.abc
 import sys
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ def tell_homes() -> None:
 
 def register_models() -> None:
     """Put every model into Asteroid's table; doing it again is harmless."""
-    importlib.import_module(f"{__package__}.models")  # each registers itself
+    from . import models  # noqa: F401  # each registers itself
     from .compat import register_once
     from .registry import MODELS
 

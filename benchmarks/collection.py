@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.collection import MANIFEST
 
 RATES = (16000, 22050, 44100)  # Hz

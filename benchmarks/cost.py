@@ -16,7 +16,7 @@ import torch
 from forward import pin
 
 from asteroid_joint import MODELS, load_model
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.fast.fuse import optimize_for_inference
 from asteroid_joint.models.base import JointModel
 

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from asteroid_joint import JointDTTNet
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.fast import tfc_tdf as fused_tfc_tdf
 from asteroid_joint.inference.fast.fuse import optimize_for_inference
 

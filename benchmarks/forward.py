@@ -15,7 +15,7 @@ import time
 import torch
 
 from asteroid_joint import MODELS
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.fast.fuse import optimize_for_inference
 
 

@@ -22,13 +22,13 @@ from tqdm import tqdm
 from asteroid_joint.apps.live.meter import Meter
 from asteroid_joint.apps.live.plan import BLOCK_SEC, CONTEXT_SEC, LivePlan
 from asteroid_joint.apps.live.separator import LiveSeparator
-from asteroid_joint.apps.live.session import PIECE_SEC
+from asteroid_joint.apps.live.session import PUSH_SEC
 from asteroid_joint.data.batch import JointExample
 from asteroid_joint.data.drawing import WholeClips
 from asteroid_joint.data.mir1k import MIR1K, SIDES
 from asteroid_joint.engine.evaluation.clip_metrics import clip_row
 from asteroid_joint.engine.evaluation.systems import Estimate, ModelEstimator
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.load import ready_model
 from asteroid_joint.metrics.report import Row
 from asteroid_joint.metrics.significance import paired_bootstrap
@@ -55,14 +55,14 @@ class LiveEstimator:
         """See :class:`asteroid_joint.engine.evaluation.systems.Estimator`."""
         wav, rate = example.mixture, self.plan.sample_rate
         stream = LiveSeparator(self.model, rate, len(wav), self.plan)
-        step = round(PIECE_SEC * rate)
-        began_sec, chunks = self.meter.heard_sec, []
+        step = round(PUSH_SEC * rate)
+        began_sec, chunks = self.meter.received_sec, []
         for at in range(0, wav.shape[1], step):
-            piece = wav[:, at : at + step]
-            self.meter.hear(piece.shape[1] / rate)
+            samples = wav[:, at : at + step]
+            self.meter.receive(samples.shape[1] / rate)
             before = stream.n_blocks
             started, cpu = time.perf_counter(), time.process_time()
-            chunks.append(stream.push(piece))
+            chunks.append(stream.push(samples))
             if stream.n_blocks > before:
                 self.meter.count(time.perf_counter() - started, stream.n_blocks - before)
                 self.meter.give_f0(began_sec + chunks[-1].f0[0, 0])
@@ -105,7 +105,7 @@ def speed(estimator: LiveEstimator) -> list[str]:
         f"{meter.f0_wait_sec:.2f}",
         f"{times.quantile(0.5):.3f} / {times.quantile(0.95):.3f} / {times.most:.3f}",
         f"{meter.real_time_factor:.2f}",
-        f"{estimator.cpu_sec / meter.heard_sec:.2f}",
+        f"{estimator.cpu_sec / meter.received_sec:.2f}",
     ]
 
 

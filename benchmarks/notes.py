@@ -28,9 +28,10 @@ from asteroid_joint import load_model
 from asteroid_joint.inference.notes import Note, NoteRules, NoteTracker, track_notes
 from asteroid_joint.inference.notes.cues import HOP_SEC, VoiceCues
 from asteroid_joint.inference.notes.network import WEIGHTS, save_cue_net
-from asteroid_joint.inference.notes.segment import HEARD_RULES
+from asteroid_joint.inference.notes.segment import VOICE_RULES
 from asteroid_joint.inference.notes.tracker import pitch_of
 from asteroid_joint.inference.separate import separate_array
+from asteroid_joint.pitch import midi_to_hz
 
 CERTAIN = 0.5  # voicing threshold that goes with the truth
 STEPS = 1600  # batches
@@ -93,8 +94,7 @@ def scores(truth: np.ndarray, found: list[Note]) -> np.ndarray:
         return np.zeros(3)
     spans = np.array([[n.onset_sec, n.offset_sec] for n in found])
     midi = np.array([n.pitch_midi for n in found])
-    hz = (440 * 2 ** ((pitch - 69) / 12) for pitch in (truth[:, 2], midi))
-    ref_hz, est_hz = hz
+    ref_hz, est_hz = midi_to_hz(truth[:, 2]), midi_to_hz(midi)
     return np.array(
         transcription.precision_recall_f1_overlap(
             *(truth[:, :2], ref_hz, spans, est_hz), offset_ratio=None
@@ -189,7 +189,7 @@ def _hop_sec(f0: np.ndarray) -> float:
 
 def tune(tuner: Tuner, rounds: int = 2) -> NoteRules:
     """Change one rule after the other as long as that is better."""
-    best = HEARD_RULES
+    best = VOICE_RULES
     score = tuner(best)
     print(f"{score:.4f} as it is", flush=True)
     for _ in range(rounds):

@@ -14,7 +14,6 @@ benchmarks/README.md from stored runs, without measuring.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -32,8 +31,9 @@ from separate_speed import RATE, write_song
 
 from asteroid_joint import JointXUMX
 from asteroid_joint.audio import open_audio
-from asteroid_joint.engine.training.facts import commit, hardware, versions
+from asteroid_joint.engine.training.run_facts import commit, hardware, versions
 from asteroid_joint.errors import UserError
+from asteroid_joint.files import write_text
 
 HERE = Path(__file__).resolve().parent
 SEPARATE = ("-W", "ignore", "-m", "asteroid_joint.cli", "separate")
@@ -277,9 +277,7 @@ def say(turn: int, seconds: float, key: str, result: Run | str) -> None:
 
 def store(report: dict[str, Any], out: Path) -> None:
     """Write the runs so far."""
-    part = out / "peers.json.part"
-    part.write_text(json.dumps(report, indent=1) + "\n")
-    os.replace(part, out / "peers.json")
+    write_text(out / "peers.json", json.dumps(report, indent=1) + "\n")
 
 
 def main() -> None:

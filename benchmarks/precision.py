@@ -20,7 +20,7 @@ from asteroid_joint.data.drawing import WholeClips
 from asteroid_joint.data.mir1k import MIR1K, SIDES
 from asteroid_joint.engine.evaluation.clip_metrics import clip_row
 from asteroid_joint.engine.evaluation.systems import ModelEstimator
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.inference.fast.fuse import optimize_for_inference
 
 METRICS = {"nsdr": ("NSDR dB", 1.0, 3), "rpa": ("RPA %", 100.0, 2), "oa": ("OA %", 100.0, 2)}

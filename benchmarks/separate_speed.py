@@ -19,7 +19,7 @@ import numpy as np
 import soundfile as sf
 
 from asteroid_joint.audio import open_audio
-from asteroid_joint.engine.training.facts import commit, hardware
+from asteroid_joint.engine.training.run_facts import commit, hardware
 
 RATE = 44100  # Hz
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from filelock import FileLock
 from miniatures import medleydb_dir, mir_st500_dir  # noqa: F401  # fixtures
+from warm_python import warm_python  # noqa: F401  # fixture
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +28,33 @@ MIR1K_CLIPS = (
     *("bug_1_01", "bug_2_01", "jmzen_1_01"),  # valid
     *("abjones_1_01", "abjones_1_02", "ariel_2_01", "stool_1_01"),  # test
 )
+
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """``made_once(name, make)``: what the first test process to ask makes, and all of them read.
+
+    ``make`` gets the path of a file or folder that is not there yet.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # that of a worker lies in that of the session
+    root = root / "shared"
+    root.mkdir(exist_ok=True)
+
+    def call(name: str, make: Callable[[Path], object]) -> Path:
+        path, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # of a process that failed
+                make(path)
+                done.touch()
+        return path
+
+    return call
 
 
 def sing(rng: np.random.Generator, n_samples: int) -> tuple[np.ndarray, Callable]:
@@ -78,9 +108,9 @@ def make_mir1k(root: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mir1k_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mir1k_dir(made_once) -> Path:
     """See :func:`make_mir1k`; to be read only."""
-    return make_mir1k(tmp_path_factory.mktemp("data") / "MIR-1K")
+    return made_once("MIR-1K", make_mir1k)
 
 
 def f0_at(sec: np.ndarray, base_hz: float = 220.0) -> np.ndarray:
@@ -111,14 +141,16 @@ def write_track(folder: Path, seed: int, labels: bool = True, rate: int = MULTIT
 
 
 @pytest.fixture(scope="session")
-def tracks(tmp_path_factory) -> Path:
+def tracks(made_once) -> Path:
     """Five tracks; "two" has no labels; to be read only."""
-    root = tmp_path_factory.mktemp("multitrack")
-    for side, names in TRACKS.items():
-        for name in names:
-            seed = "one two three four five".split().index(name)
-            write_track(root / side / name, seed, labels=name != "two")
-    return root
+
+    def make(root: Path) -> None:
+        for side, names in TRACKS.items():
+            for name in names:
+                seed = "one two three four five".split().index(name)
+                write_track(root / side / name, seed, labels=name != "two")
+
+    return made_once("multitrack", make)
 
 
 @pytest.fixture(scope="session")
@@ -138,9 +170,13 @@ def voices(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def jamendo_dir(tmp_path_factory) -> Path:
+def jamendo_dir(made_once) -> Path:
     """A folder laid out like Jamendo, two songs on every side; to be read only."""
-    root = tmp_path_factory.mktemp("data") / "jamendo"
+    return made_once("jamendo", make_jamendo)
+
+
+def make_jamendo(root: Path) -> None:
+    """See :func:`jamendo_dir`."""
     (root / "jamendo_lab").mkdir(parents=True)
     edges, words = (0, 0.1, 1.0, 1.375, 2.4, 2.5), ("nosing", "sing", "nosing", "sing", "nosing")
     lines = [f"{a} {b} {w}\n" for a, b, w in zip(edges, edges[1:], words, strict=False)]
@@ -151,15 +187,14 @@ def jamendo_dir(tmp_path_factory) -> Path:
         (root / side).mkdir(exist_ok=True)
         sf.write(root / side / f"{name}.{kind}", np.stack([wav, wav], 1), RATE)
         (root / "jamendo_lab" / f"{name}.lab").write_text("".join(lines))
-    return root
 
 
 @pytest.fixture(scope="session")
-def corpus_dir(tmp_path_factory) -> Path:
+def corpus_dir(made_once) -> Path:
     """A corpus as ``make-corpus`` makes it, two tracks on every side; to be read only."""
     from asteroid_joint.apps.corpus.make import CorpusOptions, make_corpus
 
-    return make_corpus(tmp_path_factory.mktemp("data") / "corpus", CorpusOptions(6, 6.0))
+    return made_once("corpus", lambda root: make_corpus(root, CorpusOptions(6, 6.0)))
 
 
 def recipe_on(dataset: str, data_args: dict, data_dir: Path) -> dict:
@@ -172,22 +207,23 @@ def recipe_on(dataset: str, data_args: dict, data_dir: Path) -> dict:
     return conf
 
 
+def run_command(*command: object, **options: object) -> subprocess.CompletedProcess:
+    """Run a command with one thread; ``env`` adds variables, ``cwd`` is where."""
+    env = {**child_env(), **options.pop("env", {})}  # type: ignore[dict-item]
+    return subprocess.run(
+        [str(part) for part in command],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        **options,  # type: ignore[call-overload]
+    )
+
+
 @pytest.fixture
 def run() -> Callable[..., subprocess.CompletedProcess]:
-    """Run a command with one thread; ``env`` adds variables, ``cwd`` is where."""
-
-    def call(*command: object, **options: object) -> subprocess.CompletedProcess:
-        env = {**child_env(), **options.pop("env", {})}  # type: ignore[dict-item]
-        return subprocess.run(
-            [str(part) for part in command],
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            **options,  # type: ignore[call-overload]
-        )
-
-    return call
+    """See :func:`run_command`."""
+    return run_command
 
 
 def child_env() -> dict[str, str]:

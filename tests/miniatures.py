@@ -98,18 +98,19 @@ def write_mir_st500(root: Path) -> None:
     (root / "MIR-ST500_20210206" / "MIR-ST500_corrected.json").write_text(json.dumps(notes))
 
 
-@pytest.fixture(scope="session")
-def medleydb_dir(tmp_path_factory) -> Path:
-    """See :data:`SONGS`; to be read only."""
-    root = tmp_path_factory.mktemp("data") / "MedleyDB"
+def write_medleydb(root: Path) -> None:
+    """See :data:`SONGS`."""
     for seed, song in enumerate(SONGS):
         write_song(root, song, seed)
-    return root
 
 
 @pytest.fixture(scope="session")
-def mir_st500_dir(tmp_path_factory) -> Path:
+def medleydb_dir(made_once) -> Path:
+    """See :func:`write_medleydb`; to be read only."""
+    return made_once("MedleyDB", write_medleydb)
+
+
+@pytest.fixture(scope="session")
+def mir_st500_dir(made_once) -> Path:
     """See :func:`write_mir_st500`; to be read only."""
-    root = tmp_path_factory.mktemp("data") / "MIR-ST500"
-    write_mir_st500(root)
-    return root
+    return made_once("MIR-ST500", write_mir_st500)

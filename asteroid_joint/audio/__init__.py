@@ -1,7 +1,6 @@
 """Audio files: decoding any format as a stream, writing stems as they come."""
 
-from .formats import AUDIO_FORMATS, AudioFormat
 from .reading import AudioReader, open_audio
-from .writing import StemWriter, to_pcm24
+from .writing import AUDIO_FORMATS, AudioFormat, StemWriter, to_pcm24
 
 __all__ = ["AUDIO_FORMATS", "AudioFormat", "AudioReader", "StemWriter", "open_audio", "to_pcm24"]

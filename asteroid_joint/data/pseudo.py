@@ -5,18 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import sha256
 from ..pitch import resample_f0
 from .base import JointDataset, Place, Wrapped
-from .pseudo_files import (
-    Piece,
-    cut,
-    missing_label,
-    piece_path,
-    read_header,
-    read_piece,
-    read_stems,
-    sha256,
-)
+from .pseudo_files import Piece, cut, missing_label, piece_path, read_header, read_piece, read_stems
 
 
 class PseudoLabelled(Wrapped):

@@ -10,7 +10,6 @@ Every piece says by whom it was made; what another teacher made is refused.
 import hashlib
 import io
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ import soundfile as sf
 from scipy.io import wavfile
 
 from ..errors import DataError
+from ..files import atomic_write, write_bytes, write_text
 from ..pitch import PitchGrid
 from .base import JointDataset
 
@@ -60,7 +60,7 @@ class Header:
     def write(self, folder: Path) -> None:
         """Write ``pseudo.json``."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
-        write_bytes(folder / HEADER_FILE, text.encode())
+        write_text(folder / HEADER_FILE, text)
 
 
 class Piece(NamedTuple):
@@ -149,9 +149,8 @@ def write_piece(path: Path, header: Header, stems: np.ndarray | None, **facts: A
             # not libsndfile: into files of floats it writes the time of day
             wavfile.write(audio, int(rate), np.ascontiguousarray(flat, np.float32))
             write_bytes(path.parent / f"{path.name}.wav", audio.getvalue())
-        content = io.BytesIO()
-        np.savez(content, identity=header.identity, **facts)
-        write_bytes(npz, content.getvalue())
+        with atomic_write(npz) as part:
+            np.savez(part, identity=header.identity, **facts)
     except OSError as err:
         raise DataError(f"Cannot write {npz}: {err.strerror or err}.") from err
 
@@ -195,22 +194,3 @@ def read_stems(
     except (sf.LibsndfileError, OSError) as err:
         raise DataError(f"{wav} is missing or damaged: make the labels again.") from err
     return flat.T.reshape(-1, n_channels, len(flat))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it is there completely or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as err:
-        raise DataError(f"There is no file {path}.") from err

@@ -8,7 +8,6 @@ beside its sides (``corpus.json``). Tracks that are there are left alone.
 """
 
 import argparse
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import soundfile as sf
 from tqdm import tqdm
 
 from ..errors import ConfigError, DataError, UserError
+from ..files import atomic_folder, atomic_write
 from .files import audio_file, common_format, read_stretch
 from .multitrack import track_folders
 
@@ -57,16 +57,11 @@ def resample_folder(
         if target.is_dir():
             _check_written(target, sample_rate, n_channels)
     for track, target in tqdm(missing, desc=f"{sample_rate} Hz", unit="track", disable=None):
-        part = target.with_name(f".{target.name}.part")
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            _write_track(track, part, sample_rate, n_channels)
-            os.replace(part, target)
+            with atomic_folder(target) as part:
+                _write_track(track, part, sample_rate, n_channels)
         except (OSError, sf.LibsndfileError, AssertionError) as err:  # the last: a short write
             raise _failure(target, err) from err
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
     for path in _plain_files(source):
         if path.suffix.lower() in NOTES:
             _copy_note(path, dest / path.name)
@@ -95,12 +90,10 @@ def _write_track(track: Path, part: Path, sample_rate: int, n_channels: int | No
 
 
 def _copy_note(path: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
     try:
-        shutil.copy(path, part)
-        os.replace(part, target)
+        with atomic_write(target) as part:
+            shutil.copy(path, part)
     except OSError as err:
-        part.unlink(missing_ok=True)
         raise _failure(target, err) from err
 
 

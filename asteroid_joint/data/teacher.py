@@ -14,7 +14,6 @@ References:
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,8 @@ import torch
 from tqdm import tqdm
 
 from ..errors import ConfigError, DataError
-from ..optional import optional
+from ..files import sha256, write_text
+from ..optional import optional, pick_device
 from ..pitch import PitchGrid, decode_argmax
 from .files import AudioFile, audio_file, read_columns, read_stretch
 from .multitrack import F0_FILE, LABELS_FILE, track_folders
@@ -113,6 +113,7 @@ def label_vocals(
     Raises:
         DataError: If there are no tracks, files are missing or not audio, or labels of other
             settings lie there.
+        UserError: If a GPU is asked for and there is none.
     """
     settings = settings or TeacherSettings()
     root, target = Path(data_dir).expanduser(), Path(labels_dir).expanduser()
@@ -125,18 +126,17 @@ def label_vocals(
     if not relabel:
         for _, folder in jobs:
             _refuse_other_settings(folder / LABELS_FILE, settings)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = pick_device(device)
     made = 0
     shares: list[tuple[int, int, int]] = []  # frames, voiced, unknown
     total = round(sum(audio.n_samples / audio.sample_rate for audio, _ in jobs))
     off = None if progress else True  # None: where nobody looks at it, too
     with tqdm(total=total, desc=f"torchcrepe {settings.model}", unit="s", disable=off) as bar:
         for audio, folder in jobs:
-            checksum = _sha256(audio.path)
+            checksum = sha256(audio.path)
             facts = _current(folder, settings, checksum)
             if facts is None:
-                f0_hz = label_voice(audio, settings, device, bar.update)
+                f0_hz = label_voice(audio, settings, chosen, bar.update)
                 facts = _write(folder, f0_hz, settings, checksum)
                 made += 1
             else:
@@ -152,7 +152,7 @@ def label_vocals(
 def label_voice(
     audio: AudioFile,
     settings: TeacherSettings,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     update: Callable[[float], Any] | None = None,
 ) -> np.ndarray:
     """F0 of a recording of a voice; channels are mixed down.
@@ -160,7 +160,7 @@ def label_voice(
     Args:
         audio: Of any rate and length; it is read in blocks.
         settings: How.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: Where the network runs.
         update: Called with the seconds that have been heard.
 
     Returns:
@@ -223,7 +223,9 @@ def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:
 
 
 @torch.inference_mode()
-def _hear(wav: np.ndarray, settings: TeacherSettings, device: str) -> tuple[np.ndarray, ...]:
+def _hear(
+    wav: np.ndarray, settings: TeacherSettings, device: str | torch.device
+) -> tuple[np.ndarray, ...]:
     """Hz, confidence, activation of a second voice and power of the frames of a block."""
     crepe = optional("torchcrepe", "eval")
     hop = GRID.hop_length
@@ -250,14 +252,6 @@ def _second_voice(activation: np.ndarray) -> np.ndarray:
     padded = np.pad(activation, [(0, 0), (1, 1)])
     peak = (activation >= padded[:, :-2]) & (activation >= padded[:, 2:])
     return np.where(other & peak, activation, 0.0).max(1)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _made_by(settings: TeacherSettings) -> dict[str, Any]:
@@ -291,7 +285,7 @@ def _current(folder: Path, settings: TeacherSettings, checksum: str) -> dict[str
     wanted = {"settings": _made_by(settings), "vocals_sha256": checksum}
     if facts is None or not labels.is_file() or any(facts.get(k) != v for k, v in wanted.items()):
         return None
-    whole = facts.get("labels_sha256") == _sha256(labels)
+    whole = facts.get("labels_sha256") == sha256(labels)
     return facts if whole and {"frames", "voiced", "unknown"} <= facts.keys() else None
 
 
@@ -313,10 +307,8 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LABELS_FILE).unlink(missing_ok=True)
-        for name, text in ((F0_FILE, labels), (LABELS_FILE, json.dumps(facts, indent=1) + "\n")):
-            part = folder / f"{name}.part"
-            part.write_text(text, newline="\n")
-            os.replace(part, folder / name)
+        write_text(folder / F0_FILE, labels)
+        write_text(folder / LABELS_FILE, json.dumps(facts, indent=1) + "\n")
     except OSError as err:
         raise DataError(f"Cannot write labels to {folder}: {err.strerror or err}.") from err
     read_columns.cache_clear()  # it may have read the labels that were there before

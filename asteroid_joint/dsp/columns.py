@@ -5,6 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 MOST_COLUMNS = 8192  # six rows of 1200 pixels show less
+COLUMN_SEC = 0.02  # seconds, before any are merged
+FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
+FRAMES_AT_A_TIME = 256  # little memory
 ROWS_PER_OCTAVE = 24
 Merge = Callable[[np.ndarray], np.ndarray]
 
@@ -94,3 +97,51 @@ def log_rows(
         return rows.astype(np.float32)
 
     return hz, pick
+
+
+class LogSpectrogram:
+    """Columns of a spectrogram with a logarithmic axis, of a recording that comes in blocks.
+
+    Args:
+        sample_rate: Hz.
+        low_hz: Frequency of the lowest row, Hz.
+        high_hz: Frequency that no row exceeds, Hz.
+
+    Attributes:
+        hop: Samples between the centres of two columns; that of the first is sample 0.
+        hz: ``(F,)`` frequencies of the rows.
+        unit_power: Power of a constant 1.0 at 0 Hz.
+
+    Example:
+        >>> spectrogram = LogSpectrogram(8000, 50.0, 2000.0)
+        >>> spectrogram.push(np.zeros(8000, np.float32)).shape, spectrogram.finish().shape
+        ((48, 127), (5, 127))
+    """
+
+    def __init__(self, sample_rate: int, low_hz: float, high_hz: float) -> None:
+        self.hop = max(1, round(COLUMN_SEC * sample_rate))
+        n_frame = max(3, round(FRAME_SEC * sample_rate))
+        self._n_fft = 2 << int(np.log2(n_frame))
+        self._window = np.hanning(n_frame).astype(np.float32)
+        self.unit_power = self._window.sum() ** 2
+        self.hz, self._pick = log_rows(sample_rate, self._n_fft, low_hz, high_hz)
+        self._samples = np.zeros(n_frame // 2, np.float32)
+
+    def push(self, mono: np.ndarray) -> np.ndarray:
+        """Add float32 ``(n_samples,)``; returns the powers of complete columns, ``(N, F)``."""
+        from scipy import fft
+
+        self._samples = np.concatenate([self._samples, mono])
+        n = max((len(self._samples) - len(self._window)) // self.hop + 1, 0)
+        columns = [np.zeros((0, len(self.hz)), np.float32)]
+        for at in range(0, n, FRAMES_AT_A_TIME):
+            starts = self.hop * np.arange(at, min(at + FRAMES_AT_A_TIME, n))
+            frames = self._samples[starts[:, None] + np.arange(len(self._window))]  # (N, T)
+            spectra = fft.rfft(frames * self._window, self._n_fft)
+            columns.append(self._pick(np.abs(spectra) ** 2))
+        self._samples = self._samples[n * self.hop :].copy()
+        return np.concatenate(columns)
+
+    def finish(self) -> np.ndarray:
+        """The rest, ``(N, F)``: columns that reach beyond the end."""
+        return self.push(np.zeros(len(self._window), np.float32))

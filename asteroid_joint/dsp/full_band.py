@@ -35,18 +35,18 @@ class FullBand:
     Args:
         n_src: Stems to make.
         n_channels: Channels of the recording.
-        n_heard: Channels of the estimate: ``n_channels``, or 1 for an estimate of the downmix.
+        est_chan: Channels of the estimate: ``n_channels``, or 1 for an estimate of the downmix.
         sample_rate: Of the recording (and of the estimate, already resampled), Hz.
         band_hz: Where the resampling that the estimate went through ends: half the lower of the
             two rates; ``None`` where there was none.
     """
 
     def __init__(
-        self, n_src: int, n_channels: int, n_heard: int, sample_rate: int, band_hz: float | None
+        self, n_src: int, n_channels: int, est_chan: int, sample_rate: int, band_hz: float | None
     ) -> None:
         self.hop = 2 ** max(5, round(math.log2(FRAME_SEC * sample_rate / 2)))
         self.n_fft = 2 * self.hop
-        self.n_channels, self.n_heard = n_channels, n_heard
+        self.n_channels, self.est_chan = n_channels, est_chan
         self._window = torch.hann_window(self.n_fft).sqrt()  # squares add up to 1 at half overlap
         freqs = torch.arange(self.hop + 1) * sample_rate / self.n_fft  # (F,)
         edge = sample_rate if band_hz is None else band_hz  # beyond the spectrum for None
@@ -57,11 +57,11 @@ class FullBand:
         self._top = (freqs[: self._n_low] >= edge / 2) & (freqs[: self._n_low] < low)
         # the first hop of output precedes the signal
         self._mixture = torch.zeros(n_channels, self.hop)
-        self._estimate = torch.zeros(n_src, n_heard, self.hop)
+        self._estimate = torch.zeros(n_src, est_chan, self.hop)
         self._tail: torch.Tensor | None = None
 
     def push(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        """Add ``(C, T)`` and ``(S, n_heard, T)``; returns ``(S, C, T')``, a frame late."""
+        """Add ``(C, T)`` and ``(S, est_chan, T)``; returns ``(S, C, T')``, a frame late."""
         self._mixture = torch.cat([self._mixture, mixture], -1)
         self._estimate = torch.cat([self._estimate, estimate], -1)
         out = [self._estimate.new_zeros(len(self._estimate), self.n_channels, 0)]
@@ -102,14 +102,14 @@ class FullBand:
         return torch.fft.rfft(wav.unfold(-1, self.n_fft, self.hop) * self._window)
 
     def _stems(self, y: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """The formula at the top: ``(C, N, F)`` and ``(S, n_heard, N, F)`` to ``(S, C, N, F)``."""
+        """The formula at the top: ``(C, N, F)`` and ``(S, est_chan, N, F)`` to ``(S, C, N, F)``."""
         k = self._n_low
         y_low, v = y[..., :k], v[..., :k]
-        x = y_low if self.n_heard == self.n_channels else y_low.mean(0, keepdim=True)
+        x = y_low if self.est_chan == self.n_channels else y_low.mean(0, keepdim=True)
         power_v, power_rest = _power(v), _power(x - v)  # (S, H, N, k) each
         doubt = TRUST * _power(y_low - x).mean(0) + FLOOR  # (N, k)
         gain = power_v / (power_v + power_rest + doubt)
-        if self.n_heard == self.n_channels:
+        if self.est_chan == self.n_channels:
             low = v
         else:
             in_common = (y_low.real * x.real + y_low.imag * x.imag).sum(-1, keepdim=True)

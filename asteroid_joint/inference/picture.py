@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..dsp.columns import Columns, log_rows, surest
+from ..dsp.columns import COLUMN_SEC, Columns, LogSpectrogram, surest
 from ..optional import optional
+from ..pitch import hz_to_midi, midi_to_hz
 from .notes import Note, note_name
 
-COLUMN_SEC = 0.02  # seconds, before any are merged
-FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
 LOWEST_HZ = 50.0
 HIGHEST_HZ = 6000.0
 RANGE_DB = 55.0  # below the loudest
@@ -51,14 +50,10 @@ class SongPicture:
         self._rate = sample_rate
         self._sources = tuple(sources)
         self._title = title
-        self._hop = max(1, round(COLUMN_SEC * sample_rate))
-        n_frame = round(FRAME_SEC * sample_rate)
-        self._window = np.hanning(n_frame).astype(np.float32)
-        self._n_fft = 2 << int(np.log2(n_frame))
-        self._hz, self._pick = log_rows(sample_rate, self._n_fft, LOWEST_HZ, HIGHEST_HZ)
+        self._spectrogram = LogSpectrogram(sample_rate, LOWEST_HZ, HIGHEST_HZ)
+        self._hop, self._hz = self._spectrogram.hop, self._spectrogram.hz
         self._n_samples = 0
         self._mono = np.zeros((len(sources), 0), np.float32)  # (S, T) that is no whole column yet
-        self._voice = np.zeros(n_frame // 2, np.float32)  # the first frame's centre is sample 0
         self._low = Columns(lambda block: block.min(1))
         self._high = Columns(lambda block: block.max(1))
         self._power = Columns(lambda block: block.max(1))
@@ -88,27 +83,13 @@ class SongPicture:
             self._low.push(blocks.min(2).T)  # (N, S)
             self._high.push(blocks.max(2).T)
             self._mono = self._mono[:, whole * self._hop :].copy()
-        self._voice = np.concatenate([self._voice, mono[0]])
-        self._spectra()
+        self._power.push(self._spectrogram.push(mono[0]))
         if len(f0):
             self._pitch_sec = (self._pitch_sec + f0[:2, 0].tolist())[:2]
             sung = (f0[:, 3] > 0) & (f0[:, 1] > 0)
             pairs = np.stack([np.where(sung, f0[:, 1], 0), np.where(sung, f0[:, 2], -1)], 1)
             self._pitch.push(pairs.astype(np.float32))
         self._notes += [(note.onset_sec, note.offset_sec, note.pitch_midi) for note in notes]
-
-    def _spectra(self) -> None:
-        """Columns of the voice's spectrogram, as far as there are samples."""
-        from scipy import fft
-
-        n = (len(self._voice) - len(self._window)) // self._hop + 1
-        for at in range(0, max(n, 0), 256):  # some columns at a time: little memory
-            starts = self._hop * np.arange(at, min(at + 256, n))
-            frames = self._voice[starts[:, None] + np.arange(len(self._window))]  # (N, T)
-            spectra = fft.rfft(frames * self._window, self._n_fft)
-            self._power.push(self._pick(np.abs(spectra) ** 2))  # (N, F)
-        if n > 0:
-            self._voice = self._voice[n * self._hop :].copy()
 
     def draw(self, path: str | os.PathLike) -> None:
         """Write a PNG, 1200 pixels wide.
@@ -175,11 +156,8 @@ class SongPicture:
         axes.set(ylim=(-max(peak, 1e-3), max(peak, 1e-3)), yticks=[])
         axes.set_ylabel(self._sources[stem], rotation=0, ha="right", va="center", fontsize=8)
 
-    def _draw_score(self, axes: Any, span: tuple[float, float]) -> Any:
-        """Spectrogram, curve and notes of a row; returns the curve."""
-        from matplotlib.collections import LineCollection, PatchCollection
-        from matplotlib.patches import Rectangle
-
+    def _draw_spectrogram(self, axes: Any, span: tuple[float, float]) -> None:
+        """The voice's levels in a row, re the loudest of all rows."""
         power = self._power.values()
         level_db = 10 * np.log10(np.maximum(power, 1e-12))  # (N, F)
         column_sec = self._power.width * self._hop / self._rate
@@ -189,18 +167,25 @@ class SongPicture:
             top_db = level_db.max()
             axes.imshow(
                 shown.T,
-                **{
-                    "origin": "lower",
-                    "aspect": "auto",
-                    "cmap": "gray",
-                    "interpolation": "bilinear",
-                },
-                **{"vmin": top_db - RANGE_DB, "vmax": top_db},
+                origin="lower",
+                aspect="auto",
+                cmap="gray",
+                interpolation="bilinear",
+                vmin=top_db - RANGE_DB,
+                vmax=top_db,
                 extent=(
-                    *((first - 0.5) * column_sec, (first + len(shown) - 0.5) * column_sec),
-                    *_midi(self._hz[[0, -1]]) + [-0.25, 0.25],
+                    (first - 0.5) * column_sec,
+                    (first + len(shown) - 0.5) * column_sec,
+                    *hz_to_midi(self._hz[[0, -1]]) + [-0.25, 0.25],
                 ),
             )
+
+    def _draw_score(self, axes: Any, span: tuple[float, float]) -> Any:
+        """Spectrogram, curve and notes of a row; returns the curve."""
+        from matplotlib.collections import LineCollection, PatchCollection
+        from matplotlib.patches import Rectangle
+
+        self._draw_spectrogram(axes, span)
         points, confidence = self._points(span)
         curve = LineCollection(
             list(points), array=confidence, cmap="plasma", clim=self._scale(), lw=2.4
@@ -214,10 +199,18 @@ class SongPicture:
         low, high = self._view()
         for on, off, midi in notes:
             if (off - on) / (span[1] - span[0]) * 100 * WIDTH * (RIGHT - LEFT) >= NAME_PIXELS:
-                place = {"ha": "left", "va": "bottom", "fontsize": 7, "color": "#ffc9c9"}
-                axes.text(max(on, span[0]), midi + 0.6, note_name(midi), clip_on=True, **place)
+                axes.text(
+                    max(on, span[0]),
+                    midi + 0.6,
+                    note_name(midi),
+                    clip_on=True,
+                    ha="left",
+                    va="bottom",
+                    fontsize=7,
+                    color="#ffc9c9",
+                )
         tones = [k for k in range(int(np.ceil(low)), int(high) + 1) if k % 12 in (0, 4, 7)]
-        axes.set_yticks(tones, [f"{note_name(k)}  {440 * 2 ** ((k - 69) / 12):.0f}" for k in tones])
+        axes.set_yticks(tones, [f"{note_name(k)}  {midi_to_hz(k):.0f}" for k in tones])
         axes.tick_params(axis="y", labelsize=7)
         axes.set(ylim=(low, high), ylabel="tone, Hz", facecolor="black")
         return curve
@@ -231,7 +224,7 @@ class SongPicture:
         width = self._pitch.width * hop
         sec = start + (np.arange(len(hz)) * self._pitch.width + (self._pitch.width - 1) / 2) * hop
         sung = (hz > 0) & (sec >= span[0] - width) & (sec <= span[1] + width)
-        midi = _midi(np.where(hz > 0, hz, 440.0))
+        midi = hz_to_midi(np.where(hz > 0, hz, 440.0))
         # a column reaches half way to its neighbours, so that one alone can be seen
         at = np.flatnonzero(sung)
         after = np.minimum(at + 1, max(len(hz) - 1, 0))
@@ -257,14 +250,10 @@ class SongPicture:
         pitches = [midi for _, _, midi in self._notes]
         hz, _ = self._pitch_columns()
         if not pitches:
-            pitches = list(np.percentile(_midi(hz[hz > 0]), [2, 98])) if (hz > 0).any() else []
+            pitches = list(np.percentile(hz_to_midi(hz[hz > 0]), [2, 98])) if (hz > 0).any() else []
         low, high = (min(pitches), max(pitches)) if pitches else (48.0, 72.0)
-        bottom, top = _midi(self._hz[[0, -1]])
+        bottom, top = hz_to_midi(self._hz[[0, -1]])
         return max(low - MARGIN_BELOW, bottom), min(high + MARGIN_ABOVE, top)
-
-
-def _midi(hz: np.ndarray) -> np.ndarray:
-    return 69 + 12 * np.log2(hz / 440)
 
 
 def _time_axis(axes: Any, span: tuple[float, float], labels: bool) -> None:

@@ -8,6 +8,7 @@ Every writer takes rows of ``(frames, 4)``: time of the frame's centre in second
 import json
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 from xml.sax.saxutils import quoteattr
@@ -20,6 +21,17 @@ PITCH_FORMATS = Registry("F0 format")
 F0_FILE = "f0.csv"
 F0_HEADER = "time,frequency,confidence,voiced"
 MODEL_WIDTH = 240  # characters of svl's <model>, whose end is known only when all is written
+
+
+def f0_csv_line(row: Sequence[float]) -> str:
+    r"""A line of ``f0.csv`` with its line end: time, frequency, confidence, voiced.
+
+    Example:
+        >>> f0_csv_line([0.02, 220.0, 0.9, 1.0])
+        '0.020000,220.000,0.900000,1\n'
+    """
+    time, hz, confidence, voiced = row
+    return f"{time:.6f},{hz:.3f},{confidence:.6f},{voiced:.0f}\n"
 
 
 class PitchWriter(ABC):
@@ -105,10 +117,7 @@ class CsvPitch(PitchWriter):
         self._file.write(F0_HEADER + "\n")
 
     def _append(self, rows: list[list[float]]) -> None:
-        self._file.writelines(
-            f"{time:.6f},{hz:.3f},{confidence:.6f},{voiced:.0f}\n"
-            for time, hz, confidence, voiced in rows
-        )
+        self._file.writelines(map(f0_csv_line, rows))
 
 
 @PITCH_FORMATS.register("mir_eval")
@@ -152,20 +161,34 @@ class SvlPitch(PitchWriter):
         self._range_hz = low, high
 
     def _finish(self, duration_sec: float) -> None:
-        # 6: discrete curves, whose gaps are those of the points; 2: logarithmic scale
-        look = {"plotStyle": 6, "verticalScale": 2, "colourName": "Orange", "colour": "#ff9632"}
-        layer = {"id": 2, "type": "timevalues", "name": "F0", "model": 1, **look}
+        layer = {
+            "id": 2,
+            "type": "timevalues",
+            "name": "F0",
+            "model": 1,
+            "plotStyle": 6,  # discrete curves, whose gaps are those of the points
+            "verticalScale": 2,  # logarithmic
+            "colourName": "Orange",
+            "colour": "#ff9632",
+        }
         self._file.write(f"    </dataset>\n  </data>\n  <display>\n    {_tag('layer', layer)}\n")
         self._file.write("  </display>\n</sv>\n")
         hop_sec = (self._end_sec - self._first_sec) / max(self._n_rows - 1, 1)
         low, high = self._range_hz if self._range_hz[0] <= self._range_hz[1] else (0.0, 0.0)
         model = {
-            **{"id": 1, "name": "F0", "sampleRate": self._sample_rate, "start": 0},
+            "id": 1,
+            "name": "F0",
+            "sampleRate": self._sample_rate,
+            "start": 0,
             "end": round(duration_sec * self._sample_rate),
-            **{"type": "sparse", "dimensions": 2},
+            "type": "sparse",
+            "dimensions": 2,
             "resolution": max(round(hop_sec * self._sample_rate), 1),
-            **{"notifyOnAdd": "true", "dataset": 0},
-            **{"minimum": f"{low:.3f}", "maximum": f"{high:.3f}", "units": "Hz"},
+            "notifyOnAdd": "true",
+            "dataset": 0,
+            "minimum": f"{low:.3f}",
+            "maximum": f"{high:.3f}",
+            "units": "Hz",
         }
         tag = _tag("model", model)
         assert len(tag) <= MODEL_WIDTH, tag

@@ -4,24 +4,25 @@ The work is done by :class:`~asteroid_joint.inference.stream.StreamSeparator`, t
 by :class:`~asteroid_joint.inference.song_files.SongFiles`; here are the functions for users.
 """
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..audio import open_audio
+from ..audio import AudioReader, open_audio
 from ..audio.reading import BLOCK
 from ..errors import OutputError
 from ..models.base import JointModel
-from .activity import SegmentRules
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
-from .options import BATCH, DECODER
-from .song_files import SongFiles, Wanted
-from .stream import WINDOW_SEC, Chunk, StreamSeparator
+from .options import BATCH, DECODER, WINDOW_SEC, SeparateOptions
+from .song_files import SongFiles, check_options, file_names
+from .stream import Chunk, StreamSeparator
 from .two_pass_viterbi import WholeSongPitchTrack
 
 Progress = Callable[[float, "float | None"], None]
@@ -85,12 +86,10 @@ def separate_array(
     if wav.ndim not in (1, 2) or wav.size == 0:
         raise ValueError(f"Expected (n_channels, n_samples), received {wav.shape}.")
     wav = np.atleast_2d(wav)
-    options: dict[str, Any] = {
-        "decoder": decoder,
-        "batch_size": batch_size,
-        "window_sec": window_sec,
-    }
-    return separate_at_once(StreamSeparator(model, sample_rate, wav.shape[0], **options), wav)
+    stream = StreamSeparator(
+        model, sample_rate, len(wav), decoder=decoder, batch_size=batch_size, window_sec=window_sec
+    )
+    return separate_at_once(stream, wav)
 
 
 def separate_at_once(stream: StreamSeparator, wav: np.ndarray) -> Chunk:
@@ -110,21 +109,13 @@ def separate_file(
     model: JointModel,
     path: str | os.PathLike,
     out_dir: str | os.PathLike,
+    options: SeparateOptions | None = None,
     *,
-    stems: Sequence[str] | None = None,
-    audio_format: str = "wav",
-    f0_formats: Sequence[str] = ("csv",),
-    notes: bool = False,
-    plot: bool = False,
-    activity: SegmentRules | None = None,
-    decoder: str = DECODER,
-    two_pass_viterbi: bool = False,
-    batch_size: int = BATCH,
-    window_sec: float = WINDOW_SEC,
     name: str | None = None,
     overwrite: bool = False,
     receipt: dict[str, Any] | None = None,
     progress: Progress | None = None,
+    **keywords: Any,
 ) -> Separated:
     """Separate an audio file of any length; memory does not grow with it.
 
@@ -139,21 +130,13 @@ def separate_file(
         model: Any joint model.
         path: Anything libsndfile or FFmpeg decodes.
         out_dir: Created if need be.
-        stems: Names of the stems to write; all by default.
-        audio_format: Name in ``AUDIO_FORMATS``. FLAC rounds to 24 bits whatever the input is.
-        f0_formats: Names in ``PITCH_FORMATS``, each a file.
-        notes: Whether to write notes (extra: notes).
-        plot: Whether to draw a picture (extra: demo).
-        activity: What counts as a segment of ``activity.csv``; ``None`` leaves the file out.
-        decoder: Name in ``DECODERS``.
-        two_pass_viterbi: Find the pitch by Viterbi over the whole song, in place of the decoder;
-            needs 260 MB of disk an hour in ``out_dir`` while it runs.
-        batch_size: Windows that the model gets at a time.
-        window_sec: Length of a window, seconds.
+        options: What is made of the song; see
+            :class:`~asteroid_joint.inference.options.SeparateOptions`.
         name: Folder of the results below ``out_dir``; the input's name by default.
         overwrite: Replace files of an earlier run; other files in the folder stay as they are.
         receipt: Facts that appear with the results, as a hidden file; ``input`` is one of them.
         progress: Called with the seconds done and the seconds in all (``None``: not known).
+        **keywords: Fields of ``SeparateOptions`` to set, for example ``notes=True``.
 
     Returns:
         :class:`Separated`.
@@ -162,58 +145,72 @@ def separate_file(
         AudioError: One sentence on why the input cannot be separated or the stems not be written;
             nothing is left behind then.
         ConfigError: If something is asked of a model that it does not have.
+        TypeError: If ``SeparateOptions`` has no field of a keyword's name.
         UserError: If a library for notes or pictures is not installed.
     """
-    wanted = Wanted(
-        None if stems is None else tuple(stems),
-        audio_format,
-        tuple(f0_formats),
-        activity,
-        notes,
-        plot,
-    )
-    wanted.check(model)
+    options = replace(options or SeparateOptions(), **keywords)
+    check_options(options, model)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
-    options: dict[str, Any] = {
-        "decoder": decoder,
-        "batch_size": batch_size,
-        "window_sec": window_sec,
-    }
+    names = file_names(options, model)
     with open_audio(path) as reader:
-        check_destination(folder, wanted.files(model), overwrite, path)
+        check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        try:
-            with HiddenFolder(out_dir, folder.name) as work, ExitStack() as stack:
-                if two_pass_viterbi:
-                    track = stack.enter_context(WholeSongPitchTrack(model, work))
-                    options["pitch_track"] = track
-                stream = StreamSeparator(model, reader.sample_rate, reader.n_channels, **options)
-                files = SongFiles(work, model, reader, wanted, stream.complement)
-                with files:
-                    for block in reader.blocks():
-                        files.write(stream.push(block), stream.own_activity)
-                        if progress is not None:
-                            progress(*files.seconds())
-                    files.write(stream.finish(), stream.own_activity)
-                    files.finish()
-                if progress is not None:
-                    progress(*files.seconds())
-                move(work, folder, receipt)
-        except OSError as err:
-            if err.errno == errno.ENOSPC:
-                raise OutputError(
-                    f"The disk that holds {out_dir} is full: free some space."
-                ) from err
-            raise OutputError(f"Writing {folder} failed: {err.strerror or err}.") from err
+        with _failure_said(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+            files = _write(model, reader, work, options, progress)
+            move(work, folder, receipt)
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(
         folder,
         " ".join(warnings) or None,
-        tuple(wanted.files(model)),
+        tuple(names),
         files.seconds()[0],
         reader.sample_rate,
         reader.n_channels,
         files.n_voiced / files.n_frames if files.n_frames else None,
         files.n_notes,
     )
+
+
+def _write(
+    model: JointModel,
+    reader: AudioReader,
+    folder: Path,
+    options: SeparateOptions,
+    progress: Progress | None,
+) -> SongFiles:
+    """Take a song through the model block by block and into its files."""
+    with ExitStack() as stack:
+        track = None
+        if options.two_pass_viterbi:
+            track = stack.enter_context(WholeSongPitchTrack(model, folder))
+        stream = StreamSeparator(
+            model,
+            reader.sample_rate,
+            reader.n_channels,
+            decoder=options.decoder,
+            batch_size=options.batch_size,
+            window_sec=options.window_sec,
+            pitch_track=track,
+        )
+        files = stack.enter_context(SongFiles(folder, model, reader, options))
+        for block in reader.blocks():
+            files.write(stream.push(block), stream.own_activity)
+            if progress is not None:
+                progress(*files.seconds())
+        files.write(stream.finish(), stream.own_activity)
+        files.finish()
+        if progress is not None:
+            progress(*files.seconds())
+    return files
+
+
+@contextlib.contextmanager
+def _failure_said(out_dir: Path, folder: Path) -> Iterator[None]:
+    """Say in one sentence why results cannot be written."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno == errno.ENOSPC:
+            raise OutputError(f"The disk that holds {out_dir} is full: free some space.") from err
+        raise OutputError(f"Writing {folder} failed: {err.strerror or err}.") from err

@@ -1,11 +1,10 @@
 """The files of one song, written while it is being separated.
 
-Read downhill: what may be wanted, then a part per kind of file, then all of them together.
+Read downhill: what may be asked of a model, then a part per kind of file, then all of them.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import numpy as np
 
 from ..audio import AUDIO_FORMATS, AudioReader, StemWriter, to_pcm24
 from ..errors import ConfigError
-from ..models.base import JointModel, check_activity
+from ..models.base import COMPLEMENT, VOICE, JointModel, check_activity, stem_index
 from ..optional import optional
+from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .notes import Note, NotesCsv, NotesMidi, NoteTracker
+from .options import SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
 from .stream import Chunk
@@ -25,97 +26,110 @@ ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
 NOTES_FILES = ("notes.mid", "notes.csv")
 PICTURE_FILE = "picture.png"
-VOICE = "vocals"
 ROWS = 4096  # of F0 that are turned into text at a time
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be written.
+def check_options(options: SeparateOptions, model: JointModel) -> None:
+    """Refuse what this model or this installation does not have.
+
+    Args:
+        options: What is asked for.
+        model: What is to separate.
+
+    Raises:
+        ConfigError: At a name that does not exist, or an output that the model lacks.
+        UserError: If a library is not installed.
+    """
+    AUDIO_FORMATS[options.audio_format]
+    unknown = [name for name in options.stems or () if name not in model.sources]
+    if unknown:
+        raise ConfigError(
+            f"{type(model).__name__} has no stem {unknown[0]!r}: choose from "
+            f"{', '.join(model.sources)}."
+        )
+    for name in options.f0_formats:
+        PITCH_FORMATS[name]
+    if options.notes and not model.has_pitch:
+        raise ConfigError(
+            f"This {type(model).__name__} has no pitch to make notes of: choose another model."
+        )
+    if options.activity is not None:
+        check_activity(model)
+    if options.notes:
+        optional("mido", "notes")
+    if options.plot:
+        optional("matplotlib", "demo")
+        optional("scipy", "demo")
+    DECODERS[options.decoder]
+    if options.two_pass_viterbi and not model.has_pitch:
+        raise ConfigError(
+            f"This {type(model).__name__} has no pitch for Viterbi to decode: choose another model."
+        )
+
+
+def file_names(options: SeparateOptions, model: JointModel) -> list[str]:
+    """Names of the files of a song, in the order of being opened.
+
+    Args:
+        options: What is asked for.
+        model: What is to separate.
+    """
+    stems = model.sources if options.stems is None else options.stems
+    names = [f"{source}.{options.audio_format}" for source in stems]
+    if model.has_pitch:
+        names += [PITCH_FORMATS[name].file_name for name in options.f0_formats]
+    names += [ACTIVITY_FILE] * (options.activity is not None)
+    return [*names, *NOTES_FILES * options.notes, *[PICTURE_FILE] * options.plot]
+
+
+class StemFiles:
+    """Audio files of stems; those of a song of integers add up to it bit for bit.
+
+    Args:
+        folder: Where they go.
+        sources: Names of all stems, in the order of ``write``'s.
+        sample_rate: Hz.
+        n_channels: Number of channels.
+        subtype: What the song's samples are: ``"PCM_24"`` or ``"FLOAT"``.
+        expected: Samples per channel to be expected, ``None`` if that is not known.
+        stack: Closes the files.
+        names: Stems to write; all by default.
+        audio_format: Name in ``AUDIO_FORMATS``.
 
     Attributes:
-        stems: Names of stems; ``None`` for all that the model has.
-        audio_format: Of the stems, a name in ``AUDIO_FORMATS``.
-        f0_formats: Of the F0 curve, names in ``PITCH_FORMATS``.
-        activity: What counts as a segment of ``activity.csv``; ``None`` leaves the file out.
-        notes: Whether to write ``notes.mid`` and ``notes.csv``.
-        plot: Whether to draw ``picture.png``.
+        n_clipped: Samples that did not fit into the format and were cut.
     """
-
-    stems: tuple[str, ...] | None = None
-    audio_format: str = "wav"
-    f0_formats: tuple[str, ...] = ("csv",)
-    activity: SegmentRules | None = None
-    notes: bool = False
-    plot: bool = False
-
-    def check(self, model: JointModel) -> None:
-        """Refuse what this model or this installation does not have.
-
-        Raises:
-            ConfigError: At a name that does not exist, or an output that the model lacks.
-            UserError: If a library is not installed.
-        """
-        AUDIO_FORMATS[self.audio_format]
-        unknown = [name for name in self.stems or () if name not in model.sources]
-        if unknown:
-            raise ConfigError(
-                f"{type(model).__name__} has no stem {unknown[0]!r}: choose from "
-                f"{', '.join(model.sources)}."
-            )
-        for name in self.f0_formats:
-            PITCH_FORMATS[name]
-        if self.notes and not model.has_pitch:
-            raise ConfigError(
-                f"This {type(model).__name__} has no pitch to make notes of: choose another model."
-            )
-        if self.activity is not None:
-            check_activity(model)
-        if self.notes:
-            optional("mido", "notes")
-        if self.plot:
-            optional("matplotlib", "demo")
-            optional("scipy", "demo")
-
-    def files(self, model: JointModel) -> list[str]:
-        """Names of the files, in the order of being opened."""
-        stems = model.sources if self.stems is None else self.stems
-        names = [f"{source}.{self.audio_format}" for source in stems]
-        if model.has_pitch:
-            names += [PITCH_FORMATS[name].file_name for name in self.f0_formats]
-        names += [ACTIVITY_FILE] * (self.activity is not None)
-        return [*names, *NOTES_FILES * self.notes, *[PICTURE_FILE] * self.plot]
-
-
-class _Stems:
-    """Audio files of the stems that are wanted."""
 
     def __init__(
         self,
         folder: Path,
-        model: JointModel,
-        reader: AudioReader,
-        wanted: Wanted,
-        complement: int | None,
+        sources: Sequence[str],
+        sample_rate: int,
+        n_channels: int,
+        subtype: str,
+        expected: int | None,
         stack: ExitStack,
+        *,
+        names: Sequence[str] | None = None,
+        audio_format: str = "wav",
     ) -> None:
-        names = model.sources if wanted.stems is None else wanted.stems
-        at = reader.sample_rate, reader.n_channels, reader.subtype, reader.announced
-        self._writers = {
-            model.sources.index(name): stack.enter_context(
-                StemWriter(
-                    folder / f"{name}.{wanted.audio_format}", *at, audio_format=wanted.audio_format
-                )
-            )
-            for name in names
-        }
-        form = AUDIO_FORMATS[wanted.audio_format]
-        self._rounded = form.sample_type(reader.subtype) == "PCM_24"
-        self._may_clip = self._rounded and reader.subtype != "PCM_24"
-        self._complement = complement
+        self._writers: dict[int, StemWriter] = {}
+        for name in sources if names is None else names:
+            path = folder / f"{name}.{audio_format}"
+            writer = StemWriter(path, sample_rate, n_channels, subtype, expected, audio_format)
+            self._writers[sources.index(name)] = stack.enter_context(writer)
+        self._rounded = AUDIO_FORMATS[audio_format].sample_type(subtype) == "PCM_24"
+        self._may_clip = self._rounded and subtype != "PCM_24"
+        self._complement = stem_index(sources, COMPLEMENT)
         self.n_clipped = 0
 
     def write(self, mixture: np.ndarray, stems: np.ndarray) -> None:
+        """Append samples.
+
+        Args:
+            mixture: ``(n_channels, n_samples)``, the song.
+            stems: ``(n_src, n_channels, n_samples)``, all of them.
+        """
         if self._may_clip:
             written = stems[list(self._writers)]
             self.n_clipped += int(np.count_nonzero(np.abs(written) > 1))
@@ -123,6 +137,25 @@ class _Stems:
             stems = to_pcm24(mixture, stems, self._complement)
         for source, writer in self._writers.items():
             writer.write(stems[source])
+
+
+class NoteFiles:
+    """``notes.mid`` and ``notes.csv``.
+
+    Args:
+        folder: Where they go.
+        stack: Closes the files.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        midi, table = (folder / name for name in NOTES_FILES)
+        self._midi = stack.enter_context(NotesMidi(midi))
+        self._table = stack.enter_context(NotesCsv(table))
+
+    def write(self, notes: Sequence[Note]) -> None:
+        """Append notes."""
+        self._midi.write(notes)
+        self._table.write(notes)
 
 
 class _Segments:
@@ -145,22 +178,18 @@ class _Segments:
 
 
 class _Notes:
-    """``notes.mid`` and ``notes.csv``, and the notes for the picture."""
+    """Notes of the voice, for their files and the picture."""
 
     def __init__(
         self, folder: Path, model: JointModel, sample_rate: int, written: bool, stack: ExitStack
     ) -> None:
-        self._voice = model.sources.index(VOICE) if VOICE in model.sources else None
+        self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
             float(model.voicing_threshold),
             sample_rate if self._voice is not None else None,
         )
-        self._files: list[NotesCsv | NotesMidi] = []
-        if written:
-            midi, table = (folder / name for name in NOTES_FILES)
-            self._files = [stack.enter_context(NotesMidi(midi))]
-            self._files.append(stack.enter_context(NotesCsv(table)))
+        self._files = NoteFiles(folder, stack) if written else None
         self.n_notes = 0
 
     def write(
@@ -174,8 +203,8 @@ class _Notes:
         return self._write(self._tracker.finish())
 
     def _write(self, notes: Sequence[Note]) -> Sequence[Note]:
-        for file in self._files:
-            file.write(notes)
+        if self._files is not None:
+            self._files.write(notes)
         self.n_notes += len(notes)
         return notes
 
@@ -187,8 +216,7 @@ class SongFiles:
         folder: Where they go.
         model: What separates.
         reader: The input, open.
-        wanted: What to write.
-        complement: Index of the stem that is what the others leave over, ``None`` for none.
+        options: What to write.
 
     Attributes:
         n_frames: F0 frames written.
@@ -200,36 +228,41 @@ class SongFiles:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        model: JointModel,
-        reader: AudioReader,
-        wanted: Wanted,
-        complement: int | None,
+        self, folder: Path, model: JointModel, reader: AudioReader, options: SeparateOptions
     ) -> None:
         self._reader = reader
-        self._wanted = wanted
+        self._options = options
         self._n_written = 0
         self.n_frames = self.n_voiced = 0
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
-        first = model.sources.index(VOICE) if VOICE in model.sources else 0
+        first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
         self._picture: SongPicture | None = None
         self._picture_path = folder / PICTURE_FILE
         with ExitStack() as stack:
-            self._stems = _Stems(folder, model, reader, wanted, complement, stack)
-            formats = wanted.f0_formats if model.has_pitch else ()
+            self._stems = StemFiles(
+                folder,
+                model.sources,
+                rate,
+                reader.n_channels,
+                reader.subtype,
+                reader.announced,
+                stack,
+                names=options.stems,
+                audio_format=options.audio_format,
+            )
+            formats = options.f0_formats if model.has_pitch else ()
             writers = [PITCH_FORMATS[name] for name in formats]
             self._pitch = [
                 stack.enter_context(writer(folder / writer.file_name, rate)) for writer in writers
             ]
             self._segments: _Segments | None = None
-            if wanted.activity is not None:
-                self._segments = _Segments(folder, wanted.activity, hop_sec, stack)
+            if options.activity is not None:
+                self._segments = _Segments(folder, options.activity, hop_sec, stack)
             self._notes: _Notes | None = None
-            if wanted.notes or (wanted.plot and model.has_pitch):
-                self._notes = _Notes(folder, model, rate, wanted.notes, stack)
-            if wanted.plot:
+            if options.notes or (options.plot and model.has_pitch):
+                self._notes = _Notes(folder, model, rate, options.notes, stack)
+            if options.plot:
                 sources = [model.sources[s] for s in self._order]
                 title = str(reader.path.name).encode(errors="replace").decode()
                 self._picture = SongPicture(rate, sources, title)
@@ -286,7 +319,7 @@ class SongFiles:
     @property
     def n_notes(self) -> int | None:
         """Notes written so far, ``None`` if none were asked for."""
-        return self._notes.n_notes if self._notes and self._wanted.notes else None
+        return self._notes.n_notes if self._notes and self._options.notes else None
 
     def warning(self) -> str | None:
         """One sentence if samples did not fit into the format."""
@@ -294,7 +327,7 @@ class SongFiles:
             return None
         return (
             f"{self._stems.n_clipped} samples of the stems of {self._reader.path} are beyond full "
-            f"scale, which {self._wanted.audio_format} cannot hold, and were cut: choose --format "
+            f"scale, which {self._options.audio_format} cannot hold, and were cut: choose --format "
             "wav to keep them."
         )
 

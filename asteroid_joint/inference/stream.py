@@ -11,26 +11,17 @@ where the model's do.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from ..dsp.full_band import FullBand
-from ..dsp.overlap_add import (
-    CrossFader,
-    FrameJoiner,
-    SampleQueue,
-    Window,
-    WindowCutter,
-    WindowPlan,
-)
+from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..errors import AudioError
-from ..models.base import JointModel
-from .options import BATCH
+from ..models.base import COMPLEMENT, JointModel, stem_index
+from .options import BATCH, DECODER, WINDOW_SEC
 
-COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
-WINDOW_SEC = 10.0  # seconds
 OVERLAP_SEC = 1.0  # seconds
 CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
 
@@ -196,6 +187,57 @@ class ActivityTrack:
         return np.stack([self.model.pitch_grid.frame_to_sec(frames), activity.numpy()], 1)
 
 
+class Windowing(Protocol):
+    """How a stream is cut into windows for the model, and how its results are joined again."""
+
+    def cut(self, samples: np.ndarray) -> Iterable[Window]:
+        """Add ``(C, T)`` at the model's rate; yields the windows that are complete."""
+
+    def cut_rest(self) -> Window:
+        """The last window."""
+
+    def join(self, window: Window, sources: torch.Tensor) -> torch.Tensor:
+        """Add the sources ``(S, C, T)`` of a window; returns what is final, ``(S, C, T')``."""
+
+    def rows(
+        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add ``(N, P)`` and ``(N,)`` of a window; returns what is final, see :class:`Chunk`."""
+
+
+class OverlapAdd(Windowing):
+    """Windows of equal length that overlap, for recordings.
+
+    Args:
+        model: Any joint model.
+        plan: Sizes of the windows.
+        pitch_track: Makes F0 rows of the joined logits.
+    """
+
+    def __init__(self, model: JointModel, plan: WindowPlan, pitch_track: PitchTrack) -> None:
+        self._cutter = WindowCutter(plan, int(model.in_channels))
+        self._fader = CrossFader(plan)
+        self._pitch_joiner, self._activity_joiner = FrameJoiner(plan), FrameJoiner(plan)
+        self._pitch_track, self._activity_track = pitch_track, ActivityTrack(model)
+
+    def cut(self, samples: np.ndarray) -> Iterator[Window]:
+        return self._cutter.push(samples)
+
+    def cut_rest(self) -> Window:
+        return self._cutter.finish()
+
+    def join(self, window: Window, sources: torch.Tensor) -> torch.Tensor:
+        return self._fader.push(window.start, sources, window.last)
+
+    def rows(
+        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        where = (window.start, window.samples.shape[1])
+        logits = self._pitch_joiner.push(*where, logits, window.last)
+        activity = self._activity_joiner.push(*where, activity, window.last)
+        return self._pitch_track.push(logits, window.last), self._activity_track.push(activity)
+
+
 class StreamSeparator:
     """The chain: push blocks of a recording, receive chunks of stems.
 
@@ -203,11 +245,17 @@ class StreamSeparator:
         model: Any joint model; it is run where its weights are.
         sample_rate: Of the recording, Hz.
         n_channels: Of the recording. Where the model has as many, channels go to it one by one;
-            otherwise it hears the mean of all channels.
+            otherwise it receives the mean of all channels.
         decoder: Name in ``DECODERS``.
         batch_size: Windows that the model gets at a time.
         window_sec: Length of a window, seconds.
         pitch_track: What makes F0 rows of logits; by default the decoder, some seconds at a time.
+        windowing: What cuts and joins windows; it takes the place of ``decoder``, ``window_sec``
+            and ``pitch_track``.
+
+    Attributes:
+        model: The model.
+        complement: Index of the stem that is the recording minus the others, or ``None``.
 
     Example:
         >>> import numpy as np
@@ -224,37 +272,36 @@ class StreamSeparator:
         sample_rate: int,
         n_channels: int,
         *,
-        decoder: str = "argmax",
+        decoder: str = DECODER,
         batch_size: int = BATCH,
         window_sec: float = WINDOW_SEC,
         pitch_track: PitchTrack | None = None,
+        windowing: Windowing | None = None,
     ) -> None:
-        rate, heard = int(model.sample_rate), int(model.in_channels)
-        self.complement = model.sources.index(COMPLEMENT) if COMPLEMENT in model.sources else None
+        rate, in_channels = int(model.sample_rate), int(model.in_channels)
+        if windowing is None:
+            pitch_track = pitch_track or PitchTrack(model, decoder)
+            windowing = OverlapAdd(model, plan_windows(model, window_sec), pitch_track)
+        self.model = model
+        self.complement = stem_index(model.sources, COMPLEMENT)
         self._estimated = [s for s in range(len(model.sources)) if s != self.complement]
-        self._model_channels = heard
-        self._one_to_one = heard == n_channels
+        self._in_channels = in_channels
+        self._one_to_one = in_channels == n_channels
         self._n_samples = 0  # received
         self._n_model = 0  # samples at the model's rate
-        plan = plan_windows(model, window_sec)
-        self._n_heard = n_heard = heard if self._one_to_one else 1
-        n_tracks = len(self._estimated) * n_heard
+        self._est_chan = est_chan = in_channels if self._one_to_one else 1
+        n_tracks = len(self._estimated) * est_chan
         self._waiting = SampleQueue(n_channels)  # recording, until its estimate arrives
         self._ready = SampleQueue(n_tracks)  # estimate at the recording's rate
-        self._down = Resampler(sample_rate, rate, n_heard)
-        self._cutter = WindowCutter(plan, heard)
+        self._down = Resampler(sample_rate, rate, est_chan)
+        self._windowing = windowing
         self._runner = WindowRunner(model, batch_size)
-        self._fader = CrossFader(plan)
-        self._joiner = FrameJoiner(plan)
-        self._pitch = pitch_track or PitchTrack(model, decoder)
-        self._activity_joiner = FrameJoiner(plan)
-        self._activity = ActivityTrack(model)
         self._up = Resampler(rate, sample_rate, n_tracks)
         self._full_band = None
-        if sample_rate != rate or n_heard != n_channels:
+        if sample_rate != rate or est_chan != n_channels:
             band_hz = None if sample_rate == rate else min(rate, sample_rate) / 2
             self._full_band = FullBand(
-                len(self._estimated), n_channels, n_heard, sample_rate, band_hz
+                len(self._estimated), n_channels, est_chan, sample_rate, band_hz
             )
             self._delayed = SampleQueue(n_channels)  # recording, until its stems arrive
 
@@ -267,8 +314,8 @@ class StreamSeparator:
         """Add ``(n_channels, n_samples)`` float32; returns what is final, possibly nothing."""
         self._n_samples += block.shape[1]
         self._waiting.push(block)
-        heard = block if self._one_to_one else block.mean(0, keepdims=True)
-        return self._advance(self._cutter.push(self._at_model(self._down.push(heard))))
+        downmix = block if self._one_to_one else block.mean(0, keepdims=True)
+        return self._advance(self._windowing.cut(self._at_model(self._down.push(downmix))))
 
     def finish(self) -> Chunk:
         """The rest.
@@ -281,23 +328,23 @@ class StreamSeparator:
         rest = self._at_model(self._down.finish())
         if self._n_model == 0:  # too short for one sample at the model's rate
             rest = self._at_model(np.zeros((1, 1), np.float32))
-        windows = [*self._cutter.push(rest), self._cutter.finish()]
+        windows = [*self._windowing.cut(rest), self._windowing.cut_rest()]
         return self._advance(windows, last=True)
 
     def _at_model(self, samples: np.ndarray) -> np.ndarray:
-        """``(n_heard, T)`` to the channels of the model."""
+        """``(est_chan, T)`` to the channels of the model."""
         self._n_model += samples.shape[1]
-        return np.broadcast_to(samples, (self._model_channels, samples.shape[1]))
+        return np.broadcast_to(samples, (self._in_channels, samples.shape[1]))
 
     def _advance(self, windows: Iterable[Window], last: bool = False) -> Chunk:
         """Take windows through the rest of the chain."""
         rows, activity_rows = [np.zeros((0, 4))], [np.zeros((0, 2))]
         for window, sources, logits, activity in self._runner.push(windows):
-            estimate = self._fader.push(window.start, sources[self._estimated], window.last)
+            estimate = self._windowing.join(window, sources[self._estimated])
             if not self._one_to_one:
                 estimate = estimate.mean(1, keepdim=True)
             self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
-            f0, active = self._rows(window, logits, activity)
+            f0, active = self._windowing.rows(window, logits, activity)
             rows.append(f0)
             activity_rows.append(active)
         if last:
@@ -306,25 +353,16 @@ class StreamSeparator:
         n = min(len(self._waiting), len(self._ready))
         mixture, ready = self._waiting.take(n), self._ready.take(n)
         mixture, stems = self._to_full_band(
-            mixture, ready.reshape(len(self._estimated), self._n_heard, n), last
+            mixture, ready.reshape(len(self._estimated), self._est_chan, n), last
         )
         if self.complement is not None:
             stems = np.insert(stems, self.complement, mixture - stems.sum(0), 0)
         return Chunk(mixture, stems, np.concatenate(rows), np.concatenate(activity_rows))
 
-    def _rows(
-        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What is final of ``f0`` and ``activity`` after a window."""
-        where = (window.start, window.samples.shape[1])
-        frames = self._joiner.push(*where, logits, window.last)
-        active = self._activity_joiner.push(*where, activity, window.last)
-        return self._pitch.push(frames, window.last), self._activity.push(active)
-
     def _to_full_band(
         self, mixture: np.ndarray, estimate: np.ndarray, last: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """``(C, T)`` and ``(S, n_heard, T)`` to ``(C, T')`` and ``(S, C, T')``."""
+        """``(C, T)`` and ``(S, est_chan, T)`` to ``(C, T')`` and ``(S, C, T')``."""
         if self._full_band is None:
             return mixture, estimate
         self._delayed.push(mixture)

@@ -9,25 +9,27 @@ import io
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..audio import StemWriter, open_audio, to_pcm24
+from ..audio import open_audio
 from ..audio.arrays import check_array
+from ..audio.writing import channels_text
 from ..errors import AudioError, ConfigError, UserError
-from ..models.base import JointModel
+from ..models.base import VOICE, JointModel
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
-from .notes import Note, NoteRules, NotesCsv, NotesMidi, NoteTracker
-from .options import BATCH, DECODER
-from .pitch_files import PITCH_FORMATS
+from .notes import Note, NoteRules, NoteTracker
+from .options import BATCH, DECODER, WINDOW_SEC
+from .pitch_files import CsvPitch
 from .separate import separate_at_once
-from .stream import COMPLEMENT, WINDOW_SEC, StreamSeparator
+from .song_files import PICTURE_FILE, NoteFiles, StemFiles
+from .stream import StreamSeparator
 
-VOICE = "vocals"
 PARTS = ("stems", "f0", "notes", "picture")  # of what save writes
 PLAYER_SEC = 60.0  # of each stem in a notebook, which would grow by megabytes else
 PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
@@ -173,32 +175,24 @@ class Transcription:
         return folder
 
     def _write(self, folder: Path, parts: Sequence[str]) -> None:
-        names = list(self.stems)
-        if "stems" in parts:
-            stems = np.stack(list(self.stems.values()))  # (S, C, T)
-            if self.subtype == "PCM_24":
-                complement = names.index(COMPLEMENT) if COMPLEMENT in names else None
-                stems = to_pcm24(self.mixture, stems, complement)
-            for name, stem in zip(names, stems, strict=True):
-                path, size = folder / f"{name}.wav", stem.shape
-                with StemWriter(path, self.sample_rate, size[0], self.subtype, size[1]) as writer:
-                    writer.write(stem)
-        if "f0" in parts and len(self.f0):
-            with PITCH_FORMATS["csv"](folder / "f0.csv", self.sample_rate) as rows:
-                rows.write(self.f0.rows())
-        if "notes" in parts and len(self.f0):
-            with NotesCsv(folder / "notes.csv") as table, NotesMidi(folder / "notes.mid") as midi:
-                table.write(self.notes)
-                midi.write(self.notes)
+        with ExitStack() as stack:
+            if "stems" in parts:
+                form = self.sample_rate, len(self.mixture), self.subtype, self.mixture.shape[1]
+                files = StemFiles(folder, list(self.stems), *form, stack)
+                files.write(self.mixture, np.stack(list(self.stems.values())))  # (S, C, T)
+            if "f0" in parts and len(self.f0):
+                curve = CsvPitch(folder / CsvPitch.file_name, self.sample_rate)
+                stack.enter_context(curve).write(self.f0.rows())
+            if "notes" in parts and len(self.f0):
+                NoteFiles(folder, stack).write(self.notes)
         if "picture" in parts:
-            self.plot(folder / "picture.png")
+            self.plot(folder / PICTURE_FILE)
 
     def __repr__(self) -> str:
         return f"<Transcription of {self.title!r}: {self._summary()}>"
 
     def _summary(self) -> str:
-        channels = len(self.mixture)
-        form = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+        form = channels_text(len(self.mixture))
         sung = f", {100 * self.f0.voiced.mean():.0f} % voiced" if len(self.f0) else ""
         notes = f", {len(self.notes)} notes" if len(self.f0) else ""
         return f"{self.seconds:.1f} s, {self.sample_rate} Hz, {form}{sung}{notes}"
@@ -272,12 +266,10 @@ def transcribe(
         title = Path(audio).stem if title is None else title
     else:
         wav, rate, subtype = check_array(audio, sample_rate)
-    options: dict[str, Any] = {
-        "decoder": decoder,
-        "batch_size": batch_size,
-        "window_sec": window_sec,
-    }
-    stream = StreamSeparator(_for_inference(model), rate, len(wav), **options)
+    fast = _for_inference(model)
+    stream = StreamSeparator(
+        fast, rate, len(wav), decoder=decoder, batch_size=batch_size, window_sec=window_sec
+    )
     chunk = separate_at_once(stream, wav)
     stems = dict(zip(model.sources, chunk.stems, strict=True))
     times, hz, confidence, voiced = chunk.f0.T

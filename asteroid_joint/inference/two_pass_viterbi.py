@@ -5,7 +5,6 @@ import os
 import numpy as np
 import torch
 
-from ..errors import ConfigError
 from ..models.base import JointModel
 from ..pitch.whole_song import WholeSongViterbi
 from .stream import PitchTrack
@@ -19,12 +18,10 @@ class WholeSongPitchTrack(PitchTrack):
         folder: Where the temporary file goes.
 
     Raises:
-        ConfigError: If the model has no pitch output.
         OSError: If the file cannot be written.
     """
 
     def __init__(self, model: JointModel, folder: str | os.PathLike) -> None:
-        check_pitch(model)
         super().__init__(model, "viterbi")
         self._viterbi = WholeSongViterbi(model.pitch_grid, folder)
 
@@ -52,15 +49,3 @@ class WholeSongPitchTrack(PitchTrack):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def check_pitch(model: JointModel) -> None:
-    """Refuse a model that has no pitch.
-
-    Raises:
-        ConfigError: If it has none.
-    """
-    if not model.has_pitch:
-        raise ConfigError(
-            f"This {type(model).__name__} has no pitch for Viterbi to decode: choose another model."
-        )

@@ -9,13 +9,12 @@ References:
     ISMIR 2017 (harmonic CQT).
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..pitch import PitchGrid
+from ..pitch import PitchGrid, cents_to_hz, hz_to_cents
 from .residual_unet import Pool, ResidualUNet
 
 
@@ -38,13 +37,13 @@ class HarmonicStack(nn.Module):
         self, n_fft: int, n_freqs: int, grid: PitchGrid, harmonics: Sequence[float]
     ) -> None:
         super().__init__()
-        shifts = [round(1200 * math.log2(h) / grid.cents_per_bin) for h in harmonics]
+        shifts = [round(hz_to_cents(h, 1.0) / grid.cents_per_bin) for h in harmonics]
         self.offsets = [shift - min(*shifts, 0) for shift in shifts]
         self.n_bins = grid.n_bins
         n_log = grid.n_bins + max(self.offsets)
         bins = torch.arange(n_log, dtype=torch.float64) + min(*shifts, 0)
         centre = grid.bin_to_hz(bins) * n_fft / grid.sample_rate  # in linear bins
-        spacing = centre * (2 ** (grid.cents_per_bin / 1200) - 1)
+        spacing = centre * (cents_to_hz(grid.cents_per_bin, 1.0) - 1)
         distance = (torch.arange(n_freqs)[:, None] - centre).abs() / spacing.clamp_min(1.0)
         filters = (1 - distance).clamp_min(0.0)  # (F, log bins)
         filters = filters / filters.sum(0).clamp_min(1e-6)

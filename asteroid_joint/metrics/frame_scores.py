@@ -1,12 +1,12 @@
 """Scores of all frames of an evaluation: areas over everything, and a file for later tests."""
 
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
+from ..files import atomic_write
 from .detection import AreaDifference, auc, delong_test
 
 SCORES_FILE = "activity_scores.npz"
@@ -63,16 +63,14 @@ class FrameScores:
             path.unlink(missing_ok=True)
             return
         counts = [len(labels) for labels in self._labels]
-        part = path.with_name(path.name + ".part")
-        with open(part, "wb") as file:
+        with atomic_write(path) as part:
             np.savez_compressed(
-                file,
+                part,
                 name=np.array(self.names),
                 clip=np.repeat(np.arange(len(counts), dtype=np.uint32), counts),
                 label=np.concatenate(self._labels),
                 score=np.concatenate(self._scores),
             )
-        os.replace(part, path)
 
     @classmethod
     def load(cls, folder: Path) -> "FrameScores":

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,10 +99,26 @@ def read_rows(path: str | Path) -> list[Row]:
         raise DataError(f"Cannot read per-clip metrics from {path}: {err}") from err
 
 
+def markdown_row(cells: Iterable[str]) -> str:
+    """``| a | b |``."""
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown, with neither a title nor a line's end after it.
+
+    Example:
+        >>> print(markdown_table(["a", "b"], [["1", "2"]]))
+        | a | b |
+        |---|---|
+        | 1 | 2 |
+    """
+    return "\n".join([markdown_row(heads), f"|{'---|' * len(heads)}", *map(markdown_row, rows)])
+
+
 def table_head() -> str:
     """The two header lines of the results table."""
-    headings = ["system", *(c.heading for c in COLUMNS), *FACTS]
-    return f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}"
+    return markdown_table(["system", *(c.heading for c in COLUMNS), *FACTS], [])
 
 
 def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
@@ -122,7 +138,7 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
             mean, std = (column.scale * value[k] for k in ("mean", "std"))
             cells.append(f"{mean:.{column.digits}f} ± {std:.{column.digits}f}")
     cells += ["" if facts.get(fact) is None else str(facts[fact]) for fact in FACTS]
-    return f"| {' | '.join(cells)} |"
+    return markdown_row(cells)
 
 
 def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
@@ -143,41 +159,36 @@ def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
     values = np.array(
         [[summary.get(column_names(s)[k], {}).get(kind, np.nan) for k, kind in cells] for s in here]
     )
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for source, row in zip([*here, "mean of stems"], [*values, values.mean(0)], strict=True):
-        lines.append(f"| {source} | {' | '.join(f'{value:.2f}' for value in row)} |")
-    return "\n".join(lines)
+    named = zip([*here, "mean of stems"], [*values, values.mean(0)], strict=True)
+    return markdown_table(heads, [[source, *(f"{x:.2f}" for x in row)] for source, row in named])
 
 
 def comparison_table(differences: Mapping[str, Difference]) -> str:
     """Markdown table of :func:`~asteroid_joint.metrics.significance.compare_rows`."""
     columns = {column.metric: column for column in (*COLUMNS, *DETECTION)}
-    lines = [
-        "| metric | first - second | 95 % interval | p | p (Wilcoxon) | clips | songs |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = ["metric", "first - second", "95 % interval", "p", "p (Wilcoxon)", "clips", "songs"]
+    rows = []
     for metric, d in differences.items():
         column = columns.get(metric, Column(metric, metric))
         digits = max(column.digits, 2)
         mean, low, high = (f"{column.scale * x:+.{digits}f}" for x in d[:3])
-        lines.append(
-            f"| {column.heading} | {mean} | {low} to {high} | {d.p_value:.4f} "
-            f"| {d.wilcoxon_p:.4f} | {d.n_clips} | {d.n_songs} |"
-        )
-    return "\n".join(lines)
+        tests = [f"{d.p_value:.4f}", f"{d.wilcoxon_p:.4f}", str(d.n_clips), str(d.n_songs)]
+        rows.append([column.heading, mean, f"{low} to {high}", *tests])
+    return markdown_table(heads, rows)
 
 
 def area_comparison_table(d: AreaDifference) -> str:
     """Markdown table of :func:`~asteroid_joint.metrics.detection.delong_test`."""
-    return "\n".join(
-        [
-            "| AU-ROC of all frames | first | second | first - second | 95 % interval "
-            "| p (DeLong) | frames |",
-            "|---|---|---|---|---|---|---|",
-            f"| | {d.first:.4f} | {d.second:.4f} | {d.difference:+.4f} "
-            f"| {d.low:+.4f} to {d.high:+.4f} | {d.p_value:.2g} | {d.n_frames} |",
-        ]
-    )
+    cells = {
+        "AU-ROC of all frames": "",
+        "first": f"{d.first:.4f}",
+        "second": f"{d.second:.4f}",
+        "first - second": f"{d.difference:+.4f}",
+        "95 % interval": f"{d.low:+.4f} to {d.high:+.4f}",
+        "p (DeLong)": f"{d.p_value:.2g}",
+        "frames": str(d.n_frames),
+    }
+    return markdown_table(list(cells), [cells.values()])
 
 
 def detection_table(
@@ -220,8 +231,7 @@ def detection_table(
     if here:
         used, *left_out = (int(facts.get(count, 0)) for count in BSS_COUNTS)
         cells.append(("windows left out", f"{sum(left_out)} of {used + sum(left_out)}"))
-    heads, values_ = zip(*cells, strict=True)
-    return "\n".join(f"| {' | '.join(x)} |" for x in (heads, ["---"] * len(heads), values_))
+    return markdown_table([head for head, _ in cells], [[cell for _, cell in cells]])
 
 
 def _fixed(value: float | None, digits: int) -> str:

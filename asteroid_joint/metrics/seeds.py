@@ -139,23 +139,6 @@ def means(setting: Setting, columns: Mapping[str, Column]) -> list[str]:
     ]
 
 
-def markdown_row(cells: Iterable[str]) -> str:
-    """``| a | b |``."""
-    return f"| {' | '.join(cells)} |"
-
-
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table.
-
-    Example:
-        >>> print(markdown_table(["a", "b"], [["1", "2"]]))
-        | a | b |
-        |---|---|
-        | 1 | 2 |
-    """
-    return "\n".join([markdown_row(heads), f"|{'---|' * len(heads)}", *map(markdown_row, rows)])
-
-
 COMPARED = ("metric", "first - second", "95 % interval", "p (bootstrap)", "p (Wilcoxon)")
 
 

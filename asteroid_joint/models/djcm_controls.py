@@ -16,15 +16,7 @@ from torch.nn import functional
 from ..masknn.residual_unet import UNetSizes, init_convolutions
 from ..pitch import PitchGrid
 from .base import JointModel, JointOutput, register_model
-from .djcm import (
-    N_MAPS,
-    PAPER_TRUNK,
-    SMALL,
-    TINY,
-    PolarFrontEnd,
-    make_pitch_head,
-    start_phase_at,
-)
+from .djcm import N_MAPS, PAPER_TRUNK, SMALL, TINY, PolarFrontEnd, make_pitch_head, start_phase_at
 
 
 class _TwoHeads(JointModel):

@@ -1,12 +1,16 @@
 """Model files, read as data; and what is no file, fetched as Asteroid fetches it."""
 
+import os
 import pathlib
 import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from ..compat import plain_types
 from ..errors import CheckpointError
+from ..files import atomic_write
 
 MODEL_KEYS = {"model_name", "state_dict", "model_args"}  # of an Asteroid model file
 MODEL_SUFFIXES = (".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors", ".th")
@@ -41,6 +45,20 @@ def read_model_file(path: str) -> dict[str, Any]:
             f"{path} is no Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
         )
     return conf
+
+
+def write_model_file(conf: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Write a model file that is read as data, completely or not at all.
+
+    Args:
+        conf: What ``model.serialize()`` gives, and whatever else is known of the model.
+        path: File to write, in a folder that exists; one that is there is replaced.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with atomic_write(path) as part:
+        torch.save(plain_types(conf), part)
 
 
 def can_be_fetched(name: str) -> bool:

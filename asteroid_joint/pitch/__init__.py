@@ -1,7 +1,7 @@
 """Pitch: the grid, labels and decoders."""
 
 from .decoders import F0, decode_argmax, decode_viterbi
-from .grid import PitchGrid, cents_to_hz, hz_to_cents, midi_to_hz
+from .grid import PitchGrid, cents_to_hz, hz_to_cents, hz_to_midi, midi_to_hz
 from .labels import pitch_targets, resample_f0
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "decode_argmax",
     "decode_viterbi",
     "hz_to_cents",
+    "hz_to_midi",
     "midi_to_hz",
     "pitch_targets",
     "resample_f0",

@@ -98,18 +98,45 @@ class PitchGrid:
         }
 
 
-def cents_to_hz(cents: Array) -> Array:
-    """Cents above 10 Hz to Hz."""
-    return CENTS_REFERENCE_HZ * 2 ** (cents / 1200)  # type: ignore[operator, return-value]
+def cents_to_hz(cents: Array, reference_hz: Array | float = CENTS_REFERENCE_HZ) -> Array:
+    """Cents above a frequency, by default 10 Hz, to Hz.
+
+    Args:
+        cents: Number, array or tensor.
+        reference_hz: Frequency that cents are counted from, Hz; with 1 the result is a ratio.
+    """
+    return reference_hz * 2 ** (cents / 1200)  # type: ignore[operator, return-value]
 
 
-def hz_to_cents(hz: Array) -> Array:
-    """Positive frequency in Hz to cents above 10 Hz."""
-    if isinstance(hz, torch.Tensor):
-        return 1200 * torch.log2(hz / CENTS_REFERENCE_HZ)
-    return 1200 * np.log2(hz / CENTS_REFERENCE_HZ)
+def hz_to_cents(hz: Array, reference_hz: Array | float = CENTS_REFERENCE_HZ) -> Array:
+    """Positive frequency in Hz to cents above another one, by default 10 Hz.
+
+    Args:
+        hz: Number, array or tensor.
+        reference_hz: Frequency that cents are counted from, Hz: one, or one for each of ``hz``.
+
+    Example:
+        >>> round(hz_to_cents(660.0, 440.0))  # a fifth
+        702
+    """
+    return 1200 * _log2(hz / reference_hz)  # type: ignore[return-value]
 
 
-def midi_to_hz(semitone: np.ndarray) -> np.ndarray:
-    """MIDI semitone numbers to Hz; 0 (unvoiced in many label files) stays 0."""
-    return np.where(semitone > 0, 440.0 * 2.0 ** ((semitone - 69.0) / 12.0), 0.0)
+def midi_to_hz(midi: Array) -> Array:
+    """MIDI semitones, a number or an array, to Hz; 0 (unvoiced in many label files) stays 0."""
+    hz = np.where(midi > 0, 440.0 * 2.0 ** ((midi - 69.0) / 12.0), 0.0)
+    return hz[()]  # type: ignore[return-value]
+
+
+def hz_to_midi(hz: Array) -> Array:
+    """Positive frequency in Hz, a number, array or tensor, to MIDI semitones with decimals.
+
+    Example:
+        >>> round(float(hz_to_midi(450.0)), 3)
+        69.389
+    """
+    return 69 + 12 * _log2(hz / 440)  # type: ignore[return-value]
+
+
+def _log2(ratio: Array) -> Array:
+    return torch.log2(ratio) if isinstance(ratio, torch.Tensor) else np.log2(ratio)

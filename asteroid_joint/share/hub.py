@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, UserError
-from ..models.model_file import hub_reason
+from ..files import atomic_write
+from ..models.model_file import hub_reason, write_model_file
 from ..registry import OPERATIONS
 
 if TYPE_CHECKING:
@@ -105,18 +106,17 @@ def write_folder(
         ['README.md', 'pytorch_model.bin']
     """
     from ..models.pretrained import HUB_FILE
-    from .card import hub_card
+    from .facts import describe_content
+    from .model_card import hub_card
 
     conf = _model_file(model, facts)
     folder = Path(folder)
-    card = hub_card(conf, name or folder.resolve().name)
+    card = hub_card(describe_content(conf), name or folder.resolve().name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as hidden:
-            _save(conf, Path(hidden) / HUB_FILE)
-            (Path(hidden) / CARD_FILE).write_text(card, encoding="utf-8")
-            for file in (HUB_FILE, CARD_FILE):
-                (Path(hidden) / file).replace(folder / file)
+        with atomic_write(folder / CARD_FILE) as part:  # it gets its name after the model
+            part.write_text(card, encoding="utf-8")
+            write_model_file(conf, folder / HUB_FILE)
     except OSError as err:
         raise UserError(f"{folder} cannot be written to: {err.strerror or err}.") from err
     return folder
@@ -141,9 +141,3 @@ def _model_file(
     conf = read_model_file(model_path(full_name(os.fspath(model))))
     JointModel.from_pretrained(conf)
     return plain_types(conf)
-
-
-def _save(conf: dict[str, Any], path: Path) -> None:
-    import torch
-
-    torch.save(conf, path)

@@ -35,7 +35,6 @@ be exported.
 import copy
 import logging
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,9 @@ from torch import nn
 from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
-from ..inference.stream import WINDOW_SEC, plan_windows
+from ..files import atomic_write
+from ..inference.options import WINDOW_SEC
+from ..inference.stream import plan_windows
 from ..models.base import JointModel
 from ..optional import optional
 from ..registry import OPERATIONS
@@ -199,11 +200,8 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
 
 
 def _write(program: Any, path: Path) -> None:
-    """Save under another name first: a half-written file never has the final one."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
-            part = Path(folder) / path.name
+        with atomic_write(path) as part:
             program.save(str(part))
-            part.replace(path)
     except OSError as err:
         raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err

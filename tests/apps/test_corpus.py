@@ -140,7 +140,7 @@ def test_all_files_are_there_and_stems_add_up_to_the_bit(corpus_dir):
     facts = json.loads((corpus_dir / "corpus.json").read_text())
     assert facts["settings"]["tracks"] == 6 and "CC BY 3.0" in facts["licence"]
     assert set(facts["made_with"]) > {"asteroid-joint", "numpy", "midirenderer"}
-    assert not list(corpus_dir.rglob("*.part"))
+    assert not list(corpus_dir.rglob("*.part*"))
 
 
 def test_labels_agree_with_one_another(corpus_dir):
@@ -277,7 +277,7 @@ def test_an_interrupted_run_is_finished_later(tiny, tmp_path, monkeypatch, capsy
         assert main(["make-corpus", str(dest), *AS_TINY]) == 130
     out, err = capsys.readouterr()
     assert not out and "complete tracks are kept, --resume" in err and "Traceback" not in err
-    assert len(tracks_of(dest)) == 1 and not list(dest.rglob("*.part"))
+    assert len(tracks_of(dest)) == 1 and not list(dest.rglob("*.part*"))
     assert main(["make-corpus", str(dest), *AS_TINY, "--resume"]) == 0
     assert capsys.readouterr().out == f"{dest}\n"
     assert content(dest) == content(tiny)
@@ -365,13 +365,13 @@ def test_too_little_space_is_said_before_anything_is_made(capsys, tmp_path, monk
     assert main(["make-corpus", str(dest), *AS_TINY]) == 0  # a smaller one fits
 
 
-@pytest.mark.parametrize("file", ["bass.wav", "vocals_f0.csv", "corpus.part"])
+@pytest.mark.parametrize("file", ["bass.wav", "vocals_f0.csv", "corpus.json"])
 def test_a_disk_that_fills_up_leaves_nothing_half_written(
     tiny, copy, capsys, monkeypatch, request, file
 ):
     missing = tracks_of(copy)[-1]
     shutil.rmtree(missing)
-    if file == "corpus.part":  # the very first file
+    if file == "corpus.json":  # the very first file
         shutil.rmtree(copy)
         request.getfixturevalue("nothing_is_rendered")
     with monkeypatch.context() as patch:
@@ -387,9 +387,9 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
             patch.setattr(Path, method, full)
         sentence = refused(capsys, copy, *AS_TINY, "--resume")
     assert "No space is left" in sentence and "--resume" in sentence
-    assert not missing.exists() and not list(copy.rglob("*.part"))
+    assert not missing.exists() and not list(copy.rglob("*.part*"))
     make_corpus(copy, TINY, resume=True)
-    if file != "corpus.part":
+    if file != "corpus.json":
         assert content(copy) == content(tiny)
 
 

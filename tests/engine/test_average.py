@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from asteroid_joint import DJCM, SharedBottom
-from asteroid_joint.engine.release.average import allowed, average, between, main, score
-from asteroid_joint.engine.training.train import save_file
+from asteroid_joint.engine.average import allowed, average, between, main, score
 from asteroid_joint.errors import ConfigError
+from asteroid_joint.models.model_file import write_model_file
 
 
 def seeded(seed, cls=DJCM, **options):
@@ -52,8 +52,8 @@ def test_a_protected_part_may_lose_little():
 
 def test_the_best_share_is_written_and_the_last_weights_kept(tmp_path, mir1k_dir):
     before, after = seeded(0), seeded(1)
-    save_file(before.serialize(), tmp_path / "before.pth")
-    save_file(after.serialize(), tmp_path / "best_model.pth")
+    write_model_file(before.serialize(), tmp_path / "before.pth")
+    write_model_file(after.serialize(), tmp_path / "best_model.pth")
     conf = {"data": {"dataset": "mir1k", "data_dir": str(mir1k_dir)}, "data_args": {}}
     table = average(tmp_path, str(tmp_path / "before.pth"), [0.0, 1.0], conf)
     results = json.loads((tmp_path / "averages.json").read_text())

@@ -7,7 +7,7 @@ import torch
 
 from asteroid_joint import DJCM
 from asteroid_joint.inference.fast.fuse import optimize_for_inference
-from asteroid_joint.inference.fast.parallel import spread_batches
+from asteroid_joint.inference.load import spread_batches
 
 
 @pytest.fixture

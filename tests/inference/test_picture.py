@@ -7,7 +7,14 @@ import zlib
 import numpy as np
 import pytest
 
-from asteroid_joint.dsp.columns import Columns, log_rows, surest
+from asteroid_joint.dsp.columns import (
+    COLUMN_SEC,
+    FRAME_SEC,
+    Columns,
+    LogSpectrogram,
+    log_rows,
+    surest,
+)
 from asteroid_joint.inference.notes import Note
 from asteroid_joint.inference.picture import MOST_ROWS, SongPicture, _minutes
 
@@ -70,6 +77,27 @@ def test_rows_show_a_tone_where_it_is(hz):
     assert rows_hz[0] == 50.0 and rows_hz[-1] < 0.45 * RATE
     assert abs(np.log2(rows_hz[power.argmax()] / hz)) < 1 / 12 + 8 / hz
     assert power.max() > 0.5 * (n_fft / 4) ** 2  # no tone falls between two rows
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize("step", [333, 10_000, 1_000_000])
+def test_a_spectrogram_in_blocks_is_that_of_its_frames(rate, step):
+    """Against frames that are cut one by one around every 20 ms, also beyond both ends."""
+    wav = np.random.default_rng(0).uniform(-1, 1, int(3.3 * rate)).astype("f4")
+    spectrogram = LogSpectrogram(rate, 50.0, 3000.0)
+    powers = [spectrogram.push(wav[at : at + step]) for at in range(0, len(wav), step)]
+    hop, n_frame = round(COLUMN_SEC * rate), round(FRAME_SEC * rate)
+    n_fft = 2 ** int(np.ceil(np.log2(n_frame)))
+    n_whole = (len(wav) - n_frame + n_frame // 2) // hop + 1
+    assert spectrogram.hop == hop and sum(map(len, powers)) == n_whole
+    power = np.concatenate([*powers, spectrogram.finish()])
+    padded = np.pad(wav.astype(float), (n_frame // 2, n_frame))
+    frames = [padded[at : at + n_frame] for at in range(0, len(padded) - n_frame + 1, hop)]
+    assert len(frames) == len(power)
+    _, pick = log_rows(rate, n_fft, 50.0, 3000.0)
+    expected = pick(np.abs(np.fft.rfft(frames * np.hanning(n_frame), n_fft)) ** 2)
+    np.testing.assert_allclose(power, expected, rtol=1e-3, atol=1e-6 * expected.max())
+    assert spectrogram.unit_power == pytest.approx(np.hanning(n_frame).sum() ** 2)
 
 
 # Pictures

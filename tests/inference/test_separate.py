@@ -19,8 +19,17 @@ from asteroid_joint.dsp.overlap_add import (
     WindowCutter,
     WindowPlan,
 )
-from asteroid_joint.inference.separate import separate_array, separate_file
-from asteroid_joint.inference.stream import StreamSeparator
+from asteroid_joint.inference.separate import (
+    separate_array,
+    separate_at_once,
+    separate_file,
+)
+from asteroid_joint.inference.stream import (
+    OverlapAdd,
+    PitchTrack,
+    StreamSeparator,
+    plan_windows,
+)
 
 LSB = 2.0**-23  # of 24-bit PCM
 
@@ -138,6 +147,18 @@ def test_blocks_and_windows_do_not_show(rate):
     np.testing.assert_allclose(windowed.stems, whole.stems, atol=1e-5)
     np.testing.assert_allclose(windowed.f0, whole.f0, rtol=1e-4)
     assert {shape[0] for shape in model.windows} >= {1, 3}  # batches were used
+
+
+def test_windows_may_be_handed_in():
+    """They take the place of those that the other options ask for."""
+    wav, model = 0.1 * noise(1, 16000 * 5), tiny()
+    windowing = OverlapAdd(model, plan_windows(model, 1.0), PitchTrack(model, "viterbi"))
+    given = separate_at_once(StreamSeparator(model, 16000, 1, windowing=windowing), wav)
+    asked = separate_array(model, wav, 16000, window_sec=1.0, decoder="viterbi")
+    for ours, theirs in zip(given, asked, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    usual = separate_array(model, wav, 16000)
+    assert np.abs(given.stems - usual.stems).max() > 1e-5
 
 
 def test_windowed_djcm_is_near_one_pass():

@@ -46,6 +46,13 @@ print(seconds, *sorted(heavy & set(sys.modules)))
     assert min(seconds) < 0.5, seconds
 
 
+def test_processes_that_make_a_corpus_do_without_torch():
+    """Each of ``--jobs`` is a fresh one and would load it anew."""
+    assert (
+        run("import asteroid_joint.apps.corpus.make, sys; print('torch' in sys.modules)") == "False"
+    )
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_everything_public_has_a_docstring(name):
     module = importlib.import_module(name)

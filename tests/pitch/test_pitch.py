@@ -1,18 +1,24 @@
 """Grid, labels and decoders, against torchcrepe and brute force."""
 
+import ast
 import math
 import time
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import asteroid_joint
 from asteroid_joint.pitch import (
     PitchGrid,
+    cents_to_hz,
     decode_argmax,
     decode_viterbi,
     hz_to_cents,
+    hz_to_midi,
     midi_to_hz,
     pitch_targets,
     resample_f0,
@@ -50,6 +56,91 @@ def test_known_frequencies():
     assert hz_to_cents(20.0) == pytest.approx(1200)
     notes = np.array([69.0, 57.0, 0.0, 60.0])
     np.testing.assert_allclose(midi_to_hz(notes), [440, 220, 0, 261.626], atol=1e-3)
+    np.testing.assert_allclose(hz_to_midi(midi_to_hz(notes[[0, 1, 3]])), notes[[0, 1, 3]])
+    assert (midi_to_hz(81), hz_to_midi(880.0), midi_to_hz(0)) == (880.0, 81.0, 0.0)
+    assert hz_to_midi(torch.tensor([220.0])).tolist() == [57.0]
+
+
+def test_cents_are_counted_from_any_frequency():
+    low, high = np.array([100.0, 300.0, 440.0]), np.array([200.0, 150.0, 440.0])
+    np.testing.assert_allclose(hz_to_cents(high, low), [1200, -1200, 0], atol=1e-9)
+    np.testing.assert_allclose(cents_to_hz(hz_to_cents(high, low), low), high)
+    torch.testing.assert_close(
+        hz_to_cents(torch.tensor(high), torch.tensor(low)), torch.tensor(hz_to_cents(high, low))
+    )
+    assert hz_to_cents(660.0, 440.0) == pytest.approx(701.955, abs=1e-3)
+    assert cents_to_hz(1200.0, 1.0) == 2.0
+
+
+# where frequencies are not converted, or cannot be by the grid
+BY_HAND = {
+    "data/drawing.py": "a ratio of speeds, whose bits are those of every draw before",
+    "data/pitch_tempo.py": "a ratio of speeds, whose bits are those of every draw before",
+    "apps/corpus/voice.py": "the processes that sing a corpus would load torch for it",
+}
+
+
+def conversions(source: str) -> list[str]:
+    """What looks like a conversion between Hz, MIDI semitones and cents in a source."""
+
+    def constant(node: ast.AST, *values: float) -> bool:
+        return isinstance(node, ast.Constant) and node.value in values
+
+    def holds(node: ast.AST, what: Callable[[ast.AST], bool]) -> bool:
+        return any(what(inner) for inner in ast.walk(node))
+
+    def logarithm(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and ast.unparse(node.func).endswith("log2")
+
+    def per_octave(node: ast.AST) -> bool:
+        is_ratio = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        return is_ratio and constant(node.right, 12, 1200)
+
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.BinOp):
+            continue
+        sides = node.left, node.right
+        times_logarithm = isinstance(node.op, ast.Mult) and any(
+            constant(a, 12, 1200) and holds(b, logarithm) for a, b in (sides, sides[::-1])
+        )
+        power = isinstance(node.op, ast.Pow) and constant(node.left, 2)
+        if (
+            times_logarithm
+            or (power and holds(node.right, per_octave))
+            or any(constant(side, 440) for side in sides)
+        ):
+            found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "n_found"),
+    [
+        ("1200 * np.abs(np.log2(a / b))", 1),
+        ("69 + 12.0 * math.log2(hz / c)", 1),
+        ("np.log2(a / b) * 1200", 1),
+        ("2 ** (cents / 1200)", 1),
+        ("a4 * 2.0 ** ((midi - 69) / 12)", 1),
+        ("hz / 440", 1),
+        ("1 << int(np.log2(0.1 * rate))", 0),
+        ("2 ** (len(channels) - 1)", 0),
+        ("np.where(hz > 0, hz, 440)", 0),
+    ],
+)
+def test_the_test_sees_conversions(source, n_found):
+    assert len(conversions(source)) == n_found
+
+
+def test_only_the_grid_converts_frequencies():
+    package = Path(asteroid_joint.__file__).parent
+    found = {
+        str(path.relative_to(package).as_posix()): conversions(path.read_text("utf-8"))
+        for path in package.rglob("*.py")
+    }
+    by_hand = {name: lines for name, lines in found.items() if lines}
+    assert by_hand.pop("pitch/grid.py")
+    assert by_hand.keys() == BY_HAND.keys(), by_hand
 
 
 @pytest.mark.parametrize("kind", ["float", "numpy", "torch"])

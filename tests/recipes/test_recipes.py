@@ -1,9 +1,11 @@
 """One contract for all recipes: stages 1 to 3 of run.sh on synthetic data, and what they leave."""
 
+import contextlib
 import json
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import soundfile as sf
 import torch
 import yaml
 from asteroid.models import BaseModel
-from conftest import ROOT
+from conftest import ROOT, run_command
+from filelock import FileLock
 
 import asteroid_joint  # noqa: F401  # asteroid's loader is to know the models
 from asteroid_joint.data.check import check_dataset
@@ -62,50 +65,61 @@ def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir):
 
 
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory) -> Path:
+def workplace(made_once) -> Path:
     """A copy of the recipes, so that experiments stay out of the checkout."""
-    copy = tmp_path_factory.mktemp("recipes") / "recipes"
     unwanted = shutil.ignore_patterns("exp", "logs", "data", "__pycache__")
-    return Path(shutil.copytree(ROOT / "recipes", copy, ignore=unwanted))
+    return made_once(
+        "recipes", lambda copy: shutil.copytree(ROOT / "recipes", copy, ignore=unwanted)
+    )
 
 
 @pytest.fixture(scope="session")
-def finished() -> dict[str, Path]:
-    """Experiments of recipes that were run, by name."""
-    return {}
+def experiment(made_once, workplace, data_dirs, warm_python) -> Callable[[str], Path]:
+    """Of a recipe, by its name: stages 1 to 3 with its overlay ``debug``; to be read only."""
+
+    def call(name: str) -> Path:
+        place = f"experiment_{name.replace('/', '_')}"
+        python = sys.executable if name == "mir1k/DJCM" else warm_python  # one from the very start
+        return made_once(place, lambda link: link.symlink_to(run_stages(name, python))).resolve()
+
+    def run_stages(name: str, python: Path | str) -> Path:
+        recipe, data_dir = workplace / name, data_dirs[name.split("/")[0]]
+        # from another folder, with a path relative to it, and a key of the configuration
+        options = ["--stage", 1, "--tag", "t", "--overlay", "debug", "--python_path", python]
+        options += ["--data_dir", data_dir.name, "--seed", 3]
+        data = recipe_config(recipe)["data"]
+        if "mir1k_dir" in data:
+            options += ["--mir1k_dir", data_dirs["mir1k"]]
+        if "jamendo_dir" in data:
+            options += ["--jamendo_dir", data_dirs["jamendo"]]
+        for key in ("musdb18_dir", "mir_st500_dir"):
+            if key in data:
+                options += [f"--{key}", data_dirs[key]]
+        if name.startswith("musdb18/") and name != "musdb18/JointXUMX":  # museval takes long: once
+            options += ["--eval_options", "--native"]
+        with contextlib.ExitStack() as stack:
+            if "labels_dir" in data:  # shared: the first recipe makes them, others find them
+                labels = workplace.with_name("labels")
+                options += ["--labels_dir", labels]
+                if not labels.exists():
+                    stack.enter_context(FileLock(f"{labels}.lock"))
+            done = run_command("bash", recipe / "run.sh", *options, cwd=data_dir.parent)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (exp_dir,) = (recipe / "exp").glob("train_*_t")
+        return exp_dir
+
+    return call
 
 
 @pytest.fixture
-def djcm(mir1k_dir, tmp_path, workplace, finished, data_dirs, run) -> Path:
+def djcm(experiment, tmp_path) -> Path:
     """A copy of a finished experiment of the DJCM recipe, to evaluate."""
-    if "mir1k/DJCM" not in finished:
-        test_stages_leave_what_asteroid_recipes_leave(
-            "mir1k/DJCM", data_dirs, workplace, finished, run
-        )
-    return Path(shutil.copytree(finished["mir1k/DJCM"], tmp_path / "exp"))
+    return Path(shutil.copytree(experiment("mir1k/DJCM"), tmp_path / "exp"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, finished, run):
-    recipe = workplace / name
-    data_dir = data_dirs[name.split("/")[0]]
-    options = ["--stage", 1, "--tag", "t", "--overlay", "debug", "--python_path", sys.executable]
-    # from another folder, with a path relative to it, and a key of the configuration
-    options += ["--data_dir", data_dir.name, "--seed", 3]
-    if "mir1k_dir" in recipe_config(recipe)["data"]:
-        options += ["--mir1k_dir", data_dirs["mir1k"]]
-    if "labels_dir" in recipe_config(recipe)["data"]:  # shared: the first recipe makes them
-        options += ["--labels_dir", workplace.parent / "labels"]
-    if "jamendo_dir" in recipe_config(recipe)["data"]:
-        options += ["--jamendo_dir", data_dirs["jamendo"]]
-    for key in ("musdb18_dir", "mir_st500_dir"):
-        if key in recipe_config(recipe)["data"]:
-            options += [f"--{key}", data_dirs[key]]
-    if name.startswith("musdb18/") and name != "musdb18/JointXUMX":  # museval takes its time: once
-        options += ["--eval_options", "--native"]
-    done = run("bash", recipe / "run.sh", *options, cwd=data_dir.parent)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (exp_dir,) = (recipe / "exp").glob("train_*_t")
+def test_stages_leave_what_asteroid_recipes_leave(name, experiment):
+    recipe, exp_dir = ROOT / "recipes" / name, experiment(name)
     for path in LEFT_BEHIND:
         assert (exp_dir / path).is_file(), path
     taught = "labels of 6 tracks" in (exp_dir / "prepare.log").read_text()
@@ -118,7 +132,6 @@ def test_stages_leave_what_asteroid_recipes_leave(name, data_dirs, workplace, fi
     assert not model.training
     assert model.separate(torch.randn(1, model.in_channels, 8000)).shape[-1] == 8000
     check_results(exp_dir, model, conf)
-    finished[name] = exp_dir
 
 
 def check_results(exp_dir: Path, model: JointModel, conf: dict) -> None:

@@ -8,11 +8,12 @@ import torch
 
 from asteroid_joint import DJCM, MODELS, available_weights
 from asteroid_joint.cli import main
-from asteroid_joint.engine.release.publish import store_figures
 from asteroid_joint.errors import ConfigError
 from asteroid_joint.models.model_file import read_model_file
-from asteroid_joint.share.model_facts import describe_model, registered_name
-from asteroid_joint.share.weight_facts import describe_weights
+from asteroid_joint.share.facts import describe_model, describe_weights, registered_name
+from asteroid_joint.share.model_card import hub_card, weights_card, weights_text
+from asteroid_joint.share.publish import main as publish_main
+from asteroid_joint.share.publish import publish, store_figures
 
 OURS = [name for name in MODELS if MODELS[name].__module__.startswith("asteroid_joint.")]
 FINAL = {
@@ -49,7 +50,7 @@ def test_every_model_has_a_paper_and_true_sizes(name):
     stored = describe_model(name, stored=True)  # what list says
     for preset in facts["presets"].values():
         assert preset.pop("arguments")["sample_rate"] == preset["sample_rate"]
-    assert stored == facts, "python -m asteroid_joint.share.model_facts renews the file"
+    assert stored == facts, "python -m asteroid_joint.share.facts renews the file"
     assert tiny["parameters"] == sum(p.numel() for p in model.parameters())
     assert tiny["hop_sec"] == model.pitch_grid.hop_length / model.sample_rate
     assert tiny["sources"] == list(model.sources)
@@ -92,6 +93,24 @@ def test_shipped_weights_say_what_their_cards_say(name):
     json.dumps(facts)
 
 
+@pytest.mark.parametrize("name", available_weights())
+def test_cards_of_shipped_weights_are_what_their_files_say(name):
+    facts = describe_weights(name)
+    card = Path(facts["file"]).with_suffix(".md").read_text()
+    assert card == weights_card(facts), "weights_card(describe_weights(name)) renews the card"
+
+
+@pytest.mark.parametrize("n_channels, said", [(1, "mono"), (2, "stereo"), (6, "6 channels")])
+def test_any_number_of_channels_is_said_the_same_everywhere(n_channels, said):
+    facts = {**describe_weights("djcm_pop"), "n_channels": n_channels}
+    facts["evaluations"] = [{**FINAL, "n_clips": 128, "n_channels": n_channels}]
+    card = weights_card(facts)
+    assert f"Input: 16000 Hz, {said}.\n" in card
+    assert f"mir1k (disjoint split), 16 kHz {said}, side `test`, 128 clips:" in card
+    assert f"Input: 16000 Hz, {said};\n" in hub_card(facts, "me/mine")
+    assert f"  input       16 kHz {said}\n" in weights_text(facts)
+
+
 def test_figures_are_stored_beside_the_weights(weights, tmp_path):
     path = tmp_path / "model.pth"
     path.write_bytes(weights.read_bytes())
@@ -107,6 +126,60 @@ def test_figures_are_stored_beside_the_weights(weights, tmp_path):
     assert "evaluation_sec" not in evaluation
     assert after["infos"]["training_config"]["data"]["data_dir"] == "MIR-1K"
     assert type(DJCM.from_pretrained(path)) is DJCM
+
+
+@pytest.fixture
+def finished(weights, tmp_path):
+    """Folder of a run that was trained."""
+    conf = {
+        "main_args": {"recipe": "mir1k/DJCM"},
+        "data": {"dataset": "mir1k", "data_dir": "/home/me/MIR-1K", "segment_sec": 2.5},
+        "model": {"preset": "tiny", "init_from": "djcm_pop"},
+        "training": {
+            "epochs": 4,
+            "draws_per_epoch": 720,
+            "batch_size": 8,
+            "precision": "32-true",
+            "monitor": "val_score",
+        },
+    }
+    infos = {"training_config": conf, "averaged": {"before": "djcm_pop", "share_after": 0.5}}
+    content = read_model_file(str(weights))
+    exp = tmp_path / "exp"
+    exp.mkdir()
+    torch.save({**content, "infos": {**content["infos"], **infos}}, exp / "best_model.pth")
+    return exp
+
+
+def test_publish(finished, tmp_path, caplog):
+    path = publish(finished, "djcm_mine", tmp_path / "weights")
+    matrices = [x for x in read_model_file(str(path))["state_dict"].values() if x.ndim > 1]
+    assert matrices and all(x.dtype == torch.float16 for x in matrices if x.is_floating_point())
+    assert "No card yet" in caplog.text and not path.with_suffix(".md").exists()
+
+    folder = finished / "eval_model_test_djcm_mine"
+    folder.mkdir()
+    final = {**FINAL, "model_file": "djcm_mine"}
+    (folder / "final_metrics.json").write_text(json.dumps(final))
+    assert publish(finished, "djcm_mine", tmp_path / "weights") == path
+    card = path.with_suffix(".md").read_text()
+    assert card == weights_card(describe_weights(path))
+    for part in (
+        "# djcm_mine\n",
+        "* Recipe: recipes/mir1k/DJCM\n",
+        "* Began from: `djcm_pop`\n",
+        "* Drawn examples: 720 of 2.5 s an epoch (2 hours of audio)\n",
+        "* Selected: by `val_score` on the validation side, as was the voicing threshold\n",
+        "* Averaged with: `djcm_pop`; the share was chosen on validation\n",
+        "| `sdr` | 8.1235 | 1.5000 |\n",
+    ):
+        assert part in card
+    assert "/home" not in card
+
+
+def test_nothing_to_publish(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="holds no best_model.pth: train first."):
+        publish_main([str(tmp_path), "djcm_mine"])
 
 
 # ------------------------------------------------------------------ commands

@@ -5,20 +5,21 @@ and nothing ran; 130 interrupted, finished inputs are complete.
 """
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ...audio.formats import AUDIO_FORMATS
+from ...audio import AUDIO_FORMATS, open_audio
 from ...errors import UserError
 from ...inference.activity import SegmentRules
-from ...inference.collection import MANIFEST, Found, Outcome, SeparateOptions, find_songs
-from ...inference.options import BATCH, DECODER
+from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
+from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
-from ...version import DEFAULT_MODEL
 from .common import positive, say
 
 DONE, SOME_FAILED = 0, 1
 NO_STEMS = "none"
+Options = TypeVar("Options", SeparateOptions, RunOptions)
 
 
 def add_separate_command(commands: Any) -> None:
@@ -30,6 +31,7 @@ def add_separate_command(commands: Any) -> None:
         "else is asked for. A song of a folder goes to the same place below OUT.",
         epilog="Exit codes: 0 all done; 1 some songs failed, the others are complete; 2 the call "
         "was wrong and nothing ran; 130 interrupted, finished songs are complete.",
+        argument_default=argparse.SUPPRESS,  # what is not given is the field's default
     )
     separate.add_argument(
         "inputs",
@@ -49,21 +51,21 @@ def _add_results(group: Any) -> None:
     group.add_argument("-o", "--out", required=True, type=Path, help="folder for the results")
     group.add_argument(
         "--stems",
-        type=_names,
+        type=_stems,
         metavar="NAME,...",
         help=f"stems to write, {NO_STEMS!r} for none; default: all that the model has",
     )
     group.add_argument(
         "--format",
+        dest="audio_format",
         choices=list(AUDIO_FORMATS),
-        default="wav",
         help="of the stems; wav and flac keep integers exactly, flac rounds to 24 bits, mp3 and "
-        "ogg are lossy; default %(default)s",
+        f"ogg are lossy; default {SeparateOptions.audio_format}",
     )
     group.add_argument(
         "--f0-format",
+        dest="f0_formats",
         type=_names,
-        default=("csv",),
         metavar="NAME,...",
         help=f"of the F0 curve, one or more of {', '.join(PITCH_FORMATS)}; default csv: "
         "time,frequency,confidence,voiced",
@@ -80,7 +82,8 @@ def _add_results(group: Any) -> None:
     )
     group.add_argument(
         "--activity",
-        action="store_true",
+        action="store_const",
+        const=rules,
         help="also write activity.csv, when somebody sings, start and end in seconds: segments "
         f"that reach a probability of {rules.on:g} and stay above {rules.off:g}, at least "
         f"{rules.min_sec:g} s long, less than {rules.gap_sec:g} s apart counts as one",
@@ -89,6 +92,7 @@ def _add_results(group: Any) -> None:
     group.add_argument(
         "--json",
         action="store_true",
+        default=False,
         help="print a JSON object per song, one a line, and nothing else",
     )
 
@@ -96,17 +100,16 @@ def _add_results(group: Any) -> None:
 def _add_model(group: Any) -> None:
     group.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
         metavar="NAME|PATH",
-        help="shipped weights (see info) or a model file; default %(default)s",
+        help=f"shipped weights (see info) or a model file; default {RunOptions.model}",
     )
     group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s"
+        "--device", choices=("auto", "cpu", "cuda"), help=f"default {RunOptions.device}"
     )
     group.add_argument(
         "--decoder",
         metavar="NAME",
-        help=f"how activations become pitch: argmax, viterbi; default {DECODER}",
+        help=f"how activations become pitch: argmax, viterbi; default {SeparateOptions.decoder}",
     )
     group.add_argument(
         "--two-pass-viterbi",
@@ -116,13 +119,13 @@ def _add_model(group: Any) -> None:
     )
     group.add_argument(
         "--batch",
+        dest="batch_size",
         type=positive,
-        default=BATCH,
         metavar="N",
-        help="windows at a time; less needs less memory; default %(default)s",
+        help=f"windows at a time; less needs less memory; default {SeparateOptions.batch_size}",
     )
     group.add_argument(
-        "--plugins", default="", metavar="MODULE,...", help="modules that register further models"
+        "--plugins", metavar="MODULE,...", help="modules that register further models"
     )
 
 
@@ -140,9 +143,7 @@ def _add_collections(group: Any) -> None:
     group.add_argument(
         "--retry", action="store_true", help="with --resume: try again whatever failed"
     )
-    group.add_argument(
-        "--engine", default="local", metavar="NAME", help="local, or ray for a cluster"
-    )
+    group.add_argument("--engine", metavar="NAME", help="local, or ray for a cluster")
     group.add_argument("--address", help="of the cluster; default: one on this machine")
     group.add_argument("--workers", type=positive, metavar="N", help="how many, each with a model")
 
@@ -154,67 +155,61 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _stems(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    return () if names == (NO_STEMS,) else names
+
+
+def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
+    """Options from a command line: each field from the argument that has its name as ``dest``.
+
+    Args:
+        kind: The class of options.
+        args: What was given; for the rest, fields have their defaults.
+    """
+    given = vars(args)
+    return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
+
+
 def _separate(args: argparse.Namespace) -> int:
-    options = _options(args)
-    _check(args)
-    found = find_songs(args.inputs, args.out)
+    options, run = read_options(SeparateOptions, args), read_options(RunOptions, args)
+    _check(options, run, "decoder" in args)
+    found = find_songs(args.inputs, run.out)
     for problem in found.problems:
         say(problem)
     if found.n_results:
         say(f"{found.n_results} files are results of an earlier run and were left out.")
     n_failed = len(found.problems)
-    with_manifest = found.searched or args.resume
+    with_manifest = found.searched or run.resume
     if not with_manifest:
         n_failed += _leave_out_unreadable(found, args.json)
     n_done = n_earlier = 0
     if found.songs:
-        from ...inference.collection.run import run_collection
-
-        for outcome in run_collection(
-            found.songs,
-            options,
-            manifest=with_manifest,
-            **{name: getattr(args, name) for name in ("resume", "retry", "overwrite")},
-            **{"engine": args.engine, "address": args.address, "n_workers": args.workers},
-        ):
+        for outcome in run_collection(found.songs, options, run, manifest=with_manifest):
             _tell(outcome, args.json)
             n_failed += outcome.status == "failed"
             n_done += outcome.status == "done"
             n_earlier += outcome.status == "done" and outcome.skipped
     if with_manifest and found.songs:
         earlier = f" ({n_earlier} of them earlier)" if n_earlier else ""
-        say(f"{n_done} done{earlier}, {n_failed} failed: see {args.out / MANIFEST}.")
+        say(f"{n_done} done{earlier}, {n_failed} failed: see {run.out / MANIFEST}.")
     return SOME_FAILED if n_failed or not found.songs else DONE
 
 
-def _options(args: argparse.Namespace) -> SeparateOptions:
-    same = ("out", "model", "device", "plugins", "batch", "notes", "plot", "activity", "debug")
-    return SeparateOptions(
-        **{name: getattr(args, name) for name in same},
-        stems=() if args.stems == (NO_STEMS,) else args.stems,
-        audio_format=args.format,
-        f0_formats=args.f0_format,
-        decoder=args.decoder or DECODER,
-        two_pass_viterbi=args.two_pass_viterbi,
-    )
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Refuse options that contradict each other or do not exist."""
-    for name in args.f0_format:
+def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
+    """Refuse options that contradict each other or do not exist, before a model is loaded."""
+    for name in options.f0_formats:
         PITCH_FORMATS[name]
-    if args.retry and not args.resume:
+    if run.retry and not run.resume:
         raise UserError("--retry is for --resume: give both.")
-    if args.two_pass_viterbi and args.decoder is not None:
+    if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi takes the place of --decoder: give one of them.")
-    if args.engine == "local" and (args.address is not None or args.workers is not None):
+    if run.engine == "local" and (run.address is not None or run.workers is not None):
         raise UserError("--address and --workers are for other engines: give --engine ray, too.")
 
 
 def _leave_out_unreadable(found: Found, as_json: bool) -> int:
     """Say what cannot be opened before the model is loaded; returns how many."""
-    from ...audio import open_audio
-
     readable = []
     for song in found.songs:
         try:

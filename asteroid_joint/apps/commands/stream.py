@@ -39,7 +39,13 @@ def add_stream_command(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sound = stream.add_argument_group("sound")
+    _add_sound(stream.add_argument_group("sound"))
+    _add_results(stream.add_argument_group("results"))
+    _add_work(stream.add_argument_group("work"))
+    stream.set_defaults(run=_stream)
+
+
+def _add_sound(sound: Any) -> None:
     sound.add_argument(
         "--input",
         default="-",
@@ -57,7 +63,9 @@ def add_stream_command(commands: Any) -> None:
     )
     sound.add_argument("--rate", type=int, metavar="HZ", help="of raw PCM or a sound card")
     sound.add_argument("--channels", type=int, metavar="N", help="same; default 1")
-    results = stream.add_argument_group("results")
+
+
+def _add_results(results: Any) -> None:
     results.add_argument(
         "--f0",
         metavar="PATH",
@@ -76,7 +84,9 @@ def add_stream_command(commands: Any) -> None:
         help="file, pipe or - for the voice, as raw PCM of the input's rate, channels and format",
     )
     results.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    work = stream.add_argument_group("work")
+
+
+def _add_work(work: Any) -> None:
     for name, default, text in (
         ("block", BLOCK_SEC, "worked on at a time"),
         ("lookahead", LOOKAHEAD_SEC, "of future that the model sees; 0 is possible"),
@@ -102,7 +112,6 @@ def add_stream_command(commands: Any) -> None:
     work.add_argument(
         "--plugins", default="", metavar="MODULE,...", help="modules that register further models"
     )
-    stream.set_defaults(run=_stream)
 
 
 def _stream(args: argparse.Namespace) -> int:

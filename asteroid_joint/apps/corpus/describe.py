@@ -15,13 +15,16 @@ import numpy as np
 from ...data.files import read_columns, read_f0
 from ...data.multitrack import ACTIVITY_FILE, F0_FILE, Multitrack, track_folders
 from ...errors import DataError, UserError
+from ...files import write_text
+from ...inference.notes import note_name
 from ...metrics.melody import melody_metrics
+from ...metrics.report import markdown_table
 from ...metrics.separation import sdr
-from ...optional import optional
-from ...pitch import PitchGrid, resample_f0
+from ...optional import optional, pick_device
+from ...pitch import PitchGrid, hz_to_cents, hz_to_midi, resample_f0
 from .hts import FRAME_SEC
 from .make import FACTS, SIDES, VOICE_DB
-from .pictures import draw_report, draw_track, hz_to_midi, replace_file, tone_name
+from .pictures import draw_report, draw_track
 from .track import STEMS
 
 CREPE_GRID = PitchGrid(160, 16000)  # 10 ms
@@ -82,16 +85,18 @@ def describe_corpus(corpus: Path, out: Path, crepe_model: str = "full", n_tracks
             voiced.append(f0_hz)
         whole = len(rows) == facts["settings"]["tracks"]
         result = {
-            **{"corpus": facts, "crepe_model": crepe_model, "whole": whole, "targets": TARGETS},
+            "corpus": facts,
+            "crepe_model": crepe_model,
+            "whole": whole,
+            "targets": TARGETS,
             "sides": {s: _summary(s, rows, voiced) for s in (*sides, "all")},
             "stratified": stratified(rows) if whole else None,
             "tracks": rows,
         }
         text = _markdown(corpus.resolve().name, result)
         draw_report(out / "report.png", result)
-        numbers = json.dumps(result, indent=1) + "\n"
-        replace_file(out / "report.json", lambda part: part.write_text(numbers))
-        replace_file(out / "report.md", lambda part: part.write_text(text))
+        write_text(out / "report.json", json.dumps(result, indent=1) + "\n")
+        write_text(out / "report.md", text)
     except OSError as err:
         raise UserError(f"Cannot write to {out}: {err.strerror or err}.") from err
     return text
@@ -113,7 +118,7 @@ def vibrato(f0_hz: np.ndarray) -> tuple[float, float] | None:
     if n * FRAME_SEC < 1 / VIBRATO_HZ[0]:
         return None
     line, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, n), 2))  # (n, 2)
-    cents = 1200 * np.log2(f0_hz / f0_hz[0])
+    cents = hz_to_cents(f0_hz, f0_hz[0])
     cents = cents - line @ (line.T @ cents)
     phase = 2 * np.pi * VIBRATO_HZ[:, None] * np.arange(n) * FRAME_SEC
     waves = np.stack([np.cos(phase), np.sin(phase)], -1)  # (rates, n, 2)
@@ -174,28 +179,40 @@ def _measure(data: Multitrack, index: int, crepe_model: str) -> tuple[Row, np.nd
     voiced = f0_hz[f0_hz > 0]
     if not len(voiced) or not voice or not rest:
         raise DataError(f"{folder} has no voice or no band: remove it and make it again.")
-    long, found = 0, []
-    for start, end in read_columns(folder / "notes.csv"):
-        if end - start > LONG_SEC:
-            long += 1
-            note = f0_hz[round((start + SETTLED_SEC) / FRAME_SEC) : round(end / FRAME_SEC)]
-            pause = np.flatnonzero(note == 0)  # a note may end early, in the next consonant
-            found.append(vibrato(note[: pause[0]] if len(pause) else note))
+    found = _vibrato_of_long_notes(folder, f0_hz)
     row = {
-        **{"track": clip.name, "singer": clip.singer, "seconds": clip.n_samples / rate},
+        "track": clip.name,
+        "singer": clip.singer,
+        "seconds": clip.n_samples / rate,
         # 16 bits are exact in float32, and so are sums of a few
         "exact_sum": bool(np.array_equal(mixture, stems.sum(0))),
-        **{"f0_min_hz": voiced.min(), "f0_median_hz": np.median(voiced), "f0_max_hz": voiced.max()},
-        **{"voiced_share": len(voiced) / len(f0_hz), "singing_share": float(sung.mean())},
-        **{"long_notes": long, "vibrato": [v for v in found if v]},
+        "f0_min_hz": voiced.min(),
+        "f0_median_hz": np.median(voiced),
+        "f0_max_hz": voiced.max(),
+        "voiced_share": len(voiced) / len(f0_hz),
+        "singing_share": float(sung.mean()),
+        "long_notes": len(found),
+        "vibrato": [v for v in found if v],
         "evenness_db": _evenness(vocals, rate, times, f0_hz),
-        **{"voice_db": 10 * float(np.log10(voice / rest)), "mixture_sdr": sdr(vocals, mixture)},
+        "voice_db": 10 * float(np.log10(voice / rest)),
+        "mixture_sdr": sdr(vocals, mixture),
     }
     if crepe_model != "none":
         for name, wav in (("clean", vocals), ("mixture", mixture)):
             scores = _agreement(wav, rate, times, f0_hz, crepe_model)
             row |= {f"{name}_{metric}": score for metric, score in scores.items()}
     return row, voiced
+
+
+def _vibrato_of_long_notes(folder: Path, f0_hz: np.ndarray) -> list[tuple[float, float] | None]:
+    """See :func:`vibrato`, of each long note of a track."""
+    found = []
+    for start, end in read_columns(folder / "notes.csv"):
+        if end - start > LONG_SEC:
+            note = f0_hz[round((start + SETTLED_SEC) / FRAME_SEC) : round(end / FRAME_SEC)]
+            pause = np.flatnonzero(note == 0)  # a note may end early, in the next consonant
+            found.append(vibrato(note[: pause[0]] if len(pause) else note))
+    return found
 
 
 def _evenness(wav: np.ndarray, rate: int, times: np.ndarray, f0_hz: np.ndarray) -> float:
@@ -217,12 +234,18 @@ def _agreement(
 
     mono = soxr.resample(wav.mean(0), rate, CREPE_GRID.sample_rate)
     hop, n_frames = CREPE_GRID.hop_length, CREPE_GRID.n_frames(len(mono))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     low, high = CREPE_HZ
     with torch.inference_mode(), _repeatable():
         estimate = torchcrepe.predict(
-            *(torch.from_numpy(mono)[None], CREPE_GRID.sample_rate, hop, low, high, model),
-            **{"return_periodicity": True, "batch_size": 512, "device": device},
+            torch.from_numpy(mono)[None],
+            CREPE_GRID.sample_rate,
+            hop,
+            low,
+            high,
+            model,
+            return_periodicity=True,
+            batch_size=512,
+            device=pick_device("auto"),
         )
     est_hz, periodicity = (x[0, :n_frames].numpy() for x in estimate)
     ref_hz = resample_f0(f0_hz, times, CREPE_GRID.times(n_frames))
@@ -231,7 +254,7 @@ def _agreement(
     heard = (periodicity > CREPE_VOICED) & (level_db > np.percentile(level_db, 95) - GATE_DB)
     pitch = melody_metrics(ref_hz, est_hz, np.ones(n_frames, bool))
     voicing = melody_metrics(ref_hz, est_hz, heard)
-    return {**{k: pitch[k] for k in ("rpa", "rca")}, **{k: voicing[k] for k in ("vr", "vfa")}}
+    return {"rpa": pitch["rpa"], "rca": pitch["rca"], "vr": voicing["vr"], "vfa": voicing["vfa"]}
 
 
 @contextmanager
@@ -265,24 +288,62 @@ def _summary(side: str, rows: Sequence[Row], voiced: Sequence[np.ndarray]) -> Ro
             values = np.array([row[key] for row in mine])
             spread[key] = {"mean": values.mean(), "min": values.min(), "max": values.max()}
     return {
-        **{"tracks": len(mine), "exact_sums": sum(row["exact_sum"] for row in mine)},
+        "tracks": len(mine),
+        "exact_sums": sum(row["exact_sum"] for row in mine),
         "f0_hz": {"min": f0_hz.min(), "median": float(np.median(f0_hz)), "max": f0_hz.max()},
         "f0_frames_by_midi": {str(k): int(n) for k, n in enumerate(counts) if n},
-        **{"long_notes": sum(row["long_notes"] for row in mine), "vibrato_notes": len(rates)},
+        "long_notes": sum(row["long_notes"] for row in mine),
+        "vibrato_notes": len(rates),
         "vibrato_hz": float(np.median(rates)) if len(rates) else None,
         "vibrato_cents": float(np.median(extents)) if len(rates) else None,
         **spread,
     }
 
 
+DEFINITIONS = f"""\
+## Definitions
+
+- Voice over band: power in sung segments; shown as mean (least to most).
+- Median over mean: power of voiced stretches of 20 ms; shown as mean (least). A low value means \
+that a few sounds, such as loud consonants, drown the rest.
+- Vibrato: in notes over {LONG_SEC} s, from {SETTLED_SEC} s after the onset, where a sine of 4 to \
+8 Hz explains half of the variance or more; medians; extent is half of crest to trough.
+- RPA, RCA: share of voiced frames within 50 cents (of any octave), each taken voiced. VR, VFA: \
+share of voiced and of unvoiced frames with periodicity over {CREPE_VOICED} and a level within \
+{GATE_DB:g} dB of loud frames. Default decoder, 10 ms, {CREPE_HZ[0]:g} to {CREPE_HZ[1]:g} Hz.
+"""
+
+
 def _markdown(name: str, result: Row) -> str:
-    facts, sides, crepe = result["corpus"], result["sides"], result["crepe_model"]
+    facts, sides = result["corpus"], result["sides"]
     settings = ", ".join(f"{k} {v}" for k, v in facts["settings"].items() if v != "")
-    every, n = sides["all"], sides["all"]["tracks"]
-    some = "" if result["whole"] else f" Measured: {n} of {facts['settings']['tracks']} tracks."
+    n, wanted = sides["all"]["tracks"], facts["settings"]["tracks"]
+    some = "" if result["whole"] else f" Measured: {n} of {wanted} tracks."
+    lines = [
+        f"# Corpus {name}\n",
+        f"Settings: {settings}.{some}\n",
+        markdown_table(["check", "found", "wanted"], _checks(result)),
+        "\n![report](report.png)\n\n## Sides\n",
+        markdown_table(SIDE_HEADS, [_side_cells(side, s) for side, s in sides.items()]),
+    ]
+    if result["crepe_model"] != "none":
+        heads = [f"{wav} {m}" for wav in ("clean", "mixture") for m in ("RPA", "RCA", "VR", "VFA")]
+        keys = [(head.lower().replace(" ", "_"), "mean") for head in heads] + [("clean_rpa", "min")]
+        cells = [[side, *(f"{s[k][of]:.3f}" for k, of in keys)] for side, s in sides.items()]
+        lines += [f"\n## torchcrepe {result['crepe_model']}, mean over tracks\n"]
+        lines += [markdown_table(["side", *heads, "least clean RPA"], cells)]
+    shown = {row["side"]: row["track"] for row in result["tracks"][::-1]}  # the first of each side
+    pictures = [f"![{shown[s]}]({shown[s]}.png)\n" for s in sides if s in shown]
+    return "\n".join([*lines, "\n## A track of each side\n", *pictures, DEFINITIONS])
+
+
+def _checks(result: Row) -> list[list[str]]:
+    """What a corpus has to keep: what it is, what was found, what was wanted."""
+    every, crepe = result["sides"]["all"], result["crepe_model"]
+    sums = f"{every['exact_sums']} of {every['tracks']} tracks"
     level = {True: "one voice in each step", False: "NOT even", None: "not checked on a part"}
     checks = [
-        ["mixture = sum of stems, to the bit", f"{every['exact_sums']} of {n} tracks", "all"],
+        ["mixture = sum of stems, to the bit", sums, "all"],
         ["voice levels spread evenly over each side", level[result["stratified"]], "one per step"],
     ]
 
@@ -296,47 +357,22 @@ def _markdown(name: str, result: Row) -> str:
         check(f"RPA of torchcrepe {crepe} on the clean voice", rpa, ">=", TARGETS["clean_rpa"])
         check("its voicing false alarm there", alarm, "<=", TARGETS["clean_vfa"])
         check("its RPA on the mixture", mixed, "far below, <=", rpa - TARGETS["rpa_loss"])
-    lines = [
-        f"# Corpus {name}\n",
-        f"Settings: {settings}.{some}\n",
-        *_table(["check", "found", "wanted"], checks),
-        "\n![report](report.png)\n\n## Sides\n",
-        *_table(
-            ["side", "tracks", "F0 least / median / most", "voiced", "singing", "vibrato notes"]
-            + ["Hz", "cents", "voice over band dB", "mixture SDR dB", "median over mean dB"],
-            [_side_cells(side, s) for side, s in sides.items()],
-        ),
-    ]
-    if crepe != "none":
-        heads = [f"{wav} {m}" for wav in ("clean", "mixture") for m in ("RPA", "RCA", "VR", "VFA")]
-        keys = [(head.lower().replace(" ", "_"), "mean") for head in heads] + [("clean_rpa", "min")]
-        cells = [[side, *(f"{s[k][of]:.3f}" for k, of in keys)] for side, s in sides.items()]
-        lines += [f"\n## torchcrepe {crepe}, mean over tracks\n"]
-        lines += _table(["side", *heads, "least clean RPA"], cells)
-    shown = {row["side"]: row["track"] for row in result["tracks"][::-1]}  # the first of each side
-    pictures = [f"![{shown[s]}]({shown[s]}.png)\n" for s in sides if s in shown]
-    lines += ["\n## A track of each side\n", *pictures]
-    lines += [
-        "## Definitions\n",
-        "- Voice over band: power in sung segments; shown as mean (least to most).",
-        "- Median over mean: power of voiced stretches of 20 ms; shown as mean (least). A low "
-        "value means that a few sounds, such as loud consonants, drown the rest.",
-        f"- Vibrato: in notes over {LONG_SEC} s, from {SETTLED_SEC} s after the onset, where a "
-        "sine of 4 to 8 Hz explains half of the variance or more; medians; extent is half of "
-        "crest to trough.",
-        "- RPA, RCA: share of voiced frames within 50 cents (of any octave), each taken voiced. "
-        f"VR, VFA: share of voiced and of unvoiced frames with periodicity over {CREPE_VOICED} "
-        f"and a level within {GATE_DB:g} dB of loud frames. Default decoder, 10 ms, "
-        f"{CREPE_HZ[0]:g} to {CREPE_HZ[1]:g} Hz.",
-    ]
-    return "\n".join(lines) + "\n"
+    return checks
+
+
+SIDE_HEADS = (
+    "side | tracks | F0 least / median / most | voiced | singing | vibrato notes | Hz | cents "
+    "| voice over band dB | mixture SDR dB | median over mean dB"
+).split(" | ")
 
 
 def _side_cells(side: str, s: Row) -> list[str]:
     f0, level = s["f0_hz"], s["voice_db"]
+    pitches_hz = [f0[k] for k in ("min", "median", "max")]
     return [
-        *(side, str(s["tracks"])),
-        " / ".join(f"{f0[k]:.0f} Hz {tone_name(f0[k])}" for k in ("min", "median", "max")),
+        side,
+        str(s["tracks"]),
+        " / ".join(f"{hz:.0f} Hz {note_name(hz_to_midi(hz))}" for hz in pitches_hz),
         *(f"{100 * s[k]['mean']:.0f} %" for k in ("voiced_share", "singing_share")),
         f"{s['vibrato_notes']} of {s['long_notes']}",
         *("" if s[k] is None else f"{s[k]:.3g}" for k in ("vibrato_hz", "vibrato_cents")),
@@ -344,7 +380,3 @@ def _side_cells(side: str, s: Row) -> list[str]:
         f"{s['mixture_sdr']['mean']:.2f}",
         f"{s['evenness_db']['mean']:.1f} ({s['evenness_db']['min']:.1f})",
     ]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]

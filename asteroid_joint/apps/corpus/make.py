@@ -12,13 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UserError
+from ...files import write_text
 from ...optional import optional
 from .presets import BYTES_PER_SEC
 from .singers import singers_of
@@ -80,8 +75,11 @@ class CorpusOptions:
     def settings(self) -> dict:
         """What has to be the same for going on."""
         return {
-            **{"tracks": self.tracks, "seconds": self.seconds, "seed": self.seed},
-            **{"backing": self.backing, "soundfont": Path(self.soundfont).name},
+            "tracks": self.tracks,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "backing": self.backing,
+            "soundfont": Path(self.soundfont).name,
         }
 
 
@@ -218,13 +216,7 @@ def _prepare(dest: Path, options: CorpusOptions) -> None:
             "licence": "voices: HTS voices NIT SONG070 F001 and Mei, CC BY 3.0, Nagoya Institute "
             "of Technology; instruments: the soundfont's own licence (TimGM6mb: GPL-2)",
         }
-        part = facts.with_suffix(".part")
-        try:
-            part.write_text(json.dumps(content, indent=1) + "\n")
-            os.replace(part, facts)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        write_text(facts, json.dumps(content, indent=1) + "\n")
     for side in SIDES:
         (dest / side).mkdir(exist_ok=True)
         for part in (dest / side).glob(".*.part"):  # of a run that was killed

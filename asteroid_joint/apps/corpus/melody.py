@@ -14,34 +14,44 @@ BREATHING_SEC = 0.35  # least rest between phrases
 PHRASE_SEC = (2.2, 5.0)  # aimed at, from entry to rest
 # durations in beats; a phrase strings some of these together
 CELLS = (
-    *((1.0, 1.0), (0.5, 0.5, 1.0), (1.0, 0.5, 0.5), (1.5, 0.5), (0.5, 0.5, 0.5, 0.5)),
-    *(
-        (0.5, 1.0, 0.5),
-        (2.0,),
-        (1.0, 2.0),
-        (1.5, 0.5, 2.0),
-        (0.75, 0.25, 1.0),
-        (0.25, 0.25, 0.5, 1.0),
-        (0.5, 0.25, 0.25, 1.0),
-    ),
+    (1.0, 1.0),
+    (0.5, 0.5, 1.0),
+    (1.0, 0.5, 0.5),
+    (1.5, 0.5),
+    (0.5, 0.5, 0.5, 0.5),
+    (0.5, 1.0, 0.5),
+    (2.0,),
+    (1.0, 2.0),
+    (1.5, 0.5, 2.0),
+    (0.75, 0.25, 1.0),
+    (0.25, 0.25, 0.5, 1.0),
+    (0.5, 0.25, 0.25, 1.0),
 )
 ENTRIES = (0.0, 0.0, 0.5, 1.0, 1.5)  # beats after the bar line at which a phrase may begin
 STEPS = (-3, -2, -1, 0, 1, 2, 3)  # scale steps from note to note
 STEP_ODDS = (0.03, 0.10, 0.30, 0.20, 0.25, 0.09, 0.03)
 # consonants by how often they are sung; "" is a bare vowel
 CONSONANTS = {
-    **{"": 0.14, "k": 0.09, "s": 0.07, "t": 0.08, "n": 0.10, "h": 0.05, "m": 0.08, "r": 0.10},
-    **{"y": 0.04, "w": 0.04, "g": 0.05, "d": 0.05, "b": 0.05, "z": 0.02, "p": 0.02, "sh": 0.02},
+    "": 0.14,
+    "k": 0.09,
+    "s": 0.07,
+    "t": 0.08,
+    "n": 0.10,
+    "h": 0.05,
+    "m": 0.08,
+    "r": 0.10,
+    "y": 0.04,
+    "w": 0.04,
+    "g": 0.05,
+    "d": 0.05,
+    "b": 0.05,
+    "z": 0.02,
+    "p": 0.02,
+    "sh": 0.02,
 }
 VOWEL_ODDS = {"a": 0.3, "i": 0.19, "u": 0.13, "e": 0.16, "o": 0.22}
-UNHEARD = {
-    ("y", "i"),
-    ("y", "e"),
-    ("w", "i"),
-    ("w", "u"),
-    ("w", "e"),
-    ("w", "o"),
-}  # not in Japanese
+# not in Japanese
+UNHEARD = {("y", "i"), ("y", "e"), ("w", "i"), ("w", "u"), ("w", "e"), ("w", "o")}
 SLUR = 0.12  # probability that a note goes on with the syllable before
 REPEAT = 0.45  # probability that a phrase takes the rhythm and contour of one before
 

@@ -1,6 +1,5 @@
 """Pictures of a corpus: one of all its tracks, and one of the sound and pitch of a track."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,34 +8,13 @@ import numpy as np
 
 from ...data.files import read_f0
 from ...data.multitrack import F0_FILE, Multitrack
+from ...files import atomic_write
+from ...inference.notes import note_name
+from ...pitch import midi_to_hz
 from .make import SIDES, VOICE_DB
 
-TONES = "C C# D D# E F F# G G# A A# B".split()
 SHOWN_SEC = 10.0  # of a track: so that vibrato is visible
 TOP_HZ = 5000
-
-
-def hz_to_midi(hz: Any) -> Any:
-    """Number or array in Hz to fractional MIDI pitch."""
-    return 69 + 12 * np.log2(hz / 440)
-
-
-def tone_name(hz: float) -> str:
-    """Nearest tone, as ``A4``."""
-    midi = round(hz_to_midi(hz))
-    return f"{TONES[midi % 12]}{midi // 12 - 1}"
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file so that it is there completely or not at all.
-
-    Args:
-        path: Where it will be.
-        write: Called with the path of a part to write.
-    """
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
 
 
 def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) -> None:
@@ -46,7 +24,8 @@ def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) 
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
     draw(figure)
-    replace_file(path, lambda part: figure.savefig(part, dpi=100, format="png"))
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=100, format="png")
 
 
 def draw_report(path: Path, result: dict[str, Any]) -> None:
@@ -81,8 +60,7 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
                 axes[panel].hlines(y.mean(), x - 0.4, x + 0.4, color=color)
         low, high = (int(np.floor(k)) for k in axes["P"].get_xlim())
         ticks = [k for k in range(low, high + 1) if k % 12 in (0, 4, 8)]
-        hz = [440 * 2 ** ((k - 69) / 12) for k in ticks]
-        axes["P"].set_xticks(ticks, [f"{tone_name(f)}\n{f:.0f}" for f in hz])
+        axes["P"].set_xticks(ticks, [f"{note_name(k)}\n{midi_to_hz(k):.0f}" for k in ticks])
         axes["P"].set(title="F0 in 5 ms frames", xlabel="note, Hz", ylabel="voiced frames / %")
         axes["V"].set(title="vibrato", xlabel="rate / Hz", ylabel="notes")
         axes["L"].set(
@@ -138,17 +116,22 @@ def draw_track(path: Path, data: Multitrack, index: int) -> None:
     curve = np.where(f0_hz > 0, f0_hz, np.nan)  # no line across unvoiced frames
 
     def draw(figure: Any) -> None:
+        panels = figure.subplots(2, 1, sharex=True)
         for axes, title, wav in zip(
-            *(figure.subplots(2, 1, sharex=True), ("mixture", "vocals"), (mixture, stems[0])),
-            strict=True,
+            panels, ("mixture", "vocals"), (mixture, stems[0]), strict=True
         ):
             spec = STFT(n_fft, hop)(torch.from_numpy(wav.mean(0))[None])[0].abs()  # (N, F)
             level_db = 20 * np.log10(spec.numpy().T + 1e-6)
             shown = int(TOP_HZ * n_fft / rate) + 1
             hz, sec = np.arange(shown) * rate / n_fft, np.arange(level_db.shape[1]) * hop / rate
             image = axes.pcolormesh(
-                *(first_sec + sec, hz, level_db[:shown] - level_db.max()),
-                **{"shading": "nearest", "vmin": -70, "vmax": 0, "cmap": "magma"},
+                first_sec + sec,
+                hz,
+                level_db[:shown] - level_db.max(),
+                shading="nearest",
+                vmin=-70,
+                vmax=0,
+                cmap="magma",
             )
             figure.colorbar(image, ax=axes, label="level / dB re peak")
             axes.plot(times, curve, color="lime", lw=1.5, label="exact F0")

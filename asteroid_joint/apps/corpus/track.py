@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from ...files import atomic_folder
 from ...optional import optional
 from .band import Band
 from .hts import FRAME_SEC, HTSVoice
@@ -67,15 +66,8 @@ def write_track(spec: TrackSpec, root: Path) -> Path:
         ``root/side/name``.
     """
     folder = root / spec.side / spec.name
-    part = folder.with_name(f".{spec.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as part:
         _make(spec, part)
-        os.replace(part, folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return folder
 
 
@@ -102,9 +94,14 @@ def _make(spec: TrackSpec, folder: Path) -> None:
     _write_labels(folder, lead, notes, song)
     facts = {
         **asdict(spec),
-        **{"song": spec.name, "tempo_bpm": round(song.tempo_bpm, 2), "tonic": song.tonic},
-        **{"mode": song.mode, "voice": singer.voice, "voice_reverb": round(wet, 4)},
-        **{"backing_kind": backing, "n_notes": len(notes)},
+        "song": spec.name,
+        "tempo_bpm": round(song.tempo_bpm, 2),
+        "tonic": song.tonic,
+        "mode": song.mode,
+        "voice": singer.voice,
+        "voice_reverb": round(wet, 4),
+        "backing_kind": backing,
+        "n_notes": len(notes),
         "voiced_share": round(float(np.mean(lead.f0_hz > 0)), 4),
     }
     facts["soundfont"] = Path(spec.soundfont).name

@@ -145,7 +145,7 @@ def _sing_phrase(
     log_amplitude += DB * (_tilt(singer.tilt_db, 500.0) + man * _tilt(MALE_TILT_DB, 100.0))
     spoken = [_phone_at(phones, t) for t in sec]
     phonation = np.array([phone.voiced for phone in spoken])
-    sung_hz = 440 * 2 ** ((midi - 69) / 12)
+    sung_hz = 440 * 2 ** ((midi - 69) / 12)  # not by `..pitch`: no torch in these processes
     level_db = _loudness(np.exp(2 * log_amplitude), np.where(phonation, sung_hz, 0.0))
     vowels = np.array([phone.name in VOWELS for phone in spoken])
     change_db = _evened(level_db, vowels) - level_db + _dynamics(rng, notes, sec)

@@ -2,43 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...errors import UserError
-from ...metrics.report import rows_to_csv
+from ...files import atomic_write, write_text
+from ...metrics.report import Column, markdown_table, rows_to_csv
 from ...optional import optional
-from ..corpus.pictures import replace_file
 from .measure import SongFacts
 
-SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "bias.png"
+SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "describe.png"
 # told apart by all who see colours differently: the palette of Okabe and Ito without yellow
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = "os^DvPX"
 MANY = 30  # songs; of more, the points are small and pale
 
 
-class Measure(NamedTuple):
-    """A figure of a song: its field, its heading, its scale and digits."""
-
-    field: str
-    heading: str
-    scale: float = 1.0
-    digits: int = 1
-
-
-MEASURES = (
-    Measure("vocals_db", "vocals over accompaniment / dB"),
-    Measure("level_db", "level of the mixture / dBFS"),
-    Measure("vocal_share", "time with vocals / %", 100),
+MEASURES = (  # fields of SongFacts
+    Column("vocals_db", "vocals over accompaniment / dB", digits=1),
+    Column("level_db", "level of the mixture / dBFS", digits=1),
+    Column("vocal_share", "time with vocals / %", 100, 1),
 )
 
 
 def write_report(
     out_dir: Path, songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()
 ) -> str:
-    """Write ``songs.csv``, ``summary.md`` and ``bias.png``, each completely or not at all.
+    """Write ``songs.csv``, ``summary.md`` and ``describe.png``, each completely or not at all.
 
     Args:
         out_dir: Folder; created if need be.
@@ -55,8 +46,8 @@ def write_report(
     rows = [song._asdict() for of_set in songs.values() for song in of_set]
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        replace_file(out_dir / SONGS_FILE, lambda part: part.write_text(rows_to_csv(rows)))
-        replace_file(out_dir / SUMMARY_FILE, lambda part: part.write_text(text + "\n"))
+        write_text(out_dir / SONGS_FILE, rows_to_csv(rows))
+        write_text(out_dir / SUMMARY_FILE, text + "\n")
         draw(out_dir / PICTURE_FILE, songs)
     except OSError as err:
         raise UserError(
@@ -65,17 +56,16 @@ def write_report(
     return text
 
 
-def values_of(songs: Sequence[SongFacts], measure: Measure) -> np.ndarray:
+def values_of(songs: Sequence[SongFacts], measure: Column) -> np.ndarray:
     """What is known of a measure, ``(n,)``, in the units of tables."""
-    known = [getattr(song, measure.field) for song in songs]
+    known = [getattr(song, measure.metric) for song in songs]
     return measure.scale * np.array([value for value in known if value is not None])
 
 
 def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()) -> str:
     """Markdown table of medians and quartiles, a line per set, and what was left out."""
     heads = ["set", "songs", "minutes", *(m.heading for m in MEASURES)]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    left_out = []
+    rows, left_out = [], []
     for name, of_set in songs.items():
         cells = [name, str(len(of_set)), f"{sum(s.seconds for s in of_set) / 60:.1f}"]
         for measure in MEASURES:
@@ -86,12 +76,12 @@ def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ())
                     f"{name}: {len(of_set) - len(values)} of {len(of_set)} songs have no "
                     f"{measure.heading.split(' /')[0]} (no stems or labels, or silence)."
                 )
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
     legend = (
         "Median over songs (quartiles). Energies are of whole songs; there are vocals where their "
         "mean absolute amplitude in 10 ms is above 5e-4 of full scale, or where labels say so."
     )
-    return "\n".join([*lines, "", legend, *left_out, *notes])
+    return "\n".join([markdown_table(heads, rows), "", legend, *left_out, *notes])
 
 
 def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:
@@ -119,7 +109,8 @@ def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:
     labels = [f"{name}\n{len(of_set)} songs" for name, of_set in songs.items()]
     panels[0].set_yticks(range(len(songs)), labels, fontsize=11)
     panels[0].set_ylim(len(songs) - 0.5, -0.5)  # the first set on top
-    replace_file(path, lambda part: figure.savefig(part, dpi=100, format="png"))
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=100, format="png")
 
 
 def _draw_row(axes: Any, row: int, values: np.ndarray) -> None:

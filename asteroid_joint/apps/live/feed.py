@@ -1,4 +1,4 @@
-"""From the thread that hears to the thread that works: a queue that cannot grow without bound."""
+"""From the thread that records to the thread that separates: a queue of bounded length."""
 
 import queue
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import AudioError
 
-POLL_SEC = 0.1  # seconds; how soon a signal is heeded while nothing is heard
+POLL_SEC = 0.1  # seconds; how soon a signal is heeded while nothing arrives
 
 
 class Gap(NamedTuple):

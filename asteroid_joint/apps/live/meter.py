@@ -49,7 +49,7 @@ class Meter:
         block_sec: Length of a block, seconds.
 
     Attributes:
-        heard_sec: Sound that was taken in, seconds.
+        received_sec: Sound that was taken in, seconds.
         computing: Time that the work on a block took.
         f0_wait_sec: Longest time from a frame's centre to its line, computing apart, counted in
             sound: resampling is in it.
@@ -58,14 +58,14 @@ class Meter:
 
     def __init__(self, block_sec: float) -> None:
         self.block_sec = block_sec
-        self.heard_sec = 0.0
+        self.received_sec = 0.0
         self.computing = Durations()
         self.f0_wait_sec = self.voice_wait_sec = 0.0
         self._recent: deque[float] = deque(maxlen=max(math.ceil(RECENT_SEC / block_sec), 2))
 
-    def hear(self, seconds: float) -> None:
+    def receive(self, seconds: float) -> None:
         """Count sound that was taken in."""
-        self.heard_sec += seconds
+        self.received_sec += seconds
 
     def count(self, computing_sec: float, n_blocks: int) -> None:
         """Count the work on blocks that were finished together."""
@@ -75,20 +75,20 @@ class Meter:
 
     def give_f0(self, time_sec: float) -> None:
         """Count rows whose first is at a time."""
-        self.f0_wait_sec = max(self.f0_wait_sec, self.heard_sec - time_sec)
+        self.f0_wait_sec = max(self.f0_wait_sec, self.received_sec - time_sec)
 
     def give_voice(self, time_sec: float) -> None:
         """Count samples whose first is at a time."""
-        self.voice_wait_sec = max(self.voice_wait_sec, self.heard_sec - time_sec)
+        self.voice_wait_sec = max(self.voice_wait_sec, self.received_sec - time_sec)
 
     @property
     def real_time_factor(self) -> float:
         """Computing time over the length of the sound; above 1 the machine cannot keep up."""
-        return self.computing.total / self.heard_sec if self.heard_sec else 0.0
+        return self.computing.total / self.received_sec if self.received_sec else 0.0
 
     @property
     def recent_factor(self) -> float:
-        """Same over the last seconds; 0 until they have been heard."""
+        """Same over the last seconds; 0 until that much was received."""
         if len(self._recent) < (self._recent.maxlen or 0):
             return 0.0
         return sum(self._recent) / len(self._recent) / self.block_sec

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import AudioError, UserError
-from ...inference.pitch_files import F0_HEADER
+from ...inference.pitch_files import F0_HEADER, f0_csv_line
 from .pcm import PcmKind
 
 STDOUT = "-"
@@ -87,7 +87,7 @@ class F0Output(Output):
 
     def __init__(self, path: str = STDOUT, form: str = "csv", overwrite: bool = False) -> None:
         super().__init__(path, overwrite)
-        self._line = _json_line if form == "jsonl" else _csv_line
+        self._line = _json_line if form == "jsonl" else f0_csv_line
         if form == "csv":
             self.send(f"{F0_HEADER}\n".encode())
 
@@ -132,11 +132,6 @@ class Outputs(NamedTuple):
 
     f0: F0Output | None
     voice: VoiceOutput | None
-
-
-def _csv_line(row: list[float]) -> str:
-    time, hz, confidence, voiced = row
-    return f"{time:.6f},{hz:.3f},{confidence:.6f},{voiced:.0f}\n"
 
 
 def _json_line(row: list[float]) -> str:

@@ -1,7 +1,7 @@
 """How a live stream is cut: blocks, what the model sees around each, and the latency that follows.
 
 The model of this module is a cut by time alone. Block ``k`` is worked on as soon as ``lookahead``
-seconds beyond its end have been heard; the model then sees
+seconds beyond its end have arrived; the model then sees
 
     context before | block k | lookahead
 

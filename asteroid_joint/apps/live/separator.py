@@ -9,31 +9,44 @@ into the next. Butt-joined they have a step at every border.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 
-from ...audio.reading import BLOCK
-from ...dsp.overlap_add import CrossFader, Window, WindowCutter, WindowPlan
-from ...inference.stream import Chunk, StreamSeparator
-from ...models.base import JointModel
+from ...dsp.overlap_add import CrossFader, Window, WindowPlan
+from ...inference.stream import StreamSeparator, Windowing, WindowRunner
+from ...models.base import VOICE, JointModel
 from .plan import LivePlan
 
-VOICE = "vocals"
 
+class LiveWindows(Windowing):
+    """A window per block, as soon as its lookahead is there.
 
-class LiveCutter(WindowCutter):
-    """Cuts a stream ``(C, T)`` into a window per block, as soon as its lookahead is there."""
+    Args:
+        model: Any joint model.
+        plan: Sizes of the windows.
+        decoder: Name in ``DECODERS``.
 
-    def __init__(self, plan: LivePlan, n_channels: int) -> None:
-        self._live = plan
-        self._held = np.zeros((n_channels, 0), np.float32)
+    Attributes:
+        n_blocks: Windows whose results were joined.
+    """
+
+    def __init__(self, model: JointModel, plan: LivePlan, decoder: str) -> None:
+        self.n_blocks = 0
+        self._model, self._plan, self._decoder = model, plan, decoder
+        self._held = np.zeros((int(model.in_channels), 0), np.float32)
         self._held_from = 0  # position of the first held sample
         self._next = 0  # start of the next block
+        self._next_frame = 0
+        # a window is final up to its lookahead, or up to the fade where that is longer
+        outer = max(plan.lookahead - plan.fade, 0)
+        self._fader = CrossFader(
+            WindowPlan(plan.block, outer, plan.fade, plan.hop_length, 0, plan.hop_length)
+        )
 
-    def push(self, samples: np.ndarray) -> Iterator[Window]:
-        """Add ``(C, T)``; yields the windows whose lookahead is complete."""
-        plan = self._live
+    def cut(self, samples: np.ndarray) -> Iterator[Window]:
+        plan = self._plan
         self._held = np.concatenate([self._held, samples], 1)
         while self._held_from + self._held.shape[1] >= self._next + plan.block + plan.lookahead:
             end = self._next + plan.block + plan.lookahead - self._held_from
@@ -43,13 +56,37 @@ class LiveCutter(WindowCutter):
             self._held = self._held[:, keep - self._held_from :].copy()
             self._held_from = keep
 
-    def finish(self) -> Window:
-        """The last window, which reaches to the end of the stream."""
+    def cut_rest(self) -> Window:
         return Window(self._held_from, self._held, True)
+
+    def join(self, window: Window, sources: torch.Tensor) -> torch.Tensor:
+        return self._fader.push(window.start, sources, window.last)
+
+    def rows(
+        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.n_blocks += 1
+        model, hop = self._model, self._plan.hop_length
+        n_samples = window.samples.shape[1]
+        end = model.pitch_grid.n_frames(n_samples)
+        if not window.last:
+            end = (n_samples - self._plan.lookahead) // hop
+        offset = window.start // hop
+        block = slice(self._next_frame - offset, end)
+        time = model.pitch_grid.frame_to_sec(np.arange(self._next_frame, offset + end))
+        self._next_frame = offset + end
+        rows, active = np.zeros((0, 4)), np.zeros((0, 2))
+        if len(logits) and len(time):
+            f0 = model.decode_pitch(logits.to(model.voicing_threshold.device), self._decoder)
+            hz, confidence, voiced = (field[block].double().cpu().numpy() for field in f0)
+            rows = np.stack([time, hz, confidence, voiced], 1)
+        if len(activity):
+            active = np.stack([time, activity[block].numpy()], 1)
+        return rows, active
 
 
 class LiveSeparator(StreamSeparator):
-    """Push what has been heard, receive what is final: F0 and stems with bounded latency.
+    """Push a live stream, receive what is final: F0 and stems with bounded latency.
 
     What comes out depends on the signal and the plan, not on how the signal was cut when it was
     pushed. Memory is that of one window, however long the stream is.
@@ -62,7 +99,7 @@ class LiveSeparator(StreamSeparator):
         decoder: Name in ``DECODERS``; it sees the whole window, the lookahead too.
 
     Attributes:
-        n_blocks: Times that the model has run.
+        plan: Windows.
         voice: Index of the voice in ``Chunk.stems``.
 
     Example:
@@ -83,76 +120,24 @@ class LiveSeparator(StreamSeparator):
         *,
         decoder: str = "argmax",
     ) -> None:
-        super().__init__(model, sample_rate, n_channels, decoder=decoder, batch_size=1)
         self.plan = plan = plan or LivePlan.of(model)
-        self.n_blocks = 0
         self.voice = model.sources.index(VOICE)
-        self._decoder = decoder
-        self._arguments = (model, sample_rate, n_channels, plan)
-        self._next_frame = 0
-        self._cutter = LiveCutter(plan, self._model_channels)
-        # a window is final up to its lookahead, or up to the fade where that is longer
-        outer = max(plan.lookahead - plan.fade, 0)
-        self._fader = CrossFader(
-            WindowPlan(plan.block, outer, plan.fade, plan.hop_length, 0, plan.hop_length)
-        )
+        self._windows = LiveWindows(model, plan, decoder)
+        self._again = partial(LiveSeparator, model, sample_rate, n_channels, plan, decoder=decoder)
+        super().__init__(model, sample_rate, n_channels, batch_size=1, windowing=self._windows)
+
+    @property
+    def n_blocks(self) -> int:
+        """Times that the model has run on the stream."""
+        return self._windows.n_blocks
 
     def warm_up(self) -> None:
         """Run the model once on noise: a first pass is slow and would be late."""
-        length = self.plan.context + self.plan.block + self.plan.lookahead
-        noise = np.random.default_rng(0).uniform(-0.1, 0.1, (self._model_channels, length))
-        list(self._runner.push([Window(0, noise.astype(np.float32), True)]))
+        n_samples = self.plan.context + self.plan.block + self.plan.lookahead
+        shape = int(self.model.in_channels), n_samples
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, shape).astype(np.float32)
+        list(WindowRunner(self.model, 1).push([Window(0, noise, True)]))
 
     def again(self) -> "LiveSeparator":
-        """A chain like this one that has heard nothing, for what follows a gap."""
-        return LiveSeparator(*self._arguments, decoder=self._decoder)
-
-    def _rows(
-        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the frames of a window's block; see :class:`Chunk`."""
-        self.n_blocks += 1
-        model, hop = self._runner.model, self.plan.hop_length
-        n_samples = window.samples.shape[1]
-        end = model.pitch_grid.n_frames(n_samples)
-        if not window.last:
-            end = (n_samples - self.plan.lookahead) // hop
-        offset = window.start // hop
-        block = slice(self._next_frame - offset, end)
-        time = model.pitch_grid.frame_to_sec(np.arange(self._next_frame, offset + end))
-        self._next_frame = offset + end
-        rows, active = np.zeros((0, 4)), np.zeros((0, 2))
-        if len(logits) and len(time):
-            f0 = model.decode_pitch(logits.to(model.voicing_threshold.device), self._decoder)
-            hz, confidence, voiced = (field[block].double().cpu().numpy() for field in f0)
-            rows = np.stack([time, hz, confidence, voiced], 1)
-        if len(activity):
-            active = np.stack([time, activity[block].numpy()], 1)
-        return rows, active
-
-
-def live_array(
-    model: JointModel,
-    wav: np.ndarray,
-    sample_rate: int,
-    plan: LivePlan | None = None,
-    *,
-    decoder: str = "argmax",
-) -> Chunk:
-    """What a live stream would have given of a recording that is in memory.
-
-    Args:
-        model: Any joint model.
-        wav: ``(n_channels, n_samples)`` float32.
-        sample_rate: Hz.
-        plan: Windows; :meth:`LivePlan.of` the model by default.
-        decoder: Name in ``DECODERS``.
-
-    Returns:
-        :class:`~asteroid_joint.inference.stream.Chunk` over everything.
-    """
-    stream = LiveSeparator(model, sample_rate, wav.shape[0], plan, decoder=decoder)
-    pieces = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
-    chunks = [*map(stream.push, pieces), stream.finish()]
-    mixtures, stems, *rows = zip(*chunks, strict=True)
-    return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), *map(np.concatenate, rows))
+        """A fresh chain like this one, for what follows a gap."""
+        return self._again()

@@ -17,7 +17,7 @@ from .outputs import Gone, Outputs
 from .pcm import PcmKind
 from .separator import LiveSeparator
 
-PIECE_SEC = 0.01  # seconds; what is pushed at a time, so that a block begins when it can
+PUSH_SEC = 0.01  # seconds; what is pushed at a time, so that a block begins when it can
 LOUDEST = 1e4  # full scale is 1; what is above is not sound
 Say = Callable[[str], None]
 
@@ -32,10 +32,10 @@ class Source(Protocol):
     hint: str  # what to do about samples that are no sound
 
     def start(self) -> None:
-        """Begin to hear."""
+        """Start to deliver sound."""
 
     def close(self) -> None:
-        """Hear no more."""
+        """Deliver no more."""
 
 
 class Stop:
@@ -77,7 +77,7 @@ def run_session(
         source: Is started and closed here.
         outputs: Are written here and closed by the caller.
         say: Gets sentences for the user, while it runs and at the end.
-        stop: Ends the stream as if the sound had ended: what was heard is finished.
+        stop: Ends the stream as if the sound had ended: what was received is finished.
 
     Returns:
         What was measured.
@@ -118,8 +118,8 @@ class _Session:
         self._say = say
         self._meter = meter
         self._rate = source.kind.sample_rate
-        self._step = max(round(PIECE_SEC * self._rate), 1)
-        self._began_sec = 0.0  # sound that earlier chains have heard
+        self._step = max(round(PUSH_SEC * self._rate), 1)
+        self._began_sec = 0.0  # sound that earlier chains were given
         self._gaps_sec = 0.0
         self._n_given = 0  # samples of the voice that this chain has given
         self._warned_slow = self._warned_lost = False
@@ -130,23 +130,23 @@ class _Session:
             self._pass(item.n_samples)
             return
         for at in range(0, item.shape[1], self._step):
-            piece = item[:, at : at + self._step]
-            self._check(piece)
-            self._meter.hear(piece.shape[1] / self._rate)
-            self._give(self._timed(partial(self._separator.push, piece)))
+            samples = item[:, at : at + self._step]
+            self._check(samples)
+            self._meter.receive(samples.shape[1] / self._rate)
+            self._give(self._timed(partial(self._separator.push, samples)))
         self._warn()
 
     def finish(self) -> None:
         """Work on what waits for more."""
-        if self._meter.heard_sec > self._began_sec:
+        if self._meter.received_sec > self._began_sec:
             self._give(self._timed(self._separator.finish), last=True)
 
     def _pass(self, n_samples: int) -> None:
-        """A gap: no lines, a silent voice, and a chain that has heard nothing afterwards."""
+        """A gap: no lines, a silent voice, and a fresh chain afterwards."""
         self.finish()
         self._separator = self._separator.again()
         self._n_given = 0
-        self._began_sec = self._meter.heard_sec
+        self._began_sec = self._meter.received_sec
         self._gaps_sec += n_samples / self._rate
         if self._outputs.voice is not None:
             n_channels = self._source.kind.n_channels
@@ -154,10 +154,10 @@ class _Session:
                 n = min(self._rate, n_samples - at)
                 self._outputs.voice.write(np.zeros((n_channels, n)))
 
-    def _check(self, piece: np.ndarray) -> None:
-        good = (np.abs(piece) <= LOUDEST).all(0)  # false for NaN, too
+    def _check(self, samples: np.ndarray) -> None:
+        good = (np.abs(samples) <= LOUDEST).all(0)  # false for NaN, too
         if not good.all():
-            at_sec = self._meter.heard_sec + self._gaps_sec + int(np.argmin(good)) / self._rate
+            at_sec = self._meter.received_sec + self._gaps_sec + int(np.argmin(good)) / self._rate
             raise AudioError(
                 f"At {at_sec:.3f} s {self._source.name} has a sample that is no sound (NaN, "
                 f"infinite or far above full scale): {self._source.hint}."
@@ -196,13 +196,13 @@ class _Session:
             )
         if _lost(self._source) and not self._warned_lost:
             self._warned_lost = True
-            self._say(f"sound was lost at {self._meter.heard_sec:.1f} s: {_lost(self._source)}.")
+            self._say(f"sound was lost at {self._meter.received_sec:.1f} s: {_lost(self._source)}.")
 
     def summary(self, reason: str) -> None:
         """Say how it was."""
         meter, source = self._meter, self._source
         self._say(
-            f"heard {meter.heard_sec:.1f} s in {meter.computing.n} blocks of "
+            f"heard {meter.received_sec:.1f} s in {meter.computing.n} blocks of "
             f"{meter.block_sec:.2f} s; {reason}."
         )
         if meter.computing.n:

@@ -108,7 +108,7 @@ class SoundCard:
                 dtype="float32",
                 blocksize=period,
                 latency="low",
-                callback=self._heard,
+                callback=self._callback,
                 finished_callback=self._finished,
             )
         except sd.PortAudioError as err:
@@ -136,7 +136,7 @@ class SoundCard:
         self.feed.close()
         self._stream.close()
 
-    def _heard(self, sound: np.ndarray, n_samples: int, _time: Any, status: Any) -> None:
+    def _callback(self, sound: np.ndarray, n_samples: int, _time: Any, status: Any) -> None:
         """PortAudio's call, ``(T, C)``; it runs in a thread of its own and must not wait."""
         if status.input_overflow:
             self.n_overruns += 1

@@ -14,16 +14,25 @@ from html import escape
 from importlib.resources import files as package_files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
 
 from ...errors import UserError
 from .songs import Song, Songs
 from .uploads import clean_name, receive, too_large
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
 
 STATIC = Path(str(package_files("asteroid_joint.apps.page") / "static"))
 TYPES = {
@@ -48,6 +57,7 @@ HEADERS = {
 }
 ZIP_BLOCK = 1 << 20  # bytes
 GONE = "This song is not here any more: send it again."
+NO_COOKIE = "This page needs cookies: allow them and load it again."
 
 
 def make_app(
@@ -58,7 +68,7 @@ def make_app(
     hosts: frozenset[str] | None = None,
     cookie: str = "asteroid_joint",
     keep_minutes: float = 30.0,
-) -> "Starlette":
+) -> Starlette:
     """The web application.
 
     Args:
@@ -70,18 +80,6 @@ def make_app(
         cookie: Name of the visitors' cookie; servers on one host need different ones.
         keep_minutes: How long a song is kept, for the page to say.
     """
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.requests import ClientDisconnect
-    from starlette.responses import (
-        FileResponse,
-        HTMLResponse,
-        JSONResponse,
-        Response,
-        StreamingResponse,
-    )
-    from starlette.routing import Route
-
     limits = songs.limits
     index = Template((STATIC / "index.html").read_text("utf-8")).substitute(
         title=escape(title),
@@ -91,128 +89,141 @@ def make_app(
         songs=limits.songs,
         no_demo="" if demo_song else "hidden",
     )
-    static = {path.name for path in STATIC.iterdir()} - {"index.html"}
+    app = Starlette(routes=_Page(songs, index, demo_song, cookie).routes())
+    app.add_middleware(_Guard, hosts=hosts)
+    return app
 
-    def visitor(request: "Request") -> str:
-        return request.cookies.get(cookie, "")
 
-    def sentence(text: str, status: int) -> Response:
-        return JSONResponse({"message": text}, status)
+class _Page:
+    """What the server answers, a method per address."""
 
-    def mine(request: "Request") -> Song | None:
-        return songs.find(visitor(request), request.path_params["song"])
+    def __init__(self, songs: Songs, index: str, demo_song: Path | None, cookie: str) -> None:
+        self._songs = songs
+        self._index = index
+        self._demo_song = demo_song
+        self._cookie = cookie
+        self._assets = {path.name for path in STATIC.iterdir()} - {"index.html"}
 
-    async def page(request: "Request") -> Response:
-        response = HTMLResponse(index)
-        if len(visitor(request)) < 32:
-            response.set_cookie(
-                cookie, secrets.token_urlsafe(32), httponly=True, samesite="strict", path="/"
-            )
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.index),
+            Route("/static/{name}", self.asset),
+            Route("/songs", self.send, methods=["POST"]),
+            Route("/demo-song", self.send_demo, methods=["POST"]),
+            Route("/leave", self.leave, methods=["POST"]),
+            Route("/songs/{song}", self.state, methods=["GET"]),
+            Route("/songs/{song}", self.remove, methods=["DELETE"]),
+            Route("/songs/{song}/view", self.view),
+            Route("/songs/{song}/zip", self.archive),
+            Route("/songs/{song}/files/{name}", self.file),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        response = HTMLResponse(self._index)
+        if not self._is_known(request):
+            token = secrets.token_urlsafe(32)
+            response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
         return response
 
-    async def asset(request: "Request") -> Response:
+    async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in static:
-            return sentence("There is no such page.", 404)
+        if name not in self._assets:
+            return _sentence("There is no such page.", 404)
         return FileResponse(STATIC / name, media_type=TYPES[Path(name).suffix])
 
-    async def send(request: "Request") -> Response:
-        token = visitor(request)
-        if len(token) < 32:
-            return sentence("This page needs cookies: allow them and load it again.", 403)
+    async def send(self, request: Request) -> Response:
+        limits = self._songs.limits
+        if not self._is_known(request):
+            return _sentence(NO_COOKIE, 403)
         if int(request.headers.get("content-length") or 0) > limits.megabytes * 1e6:
-            return sentence(str(too_large(limits)), 413)
+            return _sentence(str(too_large(limits)), 413)
         name = clean_name(unquote(request.headers.get("x-file-name", "")))
         try:
-            song = songs.add(token, name)
+            song = self._songs.add(self._visitor(request), name)
         except UserError as err:
-            return sentence(str(err), 413)
+            return _sentence(str(err), 413)
         try:
             await receive(request.stream(), song.upload, limits)
         except (UserError, ClientDisconnect, OSError) as err:
-            songs.remove(song)
+            self._songs.remove(song)
             known = isinstance(err, UserError)
-            return sentence(str(err) if known else "The song could not be received.", 413)
-        songs.submit(song)
-        return JSONResponse(_state(songs, song), 202)
+            return _sentence(str(err) if known else "The song could not be received.", 413)
+        return self._submitted(song)
 
-    async def send_demo(request: "Request") -> Response:
-        if demo_song is None:
-            return sentence("There is no demo song here: send one of yours.", 404)
-        if len(visitor(request)) < 32:
-            return sentence("This page needs cookies: allow them and load it again.", 403)
+    async def send_demo(self, request: Request) -> Response:
+        if self._demo_song is None:
+            return _sentence("There is no demo song here: send one of yours.", 404)
+        if not self._is_known(request):
+            return _sentence(NO_COOKIE, 403)
+        name = clean_name(self._demo_song.name.replace(".stem.", "."))
         try:
-            song = songs.add(visitor(request), clean_name(demo_song.name.replace(".stem.", ".")))
+            song = self._songs.add(self._visitor(request), name)
         except UserError as err:
-            return sentence(str(err), 413)
-        await run_in_threadpool(shutil.copyfile, demo_song, song.upload)
-        songs.submit(song)
-        return JSONResponse(_state(songs, song), 202)
+            return _sentence(str(err), 413)
+        await run_in_threadpool(shutil.copyfile, self._demo_song, song.upload)
+        return self._submitted(song)
 
-    async def state(request: "Request") -> Response:
-        song = mine(request)
-        return sentence(GONE, 404) if song is None else JSONResponse(_state(songs, song))
-
-    async def remove(request: "Request") -> Response:
-        song = mine(request)
-        if song is not None:
-            songs.remove(song)
-        return Response(status_code=204)
-
-    async def leave(request: "Request") -> Response:
+    async def leave(self, request: Request) -> Response:
         """The page is closed: it names its songs, those of other tabs stay."""
         for song_id in (await _small_body(request)).split():
-            song = songs.find(visitor(request), song_id)
+            song = self._songs.find(self._visitor(request), song_id)
             if song is not None:
-                songs.remove(song)
+                self._songs.remove(song)
         return Response(status_code=204)
 
-    async def view(request: "Request") -> Response:
-        song = mine(request)
+    async def state(self, request: Request) -> Response:
+        song = self._song(request)
+        return _sentence(GONE, 404) if song is None else JSONResponse(_state(self._songs, song))
+
+    async def remove(self, request: Request) -> Response:
+        song = self._song(request)
+        if song is not None:
+            self._songs.remove(song)
+        return Response(status_code=204)
+
+    async def view(self, request: Request) -> Response:
+        song = self._song(request)
         if song is None or song.view is None:
-            return sentence(GONE, 404)
+            return _sentence(GONE, 404)
         data = json.dumps(song.view, separators=(",", ":")).encode()
         headers = {}
         if "gzip" in request.headers.get("accept-encoding", ""):
             data, headers = gzip.compress(data, 5), {"Content-Encoding": "gzip"}
         return Response(data, media_type="application/json", headers=headers)
 
-    async def file(request: "Request") -> Response:
-        song = mine(request)
-        found = _file(song, request.path_params["name"]) if song else None
-        if song is None or found is None:
-            return sentence(GONE, 404)
-        headers = {}
-        if "download" in request.query_params:
-            headers = _as_download(f"{song.name} - {found.name}")
-        return FileResponse(found, media_type=TYPES[found.suffix], headers=headers)
-
-    async def archive(request: "Request") -> Response:
-        song = mine(request)
+    async def archive(self, request: Request) -> Response:
+        song = self._song(request)
         if song is None or song.state != "done":
-            return sentence(GONE, 404)
+            return _sentence(GONE, 404)
         return StreamingResponse(
             _zipped(song.name, song.files),
             media_type="application/zip",
             headers=_as_download(f"{song.name}.zip"),
         )
 
-    app = Starlette(
-        routes=[
-            Route("/", page),
-            Route("/static/{name}", asset),
-            Route("/songs", send, methods=["POST"]),
-            Route("/demo-song", send_demo, methods=["POST"]),
-            Route("/leave", leave, methods=["POST"]),
-            Route("/songs/{song}", state, methods=["GET"]),
-            Route("/songs/{song}", remove, methods=["DELETE"]),
-            Route("/songs/{song}/view", view),
-            Route("/songs/{song}/zip", archive),
-            Route("/songs/{song}/files/{name}", file),
-        ]
-    )
-    app.add_middleware(_Guard, hosts=hosts)
-    return app
+    async def file(self, request: Request) -> Response:
+        song = self._song(request)
+        found = _file(song, request.path_params["name"]) if song else None
+        if song is None or found is None:
+            return _sentence(GONE, 404)
+        headers = {}
+        if "download" in request.query_params:
+            headers = _as_download(f"{song.name} - {found.name}")
+        return FileResponse(found, media_type=TYPES[found.suffix], headers=headers)
+
+    def _visitor(self, request: Request) -> str:
+        return request.cookies.get(self._cookie, "")
+
+    def _is_known(self, request: Request) -> bool:
+        return len(self._visitor(request)) >= 32
+
+    def _song(self, request: Request) -> Song | None:
+        """The song of the address, if it is the visitor's."""
+        return self._songs.find(self._visitor(request), request.path_params["song"])
+
+    def _submitted(self, song: Song) -> Response:
+        self._songs.submit(song)
+        return JSONResponse(_state(self._songs, song), 202)
 
 
 class _Guard:
@@ -223,9 +234,6 @@ class _Guard:
         self._hosts = hosts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from starlette.datastructures import Headers, MutableHeaders
-        from starlette.responses import JSONResponse
-
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -236,10 +244,10 @@ class _Guard:
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
-        answer = JSONResponse({"message": refusal}, 403) if refusal else self._app
+        answer = _sentence(refusal, 403) if refusal else self._app
         await answer(scope, receive, send_with_headers)
 
-    def _refusal(self, method: str, headers: Any) -> str | None:
+    def _refusal(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
         if self._hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self._hosts:
             return "This server does not answer to that name."
@@ -252,7 +260,11 @@ class _Guard:
         return None
 
 
-async def _small_body(request: "Request") -> str:
+def _sentence(text: str, status: int) -> Response:
+    return JSONResponse({"message": text}, status)
+
+
+async def _small_body(request: Request) -> str:
     body = b""
     async for block in request.stream():
         body += block
@@ -294,7 +306,7 @@ def _as_download(name: str) -> dict[str, str]:
 
 
 class _Outbox:
-    """A file that only grows; what was written is taken from it piece by piece."""
+    """A file that only grows; what was written is taken from it block by block."""
 
     def __init__(self) -> None:
         self._held = bytearray()

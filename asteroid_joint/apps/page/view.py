@@ -6,7 +6,6 @@ the loudest of neighbouring columns, stands in when so much is in view that colu
 """
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ import numpy as np
 import soundfile as sf
 
 from ...audio.reading import BLOCK
-from ...dsp.columns import Columns, log_rows
+from ...dsp.columns import COLUMN_SEC, Columns, LogSpectrogram
 from ...inference.pitch_files import F0_FILE
 from ...optional import optional
+from ...pitch import hz_to_midi
 
-COLUMN_SEC = 0.02  # seconds
-FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
 LOWEST_HZ, HIGHEST_HZ = 55.0, 5000.0
 RANGE_DB = 55.0  # below the loudest
 STEP_DB, FLOOR_DB = 0.5, -120.0  # how levels are kept: one byte each
@@ -77,26 +75,20 @@ def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
 
 def _draw(folder: Path, voice: Path) -> dict[str, Any]:
     """Write the tiles and the overview."""
-    overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
-    parts = []
     with sf.SoundFile(voice) as file:
-        hop = max(1, round(COLUMN_SEC * file.samplerate))
-        n_fft = 2 << int(np.log2(FRAME_SEC * file.samplerate))
-        hz, pick = log_rows(file.samplerate, n_fft, LOWEST_HZ, HIGHEST_HZ)
-        window = np.hanning(max(round(FRAME_SEC * file.samplerate), 3)).astype(np.float32)
-        for frames in _frames(file, hop, len(window)):
-            power = pick(np.abs(np.fft.rfft(frames * window, n_fft)).astype(np.float32) ** 2)
-            level_db = 10 * np.log10(np.maximum(power / window.sum() ** 2, 1e-12))
-            levels = ((level_db - FLOOR_DB) / STEP_DB).clip(0, 255).astype(np.uint8)
-            parts.append(levels)  # (N, F)
-            overview.push(levels)
-        column_sec = hop / file.samplerate
-    levels = np.concatenate(parts)
+        spectrogram = LogSpectrogram(file.samplerate, LOWEST_HZ, HIGHEST_HZ)
+        column_sec = spectrogram.hop / file.samplerate
+        blocks = file.blocks(BLOCK, dtype="float32", always_2d=True)  # (T, C) each
+        parts = [_levels(spectrogram.push(b.mean(1)), spectrogram.unit_power) for b in blocks]
+    parts.append(_levels(spectrogram.finish(), spectrogram.unit_power))
+    levels = np.concatenate(parts)  # (N, F)
+    overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
+    overview.push(levels)
     top = int(levels.max(initial=0))
     for n, start in enumerate(range(0, len(levels), TILE_COLUMNS)):
         _save(folder / f"tile-{n}.png", levels[start : start + TILE_COLUMNS], top)
     _save(folder / "overview.png", whole := overview.values(), top)
-    low, high = (69 + 12 * np.log2(hz[[0, -1]] / 440)).tolist()
+    low, high = hz_to_midi(spectrogram.hz[[0, -1]]).tolist()
     return {
         "column_sec": column_sec,
         "tile_columns": TILE_COLUMNS,
@@ -109,20 +101,10 @@ def _draw(folder: Path, voice: Path) -> dict[str, Any]:
     }
 
 
-def _frames(file: sf.SoundFile, hop: int, length: int) -> Iterator[np.ndarray]:
-    """Frames ``(N, length)`` of a file's mean over channels, the first centred on sample 0."""
-    held = np.zeros(length // 2, np.float32)
-    reading = True
-    while reading:
-        block = file.read(BLOCK, dtype="float32", always_2d=True)  # (T, C)
-        reading = len(block) == BLOCK
-        mono = block.mean(1) if reading else np.pad(block.mean(1), (0, length))
-        held = np.concatenate([held, mono])
-        n = (len(held) - length) // hop + 1
-        if n > 0:
-            starts = hop * np.arange(n)
-            yield held[starts[:, None] + np.arange(length)]  # (N, length)
-            held = held[n * hop :]
+def _levels(power: np.ndarray, unit_power: float) -> np.ndarray:
+    """Powers ``(N, F)`` to steps of ``STEP_DB`` above ``FLOOR_DB``, a byte each."""
+    level_db = 10 * np.log10(np.maximum(power / unit_power, 1e-12))
+    return ((level_db - FLOOR_DB) / STEP_DB).clip(0, 255).astype(np.uint8)
 
 
 def _save(path: Path, levels: np.ndarray, top: int) -> None:
@@ -159,7 +141,7 @@ def _pitch(path: Path) -> dict[str, Any]:
     rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2).reshape(-1, 4)
     time, hz, confidence, voiced = rows.T
     sung = (voiced > 0) & (hz > 0)
-    cents = np.where(sung, 100 * (69 + 12 * np.log2(np.where(hz > 0, hz, 440) / 440)), 0)
+    cents = np.where(sung, 100 * hz_to_midi(np.where(hz > 0, hz, 440)), 0)
     hop = float(time[-1] - time[0]) / (len(time) - 1) if len(time) > 1 else COLUMN_SEC
     return {
         "start": float(time[0]) if len(time) else 0.0,

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ...compat import plain_types
 from ...data.drawing import WholeClips
+from ...files import write_text
 from ...metrics.frame_scores import FrameScores
 from ...metrics.log_magnitude import Transform
 from ...metrics.report import (
@@ -34,11 +35,11 @@ from ...metrics.report import (
 from ...metrics.windowed_bss import COUNTS
 from ...models.base import JointModel
 from ...models.pretrained import load_model
+from ...optional import pick_device
 from ...pitch import PitchGrid
 from ..training.build import build_dataset, check_fit
 from ..training.config import Config
-from ..training.facts import describe_run
-from ..training.train import write_text
+from ..training.run_facts import describe_run
 from ..training.voicing import best_threshold
 from .clip_metrics import clip_row
 from .pictures import draw_clip
@@ -267,10 +268,3 @@ def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) 
     if detection:
         write_text(out_dir / "detection_row.md", detection + "\n")
     return "\n\n".join(filter(None, [f"{table_head()}\n{row}", museval, detection]))
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

@@ -14,14 +14,31 @@ import numpy as np
 from ...data.base import JointDataset
 from ...data.pseudo_files import Header, Piece, piece_path, read_piece, read_stems
 from ...metrics.melody import TOLERANCE
+from ...metrics.report import markdown_table
 from ...metrics.separation import sdr
-from .rules import PitchLabels, Rules, Thresholds, ValidPiece, judge_pitch, judge_voice
-from .thresholds import choose_thresholds
-
-HEAD = (
-    "| set | label | pieces accepted | frames accepted | voiced right | unfiltered "
-    "| unvoiced right | unfiltered | SDR accepted | refused | all | NSDR accepted | all |"
+from .rules import (
+    PitchLabels,
+    Rules,
+    Thresholds,
+    ValidPiece,
+    cents_apart,
+    choose_thresholds,
+    judge_pitch,
+    judge_voice,
 )
+
+HEADS = (
+    "set | label | pieces accepted | frames accepted | voiced right | unfiltered "
+    "| unvoiced right | unfiltered | SDR accepted | refused | all | NSDR accepted | all"
+).split(" | ")
+PITCH_KEYS = (
+    "frames_accepted",
+    "voiced_precision",
+    "voiced_precision_unfiltered",
+    "unvoiced_precision",
+    "unvoiced_precision_unfiltered",
+)
+VOICE_KEYS = ("sdr_accepted", "sdr_refused", "sdr_unfiltered", "nsdr_accepted", "nsdr_unfiltered")
 
 
 class PitchCounts(NamedTuple):
@@ -85,9 +102,7 @@ def count_pitch(
 def _right(given: np.ndarray, f0_hz: np.ndarray) -> tuple[int, int, int, int]:
     """Voiced, of these right, unvoiced, of these right."""
     voiced = given > 0
-    both = voiced & (f0_hz > 0)
-    cents = 1200 * np.abs(np.log2(given[both] / f0_hz[both]))
-    right = int(np.sum(cents <= TOLERANCE))
+    right = int(np.sum(cents_apart(given, f0_hz) <= TOLERANCE))
     return int(voiced.sum()), right, int((~voiced).sum()), int(np.sum(f0_hz[~voiced] == 0))
 
 
@@ -195,23 +210,13 @@ def audit_valid(
 
 def audit_table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown table of the summaries of :func:`audit_set` and :func:`audit_valid`."""
-    lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
+    lines = []
     for row in rows:
         cells = [row["set"], row["label"], _percent(row["pieces_accepted"])]
         cells += [_percent(row.get(key)) for key in PITCH_KEYS]
         cells += [_decibels(row.get(key)) for key in VOICE_KEYS]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-PITCH_KEYS = (
-    "frames_accepted",
-    "voiced_precision",
-    "voiced_precision_unfiltered",
-    "unvoiced_precision",
-    "unvoiced_precision_unfiltered",
-)
-VOICE_KEYS = ("sdr_accepted", "sdr_refused", "sdr_unfiltered", "nsdr_accepted", "nsdr_unfiltered")
+        lines.append(cells)
+    return markdown_table(HEADS, lines)
 
 
 def _rows(

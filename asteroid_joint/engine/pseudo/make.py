@@ -17,12 +17,14 @@ labels are the same bytes, as long as they are made on the same kind of device.
 import argparse
 import json
 import logging
+import os
+import platform
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,30 +38,53 @@ from ...data.pseudo_files import (
     Piece,
     cut,
     missing_label,
+    piece_path,
     read_header,
-    write_bytes,
+    read_piece,
+    write_piece,
 )
 from ...errors import ConfigError, DataError, UserError
+from ...files import write_text
 from ...jobs import JobError, run_jobs
 from ...metrics.separation import sdr
-from ...registry import ENGINES
+from ...registry import ENGINES, import_plugins
 from ..training.build import build_dataset, check_fit
 from ..training.config import Config, parse_recipe_args
 from ..training.sets import further_sets
 from .audit import audit_set, audit_table, audit_valid
-from .rules import Rules, Thresholds, ValidPiece, hear_voice, leak_db, read_rules
-from .teacher import (
-    FIRST_SET,
-    Job,
-    LabelMaker,
-    Teacher,
-    compare_pitch,
-    is_stored,
-    known_f0,
+from .rules import (
+    Rules,
+    Thresholds,
+    ValidPiece,
+    choose_thresholds,
+    hear_voice,
+    judge_pitch,
+    judge_voice,
+    leak_db,
+    read_rules,
+    refine_notes,
 )
-from .thresholds import choose_thresholds
+from .teacher import Teacher, compare_pitch
 
 logger = logging.getLogger(__name__)
+
+FIRST_SET = "data"  # name of the set that a configuration describes there
+
+
+class Job(NamedTuple):
+    """A piece to be labelled.
+
+    Attributes:
+        set_name: Of the set in the configuration.
+        dataset: Its registered name.
+        piece: Of a clip.
+        label: The one it lacks, ``"f0"`` or ``"sources"``.
+    """
+
+    set_name: str
+    dataset: str
+    piece: Piece
+    label: str
 
 
 def make_labels(
@@ -90,7 +115,7 @@ def make_labels(
             both, other labels are in the folder, or some of them could not be made.
     """
     conf = {**conf, "data": {**conf["data"], "pseudo_dir": ""}}
-    sets = {FIRST_SET: conf, **further_sets(conf)}
+    sets = _all_sets(conf)
     datasets = {name: build_dataset(one, "train") for name, one in sets.items()}
     for dataset in datasets.values():
         check_fit(teacher.model, dataset)
@@ -109,7 +134,8 @@ def make_labels(
     results = run_jobs(maker, left, engine=engine, address=address, n_workers=n_workers)
     _wait(tqdm(results, desc="labels", total=len(left), unit="piece", disable=None))
     made = Counter(job.set_name for job in left)
-    lines, rows = [f"thresholds: {_listed(header.thresholds)}"], []
+    lines = [f"thresholds: {_listed(header.thresholds)}"]
+    rows: list[dict[str, Any]] = []
     for name, pieces in work.items():
         if not pieces:
             continue
@@ -119,10 +145,7 @@ def make_labels(
         truth = build_dataset(shown, "train")
         rows += audit_set(name, truth, pieces, folder, names[name], header)
     rows += audit_valid(valid, rules, teacher.voicing_threshold, float(teacher.grid.hop))
-    table = audit_table(rows)
-    write_bytes(folder / "audit.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_bytes(folder / "audit.md", (table + "\n").encode())
-    return "\n".join([*lines, "", table])
+    return "\n".join([*lines, "", _write_audit(folder, rows)])
 
 
 def prepare(
@@ -189,6 +212,18 @@ def hear_valid(teacher: Teacher, conf: Config, rules: Rules) -> list[ValidPiece]
     return heard
 
 
+def _write_audit(folder: Path, rows: list[dict[str, Any]]) -> str:
+    """Write ``audit.json`` and ``audit.md``; returns the table."""
+    table = audit_table(rows)
+    write_text(folder / "audit.json", json.dumps(rows, indent=1) + "\n")
+    write_text(folder / "audit.md", table + "\n")
+    return table
+
+
+def _all_sets(conf: Config) -> dict[str, Config]:
+    return {FIRST_SET: conf, **further_sets(conf)}
+
+
 def _lacking(dataset: JointDataset, rules: Rules, teacher: Teacher) -> list[tuple[Piece, str]]:
     """Pieces of clips that lack one label, with that label."""
     missing = [missing_label(dataset, i) for i in range(len(dataset))]
@@ -212,6 +247,150 @@ def _wait(results: Iterable[tuple[Job, JobError | None]]) -> None:
 
 def _listed(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+
+
+def label_piece(
+    teacher: Teacher,
+    dataset: JointDataset,
+    piece: Piece,
+    label: str,
+    path: Path,
+    header: Header,
+    rules: Rules,
+) -> None:
+    """Make and write the label that a piece lacks.
+
+    Args:
+        teacher: Makes it.
+        dataset: With the label that is known.
+        piece: Of a clip.
+        label: ``"f0"`` or ``"sources"``.
+        path: Of its files; see :func:`...data.pseudo_files.piece_path`.
+        header: Of the folder.
+        rules: How labels are judged.
+    """
+    thresholds = Thresholds(**header.thresholds)
+    mixture, sources = dataset.read(piece.clip, piece.start, piece.n_samples)
+    if label == "f0":
+        assert sources is not None
+        heard = teacher.hear_pitch(mixture, sources)
+        judged = judge_pitch(heard, rules, thresholds, float(teacher.grid.hop))
+        write_piece(path, header, None, label=label, **judged._asdict(), **heard._asdict())
+        return
+    f0_hz = known_f0(dataset, piece, teacher)
+    assert f0_hz is not None
+    own = teacher(mixture)
+    voice = hear_voice(own.melody.hz, f0_hz, own.stems[0], rules, teacher.grid)
+    quality, accepted = judge_voice(voice, thresholds)
+    facts: dict[str, Any] = {"quality": quality, "accepted": accepted, **voice._asdict()}
+    known = dataset.f0_quality_at(piece.clip, _seconds(dataset, piece, teacher))
+    if known is not None:  # notes, say
+        hz, confidence, _ = own.melody
+        facts["f0_hz"], facts["f0_quality"] = refine_notes(
+            f0_hz, known, hz, confidence, rules.note_cents, float(teacher.grid.hop)
+        )
+    write_piece(path, header, own.stems[:-1], label=label, **facts)
+
+
+def known_f0(dataset: JointDataset, piece: Piece, teacher: Teacher) -> np.ndarray | None:
+    """F0 of a piece at the teacher's frames, ``(N,)`` Hz, if it is known."""
+    return dataset.f0_at(piece.clip, _seconds(dataset, piece, teacher))
+
+
+def _seconds(dataset: JointDataset, piece: Piece, teacher: Teacher) -> np.ndarray:
+    """Times of the teacher's frames of a piece in its clip, ``(N,)``."""
+    times = teacher.grid.times(teacher.grid.n_frames(piece.n_samples))
+    return piece.start / dataset.sample_rate + times
+
+
+def is_stored(folder: Path, job: Job, header: Header, relabel: bool) -> bool:
+    """Whether a piece need not be labelled again.
+
+    Raises:
+        DataError: If another teacher labelled it, but for ``relabel``.
+    """
+    try:
+        return read_piece(piece_path(folder, job.dataset, job.piece), header) is not None
+    except DataError:
+        if relabel:
+            return False
+        raise
+
+
+@dataclass(frozen=True)
+class LabelMaker:
+    """Makes a worker that labels pieces, here or, when it was sent there, on another machine.
+
+    Args:
+        teacher: Model file; with all other paths it has to be seen by that machine, too.
+        device: See :class:`Teacher`.
+        conf: The sets.
+        folder: Where labels go; its header is there.
+        header: That header.
+        rules: How labels are judged.
+        relabel: See :func:`make_labels`.
+        workplace: Folder that relative paths start from.
+        ready: The teacher itself, for a worker in this process; it is not sent.
+    """
+
+    teacher: Path
+    device: str
+    conf: Config
+    folder: Path
+    header: Header
+    rules: Rules
+    relabel: bool = False
+    workplace: Path = field(default_factory=Path.cwd)
+    ready: Teacher | None = None
+
+    @property
+    def n_gpus(self) -> int:
+        """GPUs that a worker takes for itself on a cluster."""
+        return int(self.device == "cuda")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "ready": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def __call__(self) -> Callable[[Job], None]:
+        """The worker.
+
+        Raises:
+            UserError: If this machine does not see the teacher, or another file in its place.
+        """
+        teacher = self.ready or self._load()
+        datasets: dict[str, JointDataset] = {}
+        sets = _all_sets(self.conf)
+
+        def label(job: Job) -> None:
+            if is_stored(self.folder, job, self.header, self.relabel):
+                return  # by a worker that was killed before it could say so
+            if job.set_name not in datasets:
+                datasets[job.set_name] = build_dataset(sets[job.set_name], "train")
+            path = piece_path(self.folder, job.dataset, job.piece)
+            dataset = datasets[job.set_name]
+            label_piece(teacher, dataset, job.piece, job.label, path, self.header, self.rules)
+
+        return label
+
+    def _load(self) -> Teacher:
+        """The teacher, in a process that knows nothing yet."""
+        try:
+            os.chdir(self.workplace)
+        except OSError as err:
+            raise DataError(
+                f"{platform.node()} has no folder {self.workplace}: all machines of the cluster "
+                "have to see the same files."
+            ) from err
+        import_plugins(str(self.conf["data"].get("plugins") or ""))
+        if self.conf["training"]["threads"]:
+            torch.set_num_threads(self.conf["training"]["threads"])
+        teacher = Teacher(self.teacher, self.device)
+        if teacher.checksum != self.header.teacher:
+            raise DataError(f"{self.teacher} is another file on {platform.node()}: copy it there.")
+        return teacher
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -243,8 +422,17 @@ def main(argv: list[str] | None = None) -> None:
         if conf["training"]["threads"]:
             torch.set_num_threads(conf["training"]["threads"])
         folder = Path(conf["data"]["pseudo_dir"]).expanduser()
-        how = (args.engine, args.address, args.workers)
-        print(make_labels(Teacher(path, args.device), conf, folder, rules, args.relabel, *how))
+        said = make_labels(
+            Teacher(path, args.device),
+            conf,
+            folder,
+            rules,
+            args.relabel,
+            engine=args.engine,
+            address=args.address,
+            n_workers=args.workers,
+        )
+        print(said)
     except UserError as err:
         sys.exit(f"pseudo: {err}")
     except KeyboardInterrupt:

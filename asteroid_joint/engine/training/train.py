@@ -9,7 +9,6 @@ Started again with the same folder it goes on from the last checkpoint.
 
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -21,10 +20,12 @@ import yaml
 
 from ...compat import plain_types
 from ...errors import ConfigError, DataError
+from ...files import write_text
 from ...losses import build_loss
+from ...models.model_file import write_model_file
 from .build import build_dataset, build_loaders, build_model, build_optimizer
 from .config import Config, read_config
-from .facts import describe_run
+from .run_facts import describe_run
 from .system import JointSystem
 from .voicing import choose_voicing_threshold
 
@@ -266,7 +267,7 @@ def _save_best(
     saved = {**model.serialize(), **dataset.infos}
     facts = {**facts, "best": path.stem}
     saved["infos"].update(training_config=plain_types(conf), run_facts=facts)
-    save_file(saved, target)
+    write_model_file(saved, target)
     return facts
 
 
@@ -282,17 +283,3 @@ def _loggers(exp_dir: Path, every: int) -> list[Any]:
     except ModuleNotFoundError:
         logger.warning("No TensorBoard log: pip install tensorboard.")
     return loggers
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there completely or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
-
-
-def save_file(content: dict[str, Any], path: Path) -> None:
-    """``torch.save`` of plain data, completely or not at all."""
-    part = path.with_name(path.name + ".part")
-    torch.save(plain_types(content), part)
-    os.replace(part, path)

@@ -1,15 +1,15 @@
-"""Many songs in one call: which they are, who does them, and what a manifest says is done."""
+"""Many songs in one call: which they are, what is done, and what a manifest says of it."""
 
 from .inputs import Found, Song, find_songs
 from .manifest import MANIFEST, Manifest
-from .worker import Outcome, SeparateOptions
+from .run import Outcome, run_collection
 
 __all__ = [
     "MANIFEST",
     "Found",
     "Manifest",
     "Outcome",
-    "SeparateOptions",
     "Song",
     "find_songs",
+    "run_collection",
 ]

@@ -1,25 +1,28 @@
 """A collection from its inputs to its outcomes: what is left to do is done, the rest is told.
 
-With a manifest, results appear together with a receipt, a hidden file that says what they are of;
-it is removed when the manifest has the line. So a run that is killed between the two still knows
-what is done.
+Songs are separated one after the other in this process, or by workers of another engine. With a
+manifest, results appear together with a receipt, a hidden file that says what they are of; it is
+removed when the manifest has the line. So a run that is killed between the two still knows what is
+done.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import AudioError
-from ...jobs import JobError, run_jobs
+from ...errors import AudioError, OutputError, UserError
 from ..destination import RECEIPT, check_destination, make_folder, remove_leftovers
+from ..options import RunOptions, SeparateOptions
 from .inputs import Song
 from .manifest import Manifest
-from .worker import Job, MakeWorker, Outcome, SeparateOptions, load, separate_song
 
 if TYPE_CHECKING:
     from ...models.base import JointModel
@@ -27,31 +30,70 @@ if TYPE_CHECKING:
 KEYS = ("input", "size", "mtime_ns", "settings")  # what must agree for results to be up to date
 
 
+@dataclass(frozen=True)
+class Job:
+    """A song to be separated.
+
+    Attributes:
+        song: The file and the folder of its results.
+        overwrite: Whether results may be replaced.
+        receipt: Facts that appear beside the results, ``None`` for no receipt.
+        label: Text before the progress bar.
+    """
+
+    song: Song
+    overwrite: bool
+    receipt: dict[str, Any] | None
+    label: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a song; can be pickled, and is what ``--json`` prints.
+
+    Attributes:
+        input: The file.
+        folder: Folder of the results, the output folder included; ``None`` without results.
+        status: ``"done"`` or ``"failed"``.
+        skipped: Whether an earlier run found that out.
+        reason: Why it failed, one sentence.
+        retry: Whether the cause lies outside the file.
+        warning: One sentence on what was done although something was missing.
+        files: Names of the files in the folder.
+        facts: ``seconds``, ``sample_rate``, ``channels``, ``voiced`` (share of F0 frames),
+            ``notes`` (how many), ``elapsed`` (seconds of work).
+    """
+
+    input: str
+    folder: str | None = None
+    status: str = "done"
+    skipped: bool = False
+    reason: str | None = None
+    retry: bool = False
+    warning: str | None = None
+    files: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line; what does not apply is left out."""
+        fields = asdict(self)
+        shown = {k: v for k, v in fields.items() if v not in (None, (), {}) and k != "facts"}
+        if self.status == "done":
+            del shown["retry"]
+        return json.dumps({**shown, **{k: v for k, v in self.facts.items() if v is not None}})
+
+
 def run_collection(
-    songs: Sequence[Song],
-    options: SeparateOptions,
-    *,
-    manifest: bool = False,
-    resume: bool = False,
-    retry: bool = False,
-    overwrite: bool = False,
-    engine: str = "local",
-    address: str | None = None,
-    n_workers: int | None = None,
+    songs: Sequence[Song], options: SeparateOptions, run: RunOptions, *, manifest: bool = False
 ) -> Iterator[Outcome]:
     """Separate songs.
 
     Args:
         songs: What to separate.
-        options: How.
-        manifest: Whether to write ``manifest.jsonl`` into the output folder.
-        resume: Leave out what the manifest says is done, and what failed through its own fault;
-            do again what has changed since. Remove what killed runs have left.
-        retry: With ``resume``, try again whatever failed.
-        overwrite: Replace results.
-        engine: Where jobs run: see :func:`~asteroid_joint.jobs.run_jobs`.
-        address: Of a cluster.
-        n_workers: How many workers.
+        options: What is made of each.
+        run: How to go about it.
+        manifest: Whether to write ``manifest.jsonl`` into the output folder; ``run.resume`` does
+            so in any case.
 
     Yields:
         An outcome for every song, as they are finished.
@@ -59,102 +101,226 @@ def run_collection(
     Raises:
         UserError: If the call itself is wrong: no such model, stem, folder.
     """
-    make_folder(options.out)
+    from ..song_files import check_options, file_names
+
+    make_folder(run.out)
     with ExitStack() as stack:
-        book = stack.enter_context(Manifest(options.out)) if manifest or resume else None
-        if resume:
-            remove_leftovers(options.out)
-        model = load(options)
-        plan = _Plan(model, options, book, resume, retry, overwrite)
+        book = stack.enter_context(Manifest(run.out)) if manifest or run.resume else None
+        if run.resume:
+            remove_leftovers(run.out)
+        model = load(options, run)
+        check_options(options, model)
+        settings = "" if book is None else fingerprint(options, model)
+        plan = _Plan(run, file_names(options, model), settings, book)
         jobs: list[Job] = []
         for song in songs:
             known = plan.outcome_of(song)
             if known is not None:
                 yield known
             else:
-                jobs.append(plan.job(song, f"{len(jobs) + 1}/{len(songs)} {song.path.name}"))
-        if len(songs) == 1:
-            jobs = [replace(job, label="") for job in jobs]
-        worker = partial(separate_song, model, options)
-        where: dict[str, Any] = {"engine": engine, "address": address, "n_workers": n_workers}
-        make = (lambda: worker) if engine == "local" else MakeWorker(options)
-        for job, result in run_jobs(make, jobs, **where):
-            if isinstance(result, JobError):
-                path = str(job.song.path)
-                result = Outcome(path, status="failed", reason=result.reason, retry=True)
-            plan.record(job.song, result)
-            yield result
+                count = "" if len(songs) == 1 else f"{len(jobs) + 1}/{len(songs)} "
+                jobs.append(plan.job(song, count + song.path.name))
+        for job, outcome in _outcomes(model, jobs, options, run):
+            plan.record(job.song, outcome)
+            yield outcome
 
 
+def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
+    """Load the model and make it ready for its device.
+
+    Args:
+        options: They say how many windows the model gets at a time.
+        run: Names of the model, the device and the plugins.
+
+    Raises:
+        UserError: If there is no such model, device or plugin.
+    """
+    from ...registry import import_plugins
+    from ..load import ready_model
+
+    import_plugins(run.plugins)
+    return ready_model(run.model, run.device, options.batch_size)
+
+
+def fingerprint(options: SeparateOptions, model: "JointModel") -> str:
+    """Sixteen characters that change with anything that all results of a run depend on.
+
+    Args:
+        options: What is made of every song.
+        model: What separates, with its weights.
+    """
+    digest = hashlib.sha256(json.dumps(options.results()).encode())
+    digest.update(json.dumps(model.get_model_args(), default=str).encode())
+    for name, values in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _outcomes(
+    model: "JointModel", jobs: Sequence[Job], options: SeparateOptions, run: RunOptions
+) -> Iterator[tuple[Job, Outcome]]:
+    """Jobs with what became of them, done here or where the engine does them."""
+    if run.engine == "local":
+        for job in jobs:
+            yield job, separate_song(model, job, options, run)
+        return
+    from ...jobs import JobError, run_jobs
+
+    for job, result in run_jobs(
+        MakeWorker(options, run),
+        jobs,
+        engine=run.engine,
+        address=run.address,
+        n_workers=run.workers,
+    ):
+        if isinstance(result, JobError):
+            path = str(job.song.path)
+            result = Outcome(path, status="failed", reason=result.reason, retry=True)
+        yield job, result
+
+
+@dataclass(frozen=True)
+class MakeWorker:
+    """Loads the model in a process of its own; see :func:`~asteroid_joint.jobs.run_jobs`."""
+
+    options: SeparateOptions
+    run: RunOptions
+
+    def __call__(self) -> Callable[[Job], Outcome]:
+        model = load(self.options, self.run)  # without bars: those of several workers would mix
+        return partial(separate_song, model, options=self.options, run=self.run, show=False)
+
+
+def separate_song(
+    model: "JointModel", job: Job, options: SeparateOptions, run: RunOptions, show: bool = True
+) -> Outcome:
+    """Separate one song; whatever goes wrong with it is in the outcome.
+
+    Args:
+        model: What separates.
+        job: The song.
+        options: What is made of it.
+        run: How to go about it.
+        show: Whether to show progress on a terminal.
+    """
+    import torch
+
+    from ..separate import separate_file
+
+    path = job.song.path
+    failed = Outcome(str(path), status="failed")
+    start = time.monotonic()
+    try:
+        with _bar(job.label, show) as progress:
+            done = separate_file(
+                model,
+                path,
+                run.out,
+                options,
+                name=job.song.name,
+                overwrite=job.overwrite,
+                receipt=job.receipt,
+                progress=progress,
+            )
+    except OutputError as err:
+        return replace(failed, reason=str(err), retry=True)
+    except UserError as err:
+        return replace(failed, reason=str(err))
+    except (torch.OutOfMemoryError, MemoryError):
+        reason = f"{path} needs more memory than there is: try --batch 1 or --device cpu."
+        return replace(failed, reason=reason, retry=True)
+    except Exception as err:
+        if run.debug:
+            traceback.print_exc()
+        said = (str(err).strip().splitlines() or [""])[0]
+        reason = f"{path} failed with {type(err).__name__}: {said} (--debug shows where)."
+        return replace(failed, reason=reason, retry=True)
+    return Outcome(
+        str(path),
+        str(done.folder),
+        warning=done.warning,
+        files=done.files,
+        facts={
+            "seconds": round(done.seconds, 6),
+            "sample_rate": done.sample_rate,
+            "channels": done.n_channels,
+            "voiced": None if done.voiced is None else round(done.voiced, 4),
+            "notes": done.n_notes,
+            "elapsed": round(time.monotonic() - start, 3),
+        },
+    )
+
+
+class _bar:
+    """A progress bar on a terminal; nothing elsewhere."""
+
+    def __init__(self, label: str, show: bool) -> None:
+        from tqdm import tqdm
+
+        form = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+        hidden = None if show else True
+        self._bar = tqdm(desc=label, total=1.0, bar_format=form, disable=hidden, leave=False)
+
+    def __enter__(self) -> Callable[[float, "float | None"], None]:
+        return self._show
+
+    def _show(self, done_sec: float, total_sec: float | None) -> None:
+        self._bar.total = max(done_sec, total_sec or 0.0)
+        self._bar.update(done_sec - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+@dataclass
 class _Plan:
     """What is known before the work, and what is noted after it."""
 
-    def __init__(
-        self,
-        model: "JointModel",
-        options: SeparateOptions,
-        book: Manifest | None,
-        resume: bool,
-        retry: bool,
-        overwrite: bool,
-    ) -> None:
-        from ...registry import DECODERS
-        from ..song_files import Wanted
-
-        arguments = options.for_separate_file()
-        wanted = Wanted(**{name: arguments[name] for name in Wanted.__dataclass_fields__})
-        wanted.check(model)
-        if options.two_pass_viterbi:
-            from ..two_pass_viterbi import check_pitch
-
-            check_pitch(model)
-        else:
-            DECODERS[options.decoder]  # refused now if there is none of this name
-        self._files = wanted.files(model)
-        self._out = options.out
-        self._book = book
-        self._resume, self._retry, self._overwrite = resume, retry, overwrite
-        self._settings = options.settings(model) if book is not None else ""
-        self._identities: dict[str, dict[str, Any]] = {}
+    run: RunOptions
+    files: list[str]
+    settings: str
+    book: Manifest | None
+    identities: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def outcome_of(self, song: Song) -> Outcome | None:
         """The outcome of a song that is not to be done, else ``None``."""
-        folder = self._out / song.name
+        folder = self.run.out / song.name
         known = Outcome(str(song.path), str(folder), skipped=True)
-        if self._resume and self._book is not None:
+        if self.run.resume and self.book is not None:
             now = self._identity(song)
             receipt = _read_receipt(folder)
-            there = all((folder / name).exists() for name in self._files)
-            entry = self._book.entries.get(song.name, {})
+            there = all((folder / name).exists() for name in self.files)
+            entry = self.book.entries.get(song.name, {})
             if _agree(receipt, now) and there:  # killed before the receipt was removed
                 if not (_agree(entry, now) and entry["status"] == "done"):
-                    self._book.append({**now, "status": "done", "files": self._files})
+                    self.book.append({**now, "status": "done", "files": self.files})
                 (folder / RECEIPT).unlink()
-                return replace(known, files=tuple(self._files))
+                return replace(known, files=tuple(self.files))
             if _agree(entry, now):
                 files = entry.get("files", [])
                 if entry["status"] == "done" and all((folder / name).exists() for name in files):
                     return replace(known, files=tuple(files))
-                if entry["status"] == "failed" and not (self._retry or entry["retry"]):
+                if entry["status"] == "failed" and not (self.run.retry or entry["retry"]):
                     failed = {"status": "failed", "reason": entry["reason"], "folder": None}
                     return replace(known, **failed)
         try:
-            check_destination(folder, self._files, self._may_replace(song), song.path)
+            check_destination(folder, self.files, self._may_replace(song), song.path)
         except AudioError as err:
             reason = str(err)
-            if self._book is not None and not self._resume:
+            if self.book is not None and not self.run.resume:
                 reason = reason.replace("give --overwrite", "give --resume to go on, --overwrite")
             return Outcome(str(song.path), status="failed", reason=reason)
         return None
 
     def job(self, song: Song, label: str) -> Job:
         """The job that does a song."""
-        receipt = None if self._book is None else self._identity(song)
+        receipt = None if self.book is None else self._identity(song)
         return Job(song, self._may_replace(song), receipt, label)
 
     def record(self, song: Song, outcome: Outcome) -> None:
         """Note an outcome in the manifest."""
-        if self._book is None:
+        if self.book is None:
             return
         entry: dict[str, Any] = {**self._identity(song), "status": outcome.status}
         if outcome.status == "done":
@@ -163,34 +329,34 @@ class _Plan:
                 entry["warning"] = outcome.warning
         else:
             entry |= {"reason": outcome.reason, "retry": outcome.retry}
-        self._book.append(entry)
-        (self._out / song.name / RECEIPT).unlink(missing_ok=True)
+        self.book.append(entry)
+        (self.run.out / song.name / RECEIPT).unlink(missing_ok=True)
 
     def _may_replace(self, song: Song) -> bool:
         """Whether results may be replaced: asked for, or outdated ones of the same input."""
-        if self._overwrite or not self._resume or self._book is None:
-            return self._overwrite
-        receipt = _read_receipt(self._out / song.name)
-        made_from = (self._book.made_from.get(song.name), receipt.get("input"))
+        if self.run.overwrite or not self.run.resume or self.book is None:
+            return self.run.overwrite
+        receipt = _read_receipt(self.run.out / song.name)
+        made_from = (self.book.made_from.get(song.name), receipt.get("input"))
         return self._identity(song)["input"] in made_from
 
     def _identity(self, song: Song) -> dict[str, Any]:
         """What the results of a song depend on, as of the first time it is asked for."""
-        if song.name not in self._identities:
+        if song.name not in self.identities:
             size = mtime_ns = None
             try:
                 status = song.path.stat()
                 size, mtime_ns = status.st_size, status.st_mtime_ns
             except OSError:
                 pass  # the worker says what is wrong with it
-            self._identities[song.name] = {
+            self.identities[song.name] = {
                 "input": os.path.abspath(song.path),
                 "folder": song.name,
                 "size": size,
                 "mtime_ns": mtime_ns,
-                "settings": self._settings,
+                "settings": self.settings,
             }
-        return self._identities[song.name]
+        return self.identities[song.name]
 
 
 def _agree(entry: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -1,1 +1,1 @@
-"""The same numbers from a model, sooner: fused layers, items of a batch on several cores."""
+"""The same numbers from a model, sooner: layers fused for the CPU."""

@@ -17,7 +17,7 @@ What is done, in order of what it brings:
 * maps stay in channels-last memory, where a 1x1 convolution is a matrix product and a transposed
   convolution whose stride is its kernel is one too, followed by a view;
 * BatchNorm that follows a convolution is folded into it; one that does not is applied together
-  with its activation in pieces that stay in the cache, and writes what would have been
+  with its activation in chunks that stay in the cache, and writes what would have been
   concatenated side by side;
 * blocks whose maps are larger than the cache run as a stream of frames
   (:mod:`~asteroid_joint.inference.fast.tfc_tdf`);

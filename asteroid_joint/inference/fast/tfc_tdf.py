@@ -255,13 +255,13 @@ class FusedTFCTDFNet(nn.Module):
 
     def _one(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rows ``(N, F, in_chan)`` to output, latent and last map, rows each."""
-        x = _in_pieces(lambda piece: self.first(piece.contiguous()).relu_(), rows)
+        x = _in_chunks(lambda chunk: self.first(chunk.contiguous()).relu_(), rows)
         skips = []
         for block, down in zip(self.encoder, self.downs, strict=True):
             y = torch.empty_like(x)
             block(x, y)
             skips.append(y)
-            x = _in_pieces(lambda piece, down=down: down(_corners(piece)).relu_(), y, 2)
+            x = _in_chunks(lambda chunk, down=down: down(_corners(chunk)).relu_(), y, 2)
         latent = torch.empty_like(x)
         self.bottom(x, latent)
         latent = x = self.paths(latent)
@@ -269,12 +269,12 @@ class FusedTFCTDFNet(nn.Module):
             x = self._up(up, x, skip)
             block(x, skip)  # nobody needs the skip any more
             x = skip
-        return _in_pieces(self.last, x), latent, x
+        return _in_chunks(self.last, x), latent, x
 
     def _up(self, up: PackedLinear, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         """Transposed convolution, ReLU, times the skip: ``(N, F, D)`` to ``(2 N, 2 F, D')``."""
         out = torch.empty_like(skip)
-        n = _piece(skip)
+        n = _chunk_frames(skip)
         for start in range(0, x.shape[0], n):
             corners = up(x[start : start + n]).unflatten(-1, (2, 2, -1))  # (n, F, time, freq, D')
             target = out[2 * start : 2 * (start + n)]
@@ -284,14 +284,14 @@ class FusedTFCTDFNet(nn.Module):
         return out
 
 
-def _piece(x: torch.Tensor) -> int:
+def _chunk_frames(x: torch.Tensor) -> int:
     """Frames of a map to work on at a time, an even number."""
     return max(1, STREAM_BYTES // (2 * x[0].numel() * x.dtype.itemsize)) * 2
 
 
-def _in_pieces(function, x: torch.Tensor, stride: int = 1) -> torch.Tensor:  # noqa: ANN001
+def _in_chunks(function, x: torch.Tensor, stride: int = 1) -> torch.Tensor:  # noqa: ANN001
     """``function`` of some frames of ``x`` at a time; it makes one of ``stride``."""
-    n = _piece(x)
+    n = _chunk_frames(x)
     first = function(x[:n])
     out = first.new_empty(x.shape[0] // stride, *first.shape[1:])
     out[: len(first)] = first

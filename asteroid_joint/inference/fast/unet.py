@@ -14,7 +14,7 @@ from ...masknn.residual_unet import ResidualConvBlock, UNetDecoder, UNetEncoder
 from .conv import TILE, PackedConv, PackedLinear, TiledConv, Workspace
 
 TILED_FROM = 1 << 20  # frequencies * channels in * channels out; below, overhead eats the saving
-PIECE_BYTES = 256 << 10  # of a map per elementwise step
+CHUNK_BYTES = 256 << 10  # of a map per elementwise step
 
 
 def affine(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,7 +110,7 @@ class FusedBlock:
         for part, (scale, shift) in zip(parts, self.norms, strict=True):
             target = out[..., start : start + part.shape[-1]]
             start += part.shape[-1]
-            rows = max(1, PIECE_BYTES // (part.shape[1] * part.shape[2] * part.itemsize))
+            rows = max(1, CHUNK_BYTES // (part.shape[1] * part.shape[2] * part.itemsize))
             for x, y in zip(part.split(rows), target.split(rows), strict=True):
                 torch.addcmul(shift, x, scale, out=y)
                 functional.leaky_relu_(y, self.slopes[0])

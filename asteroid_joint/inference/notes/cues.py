@@ -66,7 +66,7 @@ def running_peak(level_db: np.ndarray, before_db: float) -> np.ndarray:
 
 
 class MelFrames:
-    """Frames of a recording that comes in pieces; holds a second or two of it.
+    """Frames of a recording that comes in blocks; holds a second or two of it.
 
     Frame ``n`` has its centre at ``n * HOP_SEC`` seconds.
 
@@ -83,8 +83,8 @@ class MelFrames:
         low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_BAND_HZ, HIGHEST_BAND_HZ))
         edges = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)  # Hz
         triangles = [np.interp(bins, edges[k : k + 3], [0, 1, 0]) for k in range(N_MELS)]
-        heard = (bins >= LOWEST_BAND_HZ) & (bins <= HIGHEST_BAND_HZ)
-        self._weights = np.stack([*triangles, heard], 1)  # (F, N_MELS + 1)
+        in_range = (bins >= LOWEST_BAND_HZ) & (bins <= HIGHEST_BAND_HZ)
+        self._weights = np.stack([*triangles, in_range], 1)  # (F, N_MELS + 1)
         self._samples = np.zeros(self._n_fft // 2)  # the first frame is centred on sample 0
         self._first = -(self._n_fft // 2)  # sample that they begin with
         self._n_received = 0

@@ -1,9 +1,9 @@
-"""The network that hears where notes begin: convolutions over time, small enough for a phone.
+"""The network that finds where notes begin: convolutions over time, small enough for a phone.
 
     features (B, D, N + 2 * REACH) -> residual dilated convolutions -> log-odds (B, 2, N)
 
 No convolution pads: what a frame gets depends on ``REACH`` frames on either side and on nothing
-else, so a recording in pieces gives what the whole gives.
+else, so a recording in blocks gives what the whole gives.
 """
 
 from functools import cache
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ...errors import CheckpointError
+from ...files import atomic_write
 
 WEIGHTS = Path(__file__).with_name("note_cues.pth")  # benchmarks/notes.py CORPUS --fit writes it
 DILATIONS = (1, 2, 4, 8, 16)  # frames
@@ -80,9 +81,8 @@ def save_cue_net(network: CueNet, path: Path, about: str) -> None:
         key: value.half() if value.is_floating_point() else value
         for key, value in network.state_dict().items()
     }
-    part = path.with_name(path.name + ".part")
-    torch.save({"about": about, "n_features": network.n_features, "state_dict": state}, part)
-    part.replace(path)
+    with atomic_write(path) as part:
+        torch.save({"about": about, "n_features": network.n_features, "state_dict": state}, part)
 
 
 @cache

@@ -25,7 +25,7 @@ OCTAVE = 12.0  # semitones
 
 @dataclass(frozen=True)
 class NoteRules:
-    """What makes a note; the defaults are for F0 alone, ``HEARD_RULES`` for a voice beside it.
+    """What makes a note; the defaults are for F0 alone, ``VOICE_RULES`` for a voice beside it.
 
     Tuned on the validation side of the made corpus.
 
@@ -73,7 +73,7 @@ class NoteRules:
     sure_share: float = 0.25
 
 
-HEARD_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0)
+VOICE_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0)
 
 
 class Segment(NamedTuple):

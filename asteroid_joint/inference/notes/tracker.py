@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...pitch import hz_to_midi
 from .cues import VoiceCues
-from .segment import HEARD_RULES, NoteRules, Segment, segment_phrase
+from .segment import VOICE_RULES, NoteRules, Segment, segment_phrase
 
 GAP_SEC = 0.3  # seconds without voiced frames that end a phrase
 BLOCK_SEC = 1.0  # seconds after which it is decided: always the same, however much is pushed
@@ -52,7 +53,7 @@ class NoteTracker:
         sample_rate: Of the voice, Hz; ``None`` if none will be pushed. The voice tells repeated
             notes apart, and a rest of the accompaniment from singing; with the mixture beside it
             better still.
-        rules: What makes a note; by default ``HEARD_RULES`` with a voice, else ``NoteRules()``.
+        rules: What makes a note; by default ``VOICE_RULES`` with a voice, else ``NoteRules()``.
 
     Example:
         >>> tracker = NoteTracker(0.02)
@@ -70,7 +71,7 @@ class NoteTracker:
         sample_rate: int | None = None,
         rules: NoteRules | None = None,
     ) -> None:
-        self.rules = rules or (NoteRules() if sample_rate is None else HEARD_RULES)
+        self.rules = rules or (NoteRules() if sample_rate is None else VOICE_RULES)
         self._hop = hop_sec
         self._block = max(1, round(BLOCK_SEC / hop_sec))  # frames
         self._threshold = threshold
@@ -200,7 +201,7 @@ class NoteTracker:
         """Decide an unfinished phrase but for its end."""
         undecided = len(frames) - round(UNDECIDED_SEC / self._hop)
         found = [s for s in self._segments(frames) if s.stop <= undecided]
-        # a note longer than all that may change is given out in pieces
+        # a note longer than all that may change is given out in parts
         stop = found[-1].stop if found else undecided
         yield from self._notes(frames[:stop])
         self._held = frames[stop:]
@@ -243,7 +244,7 @@ class NoteTracker:
 def pitch_of(f0: np.ndarray, threshold: float) -> np.ndarray:
     """MIDI semitones and log-odds of voicing re the threshold, ``(frames, 2)``, of rows of F0."""
     hz = f0[:, 1]
-    midi = 69 + 12 * np.log2(np.maximum(hz, LOWEST_HZ) / 440)
+    midi = hz_to_midi(np.maximum(hz, LOWEST_HZ))
     voicing = _logit(np.where(hz > 0, f0[:, 2], 0.0)) - _logit(np.array(threshold))
     return np.stack([midi, voicing], 1)
 

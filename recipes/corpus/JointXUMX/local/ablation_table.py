@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asteroid_joint.metrics.seeds import Setting, difference, find_settings, markdown_table
+from asteroid_joint.metrics.report import markdown_table
+from asteroid_joint.metrics.seeds import Setting, difference, find_settings
 
 CELLS = {
     "c1": "nothing: a UMX per stem",

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from asteroid_joint.metrics.report import markdown_table
 from asteroid_joint.metrics.seeds import (
     COMPARED,
     Column,
     Setting,
     compare_text,
     find_settings,
-    markdown_table,
     means,
 )
 

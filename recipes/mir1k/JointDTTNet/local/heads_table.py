@@ -7,11 +7,11 @@ over songs.
 import sys
 from pathlib import Path
 
+from asteroid_joint.metrics.report import markdown_table
 from asteroid_joint.metrics.seeds import (
     Column,
     difference,
     find_settings,
-    markdown_table,
     means,
 )
 

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 from asteroid_joint.metrics.frame_scores import FrameScores
+from asteroid_joint.metrics.report import markdown_table
 from asteroid_joint.metrics.seeds import (
     COMPARED,
     Column,
     Setting,
     compare_text,
-    markdown_table,
     means,
     read_setting,
 )

@@ -3,7 +3,7 @@
 What a model gains on new data by further training it pays for on the old; a point on the line
 between the weights before and after keeps most of both.
 
-``python -m asteroid_joint.engine.release.average exp/x --before djcm_mir1k --shares 0.5 1``
+``python -m asteroid_joint.engine.average exp/x --before djcm_mir1k --shares 0.5 1``
 validates ``share * after + (1 - share) * before`` for each share, on the data of the experiment,
 and writes the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``).
 With ``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA
@@ -28,18 +28,18 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ...data.drawing import WholeClips
-from ...errors import ConfigError, UserError
-from ...inference.fast.fuse import optimize_for_inference
-from ...metrics.melody import melody_metrics
-from ...metrics.separation import sdr
-from ...models.base import JointModel
-from ...models.model_file import read_model_file
-from ...models.pretrained import load_model
-from ..training.build import build_dataset
-from ..training.config import Config, read_config
-from ..training.train import save_file
-from ..training.voicing import best_threshold
+from ..data.drawing import WholeClips
+from ..errors import ConfigError, UserError
+from ..inference.fast.fuse import optimize_for_inference
+from ..metrics.melody import melody_metrics
+from ..metrics.report import markdown_table
+from ..metrics.separation import sdr
+from ..models.base import JointModel
+from ..models.model_file import read_model_file, write_model_file
+from ..models.pretrained import load_model
+from .training.build import build_dataset
+from .training.config import Config, read_config
+from .training.voicing import best_threshold
 
 SHOWN = ("nsdr", "rpa", "oa")
 MAX_LOSS = {"nsdr": 0.1, "rpa": 0.005, "oa": 0.005}  # dB, shares of frames
@@ -150,7 +150,7 @@ def average(
             saved = read_model_file(str(kept))
             saved.update(state_dict=model.state_dict())
             saved["infos"]["averaged"] = {"before": Path(before).stem, "share_after": share}
-            save_file(saved, best)
+            write_model_file(saved, best)
     (exp_dir / "averages.json").write_text(json.dumps(results, indent=1) + "\n")
     return _table(results)
 
@@ -158,7 +158,7 @@ def average(
 def _table(results: Sequence[dict[str, Any]]) -> str:
     parts = [key for key in results[0] if key not in ("share", "score", "allowed")]
     heads = [f"{part} {metric}" for part in parts for metric in SHOWN]
-    lines = [f"| share | {' | '.join(heads)} | score |", "|---|" + "---|" * (len(heads) + 1)]
+    rows = []
     for r in results:
         cells = [
             f"{r[part].get(m, np.nan) * (1 if m == 'nsdr' else 100):.2f}"
@@ -166,8 +166,8 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
             for m in SHOWN
         ]
         mark = "" if r["allowed"] else " (loses too much)"
-        lines.append(f"| {r['share']:g}{mark} | {' | '.join(cells)} | {r['score']:.2f} |")
-    return "\n".join(lines)
+        rows.append([f"{r['share']:g}{mark}", *cells, f"{r['score']:.2f}"])
+    return markdown_table(["share", *heads, "score"], rows)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a number needs beside it: seed, commit, hardware, versions."""
+"""Facts of a run, what a number needs beside it: seed, commit, hardware, versions."""
 
 import platform
 import subprocess

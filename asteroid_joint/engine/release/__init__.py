@@ -1,1 +1,0 @@
-"""From a finished run to weights that ship."""

@@ -1,0 +1,92 @@
+"""Files and folders that are there completely or not at all, and checksums of files."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import DataError
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Write a file so that it is there completely or not at all, whatever happens meanwhile.
+
+    Args:
+        path: File to write, in a folder that exists. A file that is there is replaced at the end.
+
+    Yields:
+        Path to write to: the same name in a hidden folder beside the file. Every call has a folder
+        of its own, so any number of processes can write the same file; the last one wins.
+
+    Raises:
+        OSError: If the file cannot be written. What was there before is there still.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_write(Path(folder) / "song.txt") as part:
+        ...         size = part.write_text("la la")
+        ...     os.listdir(folder)
+        ['song.txt']
+    """
+    path = Path(path)
+    # a name may take all of the 255 bytes that file systems allow
+    prefix = f".{path.name[:40]}.part-"
+    with tempfile.TemporaryDirectory("", prefix, path.parent, ignore_cleanup_errors=True) as hidden:
+        part = Path(hidden) / path.name
+        yield part
+        os.replace(part, path)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file completely or not at all; see :func:`atomic_write`."""
+    with atomic_write(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    r"""Write a file in UTF-8, with ``\n`` at line ends; see :func:`atomic_write`."""
+    write_bytes(path, text.encode())
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder so that it is there completely or not at all.
+
+    Args:
+        path: Folder to make, which does not exist; its parents may not exist either.
+
+    Yields:
+        Path of an empty folder beside it, ``.<name>.part``. One process at a time can fill it: what
+        it finds there was left by one that was killed, and is removed.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as err:
+        raise DataError(f"{path} cannot be read: {err.strerror or err}.") from err
+    return digest.hexdigest()
