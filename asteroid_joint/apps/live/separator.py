@@ -14,13 +14,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from ...audio.reading import BLOCK
 from ...dsp.overlap_add import CrossFader, Window, WindowPlan
-from ...inference.stream import Chunk, StreamSeparator, Windowing, WindowRunner
-from ...models.base import JointModel
+from ...inference.stream import StreamSeparator, Windowing, WindowRunner
+from ...models.base import VOICE, JointModel
 from .plan import LivePlan
-
-VOICE = "vocals"
 
 
 class LiveWindows(Windowing):
@@ -144,30 +141,3 @@ class LiveSeparator(StreamSeparator):
     def again(self) -> "LiveSeparator":
         """A fresh chain like this one, for what follows a gap."""
         return self._again()
-
-
-def live_array(
-    model: JointModel,
-    wav: np.ndarray,
-    sample_rate: int,
-    plan: LivePlan | None = None,
-    *,
-    decoder: str = "argmax",
-) -> Chunk:
-    """What a live stream would have given of a recording that is in memory.
-
-    Args:
-        model: Any joint model.
-        wav: ``(n_channels, n_samples)`` float32.
-        sample_rate: Hz.
-        plan: Windows; :meth:`LivePlan.of` the model by default.
-        decoder: Name in ``DECODERS``.
-
-    Returns:
-        :class:`~asteroid_joint.inference.stream.Chunk` over everything.
-    """
-    stream = LiveSeparator(model, sample_rate, wav.shape[0], plan, decoder=decoder)
-    pieces = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
-    chunks = [*map(stream.push, pieces), stream.finish()]
-    mixtures, stems, *rows = zip(*chunks, strict=True)
-    return Chunk(np.concatenate(mixtures, 1), np.concatenate(stems, 2), *map(np.concatenate, rows))
