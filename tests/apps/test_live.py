@@ -28,11 +28,11 @@ from asteroid_joint.apps.live.meter import Durations, Meter
 from asteroid_joint.apps.live.outputs import F0Output, Outputs, VoiceOutput
 from asteroid_joint.apps.live.pcm import PcmInput, PcmKind, read_wav_header
 from asteroid_joint.apps.live.plan import FADE_SEC, LivePlan
-from asteroid_joint.apps.live.separator import LiveSeparator, live_array
+from asteroid_joint.apps.live.separator import LiveSeparator
 from asteroid_joint.apps.live.session import Stop, run_session
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, ConfigError, UserError
-from asteroid_joint.inference.separate import separate_array
+from asteroid_joint.inference.separate import separate_array, separate_at_once
 
 RATE = 16000
 
@@ -105,7 +105,8 @@ def test_a_stream_is_the_model_on_the_same_windows(tiny, lookahead, n_samples):
 def test_with_all_of_the_future_it_is_what_separate_gives(tiny, decoder):
     wav = noise(2, 40000)
     whole = separate_array(tiny, wav, 22050, decoder=decoder)
-    live = live_array(tiny, wav, 22050, LivePlan.of(tiny, 0.1, 2.0, 1.0), decoder=decoder)
+    plan = LivePlan.of(tiny, 0.1, 2.0, 1.0)
+    live = separate_at_once(LiveSeparator(tiny, 22050, 2, plan, decoder=decoder), wav)
     for ours, theirs in zip(live, whole, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -115,7 +116,8 @@ def test_more_future_is_nearer_to_separate(tiny):
     whole = separate_array(tiny, wav, RATE)
     errors = []
     for lookahead in (0.0, 0.2, 1.2):
-        live = live_array(tiny, wav, RATE, LivePlan.of(tiny, 0.2, lookahead, 2.0))
+        plan = LivePlan.of(tiny, 0.2, lookahead, 2.0)
+        live = separate_at_once(LiveSeparator(tiny, RATE, 1, plan), wav)
         errors.append(float(np.square(live.stems[0] - whole.stems[0]).sum()))
         assert live.f0.shape == whole.f0.shape
     assert errors[0] > errors[1] > errors[2]
@@ -128,7 +130,7 @@ def test_a_model_with_bounded_context_loses_nothing():
     wav = noise(1, int(2.2 * model.context_samples) + 4 * model.window_multiple + 11)
     plan = LivePlan.of(model, 0.1, seconds, seconds)
     assert plan.block % model.window_multiple == plan.context % model.window_multiple == 0
-    live = live_array(model, wav, int(model.sample_rate), plan)
+    live = separate_at_once(LiveSeparator(model, int(model.sample_rate), 1, plan), wav)
     with torch.no_grad():
         out = model.forward_joint(torch.from_numpy(wav))
     np.testing.assert_allclose(live.stems[0, 0], out.sources[0, 0].numpy(), atol=1e-5)
@@ -137,7 +139,8 @@ def test_a_model_with_bounded_context_loses_nothing():
 
 
 def test_silence_is_silent_and_has_no_pitch(tiny):
-    live = live_array(tiny, np.zeros((1, RATE), "f4"), RATE, LivePlan.of(tiny, 0.1, 0.1))
+    stream = LiveSeparator(tiny, RATE, 1, LivePlan.of(tiny, 0.1, 0.1))
+    live = separate_at_once(stream, np.zeros((1, RATE), "f4"))
     assert not live.stems.any() and not live.f0[:, 2:].any()
 
 
@@ -157,8 +160,9 @@ def test_blocks_of_a_stationary_sound_join_without_a_step(tiny, lookahead):
     chord = sum(np.sin(2 * np.pi * hz * sec) for hz in (97.3, 221.7, 333.1, 540.9))
     plan = LivePlan.of(tiny, 0.1, lookahead, 0.5)
     borders = np.arange(RATE, 2 * RATE, plan.block)
+    wav = (0.1 * chord).astype("f4")[None]
     faded, butt = (
-        live_array(tiny, (0.1 * chord).astype("f4")[None], RATE, p).stems[0, 0, : 2 * RATE]
+        separate_at_once(LiveSeparator(tiny, RATE, 1, p), wav).stems[0, 0, : 2 * RATE]
         for p in (plan, replace(plan, fade=0))
     )
     assert roughness(faded, borders) < 1.2 < roughness(butt, borders)
@@ -329,7 +333,7 @@ def test_bad_pcm_is_said():
     assert "3 bytes too many" in source.warning
     header = io.BytesIO()
     sf.write(header, wav.T, RATE, format="WAV")
-    with pytest.raises(UserError, match="leave --sample-format out"):
+    with pytest.raises(UserError, match="omit --sample-format"):
         PcmInput(piped(header.getvalue()), kind)
     for rate, channels in ((0, 1), (44100, 0), (44100, 999)):
         with pytest.raises(UserError):
@@ -414,7 +418,7 @@ def test_a_session_gives_all_and_says_how_it_was(tmp_path):
     assert got.shape == wav.shape  # half of the downmix, and of what deviates from it
     assert np.sqrt(np.mean((got - wav / 2) ** 2)) < 0.02
     assert len((folder / "f0.csv").read_text().splitlines()) == 1 + -(-30000 // 320)
-    assert said[0].startswith("heard 1.9 s in 18 blocks of 0.10 s; the input ended")
+    assert said[0].startswith("received 1.9 s in 18 blocks of 0.10 s; the input ended")
     assert "F0 0.20 s" in said[1] and "real-time factor 0." in said[1] and len(said) == 2
 
 
@@ -434,7 +438,7 @@ def test_a_machine_that_falls_behind_is_told_once(tmp_path):
 
 def test_nothing_heard_is_an_end_too(tmp_path):
     said, folder = session(tmp_path, Player(np.zeros((1, 0), "f4")))
-    assert said == ["heard 0.0 s in 0 blocks of 0.10 s; the input ended."]
+    assert said == ["received 0.0 s in 0 blocks of 0.10 s; the input ended."]
     assert (folder / "f0.csv").read_text() == "time,frequency,confidence,voiced\n"
 
 
@@ -443,7 +447,7 @@ def test_stopping_finishes_what_was_heard(tmp_path):
     source.start = lambda: None  # never ends
     threading.Timer(0.5, lambda: setattr(stop, "reason", "stopped by hand")).start()
     said, folder = session(tmp_path, source, stop=stop)
-    assert "heard 1.0 s" in said[0] and "stopped by hand" in said[0]
+    assert "received 1.0 s" in said[0] and "stopped by hand" in said[0]
     assert len((folder / "f0.csv").read_text().splitlines()) == 51
 
 
@@ -514,8 +518,8 @@ def test_a_sound_card_is_heard_until_it_is_unplugged(sound, tmp_path):
     f0 = F0Output(str(tmp_path / "f0.csv"))
     with pytest.raises(AudioError, match="Mic has stopped recording: is it unplugged"):
         run_session(separator, source, Outputs(f0, None), said.append, Stop())
-    assert "heard 0.3 s" in said[-3] and "it failed" in said[-3]
-    assert "1 overruns in the sound card" in said[-1]
+    assert "received 0.3 s" in said[-3] and "it failed" in said[-3]
+    assert "the sound card reported 1 overruns" in said[-1]
 
 
 def test_what_a_sound_card_loses_is_counted_and_becomes_one_gap(sound):
@@ -548,7 +552,7 @@ def test_times_stay_true_across_a_gap(tmp_path):
     times = np.loadtxt(folder / "f0.csv", delimiter=",", skiprows=1)[:, 0]
     expected = np.r_[np.arange(0, 10000, 320), 10000 + gap + np.arange(0, 7000, 320)] / RATE
     np.testing.assert_allclose(times, expected, atol=1e-6)
-    assert "heard 1.1 s" in said[0] and "F0 0.20 s, voice 0.20 s" in said[1]
+    assert "received 1.1 s" in said[0] and "F0 0.20 s, voice 0.20 s" in said[1]
 
 
 def test_sound_cards_are_listed(sound, capsys, monkeypatch):
@@ -606,8 +610,8 @@ def test_the_command_end_to_end(weights, tmp_path):
     seconds = n_samples / 22050
     assert len(lines) + rest.count("\n") - 1 == -(-round(seconds * 16000) // 320)
     assert os.path.getsize(tmp_path / "v.raw") == 4 * n_samples
-    assert "hears the input: 22050 Hz, 2 channels, s16le" in err
-    assert f"heard {seconds:.1f} s" in err and "stopped by SIGTERM" in err
+    assert "receiving the input: 22050 Hz, 2 channels, s16le" in err
+    assert f"received {seconds:.1f} s" in err and "stopped by SIGTERM" in err
     assert "real-time factor" in err
 
 
@@ -645,7 +649,7 @@ def test_a_bad_sample_ends_it_with_code_1(weights, monkeypatch, capfd):
     assert main_on(monkeypatch, kind.encode(wav), *options) == 1
     out, err = capfd.readouterr()
     assert "it failed" in err
-    assert "At 0.680 s the input has a sample that is no sound" in err.splitlines()[-1]
+    assert "At 0.680 s, the input has an invalid sample" in err.splitlines()[-1]
     assert out.startswith("time,frequency")
 
 

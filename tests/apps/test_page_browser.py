@@ -294,7 +294,7 @@ def test_several_files_some_of_them_bad(visit, server, tmp_path):
     alert = me.tab.get_by_role("alert")
     alert.get_by_text("text holds no audio that libsndfile or FFmpeg can decode.").wait_for()
     me.tab.set_input_files("#file", tmp_path / "large.wav")
-    alert.get_by_text("large.wav is larger than 5 MB, the most this page takes").wait_for()
+    alert.get_by_text("large.wav is larger than 5 MB, the most that this page accepts").wait_for()
     # dropped, with a name that is markup
     me.tab.evaluate(
         """() => {

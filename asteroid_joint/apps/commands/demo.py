@@ -140,7 +140,7 @@ def worker(model: Any, limits: Limits) -> Callable[..., None]:
         model: Any joint model.
         limits: A song whose header does not tell its length is left when it goes beyond.
     """
-    from ..page.process import process
+    from ...inference.separate import separate_file
     from ..page.view import make_view
 
     def work(song: Any, progress: Callable[[float, float | None], None]) -> None:
@@ -149,11 +149,12 @@ def worker(model: Any, limits: Limits) -> Callable[..., None]:
             progress(done_sec, total_sec)
 
         check_song(song.upload, limits)
-        files, warning = process(model, song.upload, song.folder / "out", watch)
+        out = song.folder / "out"
+        done = separate_file(model, song.upload, out, notes=model.has_pitch, progress=watch)
         song.upload.unlink(missing_ok=True)
-        song.view = make_view(files[0].parent, model.sources)
-        song.files = files
-        song.message = remark(song.view, warning, song)
+        song.view = make_view(done.folder, model.sources)
+        song.files = [done.folder / name for name in done.files]
+        song.message = remark(song.view, done.warning, song)
 
     return work
 
