@@ -231,7 +231,7 @@ def test_without_a_mouse(visit, tmp_path):
     tab_to("button Mute", 1)
     keyboard.press("Enter")
     assert me.tab.get_by_role("button", name="Mute vocals").get_attribute("aria-pressed") == "true"
-    tab_to("button Alone", 1)
+    tab_to("button Solo", 1)
     tab_to("input ", 1)
     volume = me.tab.get_by_role("slider", name="Volume of vocals")
     keyboard.press("ArrowLeft")
