@@ -11,12 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .apps.commands.common import say
+from .apps.commands.common import DONE, INTERRUPTED, USAGE, say
 from .errors import UserError
 
 __all__ = ["main", "say"]
-
-DONE, USAGE, INTERRUPTED = 0, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from .apps.commands.corpus import add_corpus_commands
     from .apps.commands.demo import add_demo_command
-    from .apps.commands.describe import add_bias_command
-    from .apps.commands.list_info import add_catalogue_commands
+    from .apps.commands.describe import add_describe_command
+    from .apps.commands.list_info import add_list_commands
     from .apps.commands.separate import add_separate_command
     from .apps.commands.share import add_share_commands
     from .apps.commands.stream import add_stream_command
@@ -68,10 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     add_separate_command(commands)
     add_stream_command(commands)
     add_corpus_commands(commands)
-    add_bias_command(commands)
+    add_describe_command(commands)
     add_demo_command(commands)
     commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
-    add_catalogue_commands(commands)
+    add_list_commands(commands)
     add_share_commands(commands)
     return parser
 

@@ -23,18 +23,16 @@ class Registry(dict[str, Any]):
 
     Args:
         kind: What the table holds, in the singular; used in messages.
-        on_register: Called with each newly registered object.
 
     Attributes:
         homes: Modules that fill the table, imported at the latest when a name is not found. The
             package's ``registration`` says which, as a table knows nothing of who fills it.
     """
 
-    def __init__(self, kind: str, on_register: Callable[[Any], None] | None = None) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
         self.homes: tuple[str, ...] = ()
-        self._on_register = on_register
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that stores its argument under ``name``.
@@ -51,8 +49,6 @@ class Registry(dict[str, Any]):
                     "register under another name."
                 )
             self[name] = obj
-            if self._on_register is not None:
-                self._on_register(obj)
             return obj
 
         return decorator

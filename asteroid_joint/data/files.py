@@ -12,6 +12,7 @@ import numpy as np
 import soundfile as sf
 
 from ..errors import ConfigError, DataError
+from ..pitch import resample_f0
 
 MARGIN = 512  # samples at the lower rate on either side of a stretch: soxr's HQ filter is shorter
 
@@ -173,6 +174,18 @@ def read_f0(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not len(times) or not np.all(np.diff(times) > 0):
         raise DataError(f"{path} needs rows of time and frequency in increasing order of time.")
     return times, np.where(f0_hz <= 0, 0.0, f0_hz)
+
+
+def f0_from_file(path: Path | None, times: np.ndarray) -> np.ndarray | None:
+    """F0 in Hz of a label file at ``times`` (seconds); ``None`` where there is no file.
+
+    Raises:
+        DataError: See :func:`read_f0`.
+    """
+    if path is None:
+        return None
+    label_times, f0_hz = read_f0(path)
+    return resample_f0(f0_hz, label_times, times)
 
 
 def check_side(side: str) -> None:

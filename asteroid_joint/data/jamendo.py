@@ -14,14 +14,12 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..registry import DATASETS
-from .activity_folder import AUDIO, Recordings
-from .files import check_side, files_below
+from .files import files_below
 from .licences import DETECTION, dataset_infos
+from .recordings import AUDIO, Recordings
 
 LISTS = ("jam_{}_list.txt", "{}.txt", "{}")  # by whom they were made
 LISTED = (*AUDIO, ".trs", ".lab")  # how a song's name may end in a list
-# songs are compressed: programs disagree on how long they are by the delay of their decoders
-TOLERANCE_SEC = 1.0
 
 
 @DATASETS.register("jamendo")
@@ -30,9 +28,7 @@ class Jamendo(Recordings):
 
     Args:
         data_dir: Folder that is searched for songs, ``.lab`` files and lists, at any depth.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that songs are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+        side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
         DataError: If there are no songs or no labels, a listed song is missing, or songs differ in
@@ -51,15 +47,11 @@ class Jamendo(Recordings):
         non_commercial=True,
     )
 
-    def __init__(
-        self,
-        data_dir: str,
-        side: str,
-        sample_rate: int | None = None,
-        n_channels: int | None = None,
-    ) -> None:
-        check_side(side)
-        self.root = Path(data_dir).expanduser()
+    # songs are compressed: programs disagree on how long they are by the delay of their decoders
+    tolerance_sec = 1.0
+
+    def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
+        """See :meth:`Recordings.find`."""
         files = files_below(self.root)
         songs = _of_side([p for p in files if p.suffix.lower() in AUDIO], files, side, self.root)
         labels = {path.stem: path for path in files if path.suffix.lower() == ".lab"}
@@ -69,7 +61,7 @@ class Jamendo(Recordings):
                 f"No song of the {side} side in {self.root} has a .lab file of its name: unpack "
                 "jam_annote.tar.gz there, too."
             )
-        super().__init__(pairs, self.root, sample_rate, n_channels, TOLERANCE_SEC)
+        return self.root, pairs
 
 
 def _of_side(songs: list[Path], files: list[Path], side: str, root: Path) -> list[Path]:

@@ -38,7 +38,6 @@ import numpy as np
 import yaml
 
 from ..errors import DataError
-from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
 from .files import (
@@ -46,8 +45,8 @@ from .files import (
     audio_file,
     check_side,
     common_format,
+    f0_from_file,
     files_below,
-    read_f0,
     read_stretch,
 )
 from .licences import dataset_infos
@@ -59,7 +58,7 @@ VOICES = {f"{sex} {word}" for sex in ("male", "female") for word in WORDS}
 VOICES |= {"vocalists", "choir", "beatboxing"}
 # of an artist, by a checksum of the name modulo 10; so about 42 songs with voices are for training
 # and 10 each for validation and the test, as near to even as whole artists can be
-SIDES = ("test", "test", "valid", "train", "valid", *("train",) * 5)
+SIDES = ("test", "test", "valid", "train", "valid", "train", "train", "train", "train", "train")
 
 
 class Song(NamedTuple):
@@ -163,11 +162,7 @@ class MedleyDB(JointDataset):
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
-        path = self.songs[index].f0
-        if path is None:
-            return None
-        label_times, f0_hz = read_f0(path)
-        return resample_f0(f0_hz, label_times, times)
+        return f0_from_file(self.songs[index].f0, times)
 
     def _sum(
         self, index: int, stems: list[AudioFile], start: int, n_samples: int | None

@@ -26,9 +26,10 @@ import numpy as np
 from ..errors import DataError
 from ..pitch import midi_to_hz
 from ..registry import DATASETS
-from .activity_folder import AUDIO, Recordings
-from .files import check_side, files_below
+from .base import Clip
+from .files import AudioFile, files_below
 from .licences import PITCH, dataset_infos
+from .recordings import AUDIO, Recordings
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +45,7 @@ class MIRST500(Recordings):
 
     Args:
         data_dir: Folder that holds the file of notes and the audio.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that songs are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+        side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
         DataError: If the notes are missing or damaged, there is audio of no song of the side, or
@@ -64,36 +63,30 @@ class MIRST500(Recordings):
         non_commercial=True,
     )
 
-    def __init__(
-        self,
-        data_dir: str,
-        side: str,
-        sample_rate: int | None = None,
-        n_channels: int | None = None,
-    ) -> None:
-        check_side(side)
-        root = Path(data_dir).expanduser()
-        files = files_below(root)
+    def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
+        """See :meth:`Recordings.find`."""
+        files = files_below(self.root)
         noted = next((path for path in files if path.name == NOTES_FILE), None)
         if noted is None:
-            raise DataError(f"{root} has no {NOTES_FILE}: point mir_st500_dir at MIR-ST500.")
+            raise DataError(f"{self.root} has no {NOTES_FILE}: point mir_st500_dir at MIR-ST500.")
         notes = read_notes(noted)
         audio = {number: path for path in files if (number := _number(path)) is not None}
         numbers = [n for n in SIDES[side] if n in notes and n in audio]
         if not numbers:
             raise DataError(
-                f"{root} holds the audio of no song of the {side} side: expected "
+                f"{self.root} holds the audio of no song of the {side} side: expected "
                 f"<number>/Mixture.mp3 with numbers from {SIDES[side][0]} to {SIDES[side][-1]}."
             )
         missing = sum(n in notes for n in SIDES[side]) - len(numbers)
         if missing:
             logger.warning("%d songs of the %s side have no audio: left out.", missing, side)
         self._notes = [notes[n] for n in numbers]
-        super().__init__([(audio[n], None) for n in numbers], root, sample_rate, n_channels)
-        self.clips = [
-            clip._replace(name=str(n), song=f"MIR-ST500 {n}")
-            for clip, n in zip(self.clips, numbers, strict=True)
-        ]
+        return self.root, [(audio[n], None) for n in numbers]
+
+    def clip(self, file: AudioFile) -> Clip:
+        """See :meth:`Recordings.clip`."""
+        number = _number(file.path)
+        return Clip(str(number), f"MIR-ST500 {number}", "", file.length_at(self.sample_rate))
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray:
         """See :meth:`JointDataset.f0_at`."""

@@ -21,10 +21,9 @@ import numpy as np
 import yaml
 
 from ..errors import ConfigError, DataError, UserError
-from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import AudioFile, audio_file, check_side, common_format, read_f0, read_stretch
+from .files import AudioFile, audio_file, check_side, common_format, f0_from_file, read_stretch
 from .licences import dataset_infos
 from .loudness import loud_at
 from .segments import read_segments
@@ -151,11 +150,7 @@ class Multitrack(JointDataset):
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
-        path = self._f0_files[index]
-        if path is None:
-            return None
-        label_times, f0_hz = read_f0(path)
-        return resample_f0(f0_hz, label_times, times)
+        return f0_from_file(self._f0_files[index], times)
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.activity_at`."""

@@ -12,37 +12,28 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..pitch import resample_f0
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import (
-    AudioFile,
-    audio_file,
-    check_side,
-    common_format,
-    files_of_side,
-    read_f0,
-    read_stretch,
-)
+from .files import AudioFile, f0_from_file, files_of_side
 from .licences import dataset_infos
+from .recordings import Recordings
 
 LABELS = (".f0.csv", ".csv")
 
 
 @DATASETS.register("solo")
-class SoloVoice(JointDataset):
+class SoloVoice(Recordings):
     """One side of a folder of solo singing; the accompaniment is silence.
 
     Args:
         data_dir: Folder that is searched for ``.wav`` files, at any depth.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that clips are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+        side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
         DataError: If there are no files, or they differ in a format that was to be kept.
     """
 
+    sources = JointDataset.sources
     infos = dataset_infos(
         "folder of solo singing",
         author="see the folder",
@@ -50,21 +41,17 @@ class SoloVoice(JointDataset):
         title="Solo singing",
     )
 
-    def __init__(
-        self,
-        data_dir: str,
-        side: str,
-        sample_rate: int | None = None,
-        n_channels: int | None = None,
-    ) -> None:
-        check_side(side)
-        self.root = Path(data_dir).expanduser()
+    def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
+        """See :meth:`Recordings.find`."""
         top, paths = files_of_side(self.root, side, (".wav",))
         if not paths:
             raise DataError(f"{top} holds no .wav file for the {side} side: name another folder.")
-        self._files = [audio_file(path) for path in paths]
-        self.sample_rate, self.n_channels = common_format(self._files, sample_rate, n_channels)
-        self.clips = [_clip(file, top, self.sample_rate) for file in self._files]
+        return top, [(path, None) for path in paths]
+
+    def clip(self, file: AudioFile) -> Clip:
+        """See :meth:`Recordings.clip`; the folder is the singer's."""
+        folders = file.path.relative_to(self.top).parts[:-1]
+        return super().clip(file)._replace(singer=folders[-1] if folders else "")
 
     @property
     def rest_weights(self) -> np.ndarray:
@@ -75,23 +62,11 @@ class SoloVoice(JointDataset):
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See :meth:`JointDataset.read`."""
-        voice = read_stretch(
-            [self._files[index]], self.sample_rate, self.n_channels, start, n_samples
-        )[0]
+        voice, _ = super().read(index, start, n_samples)
         return voice, np.stack([voice, np.zeros_like(voice)])
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
         """See :meth:`JointDataset.f0_at`."""
         wav = self._files[index].path
         label = next((p for s in LABELS if (p := wav.with_suffix(s)).is_file()), None)
-        if label is None:
-            return None
-        label_times, f0_hz = read_f0(label)
-        return resample_f0(f0_hz, label_times, times)
-
-
-def _clip(file: AudioFile, top: Path, sample_rate: int) -> Clip:
-    relative = file.path.relative_to(top).with_suffix("")
-    name = "_".join(relative.parts)  # a slash in a name stands after the part of a blend
-    singer = relative.parts[-2] if len(relative.parts) > 1 else ""
-    return Clip(name, name, singer, file.length_at(sample_rate))
+        return f0_from_file(label, times)

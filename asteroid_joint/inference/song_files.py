@@ -12,7 +12,7 @@ import numpy as np
 
 from ..audio import AUDIO_FORMATS, AudioReader, StemWriter, to_pcm24
 from ..errors import ConfigError
-from ..models.base import JointModel, check_activity
+from ..models.base import COMPLEMENT, VOICE, JointModel, check_activity, stem_index
 from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
@@ -20,13 +20,12 @@ from .notes import Note, NotesCsv, NotesMidi, NoteTracker
 from .options import SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
-from .stream import COMPLEMENT, Chunk
+from .stream import Chunk
 
 ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
 NOTES_FILES = ("notes.mid", "notes.csv")
 PICTURE_FILE = "picture.png"
-VOICE = "vocals"
 ROWS = 4096  # of F0 that are turned into text at a time
 
 
@@ -121,7 +120,7 @@ class StemFiles:
             self._writers[sources.index(name)] = stack.enter_context(writer)
         self._rounded = AUDIO_FORMATS[audio_format].sample_type(subtype) == "PCM_24"
         self._may_clip = self._rounded and subtype != "PCM_24"
-        self._complement = sources.index(COMPLEMENT) if COMPLEMENT in sources else None
+        self._complement = stem_index(sources, COMPLEMENT)
         self.n_clipped = 0
 
     def write(self, mixture: np.ndarray, stems: np.ndarray) -> None:
@@ -184,7 +183,7 @@ class _Notes:
     def __init__(
         self, folder: Path, model: JointModel, sample_rate: int, written: bool, stack: ExitStack
     ) -> None:
-        self._voice = model.sources.index(VOICE) if VOICE in model.sources else None
+        self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
             float(model.voicing_threshold),
@@ -236,7 +235,7 @@ class SongFiles:
         self._n_written = 0
         self.n_frames = self.n_voiced = 0
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
-        first = model.sources.index(VOICE) if VOICE in model.sources else 0
+        first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
         self._picture: SongPicture | None = None
         self._picture_path = folder / PICTURE_FILE

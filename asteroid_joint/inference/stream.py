@@ -19,10 +19,9 @@ import torch
 from ..dsp.full_band import FullBand
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..errors import AudioError
-from ..models.base import JointModel
+from ..models.base import COMPLEMENT, JointModel, stem_index
 from .options import BATCH, DECODER, WINDOW_SEC
 
-COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
 OVERLAP_SEC = 1.0  # seconds
 CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
 
@@ -284,7 +283,7 @@ class StreamSeparator:
             pitch_track = pitch_track or PitchTrack(model, decoder)
             windowing = OverlapAdd(model, plan_windows(model, window_sec), pitch_track)
         self.model = model
-        self.complement = model.sources.index(COMPLEMENT) if COMPLEMENT in model.sources else None
+        self.complement = stem_index(model.sources, COMPLEMENT)
         self._estimated = [s for s in range(len(model.sources)) if s != self.complement]
         self._in_channels = in_channels
         self._one_to_one = in_channels == n_channels

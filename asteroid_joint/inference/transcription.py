@@ -20,7 +20,7 @@ from ..audio import open_audio
 from ..audio.arrays import check_array
 from ..audio.writing import channels_text
 from ..errors import AudioError, ConfigError, UserError
-from ..models.base import JointModel
+from ..models.base import VOICE, JointModel
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
 from .notes import Note, NoteRules, NoteTracker
@@ -30,7 +30,6 @@ from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
 from .stream import StreamSeparator
 
-VOICE = "vocals"
 PARTS = ("stems", "f0", "notes", "picture")  # of what save writes
 PLAYER_SEC = 60.0  # of each stem in a notebook, which would grow by megabytes else
 PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3

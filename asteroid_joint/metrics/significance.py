@@ -16,7 +16,8 @@ class Difference(NamedTuple):
         low, high: 95 % interval.
         p_value: Two-sided.
         n_clips, n_songs: What entered.
-        wilcoxon_p: P value of :func:`paired_wilcoxon`.
+        wilcoxon_p: P value of Wilcoxon's signed-rank test, two-sided, on the mean difference of
+            each song; 1 where no song differs.
     """
 
     mean: float
@@ -38,7 +39,8 @@ def paired_bootstrap(
     """Bootstrap the mean difference over songs.
 
     Clips of one song share singer, key and accompaniment, so songs, not clips, are drawn with
-    replacement; each brings all of its clips. Both systems are compared on the same draw.
+    replacement; each brings all of its clips. Both systems are compared on the same draw. Beside
+    it stands a test by ranks, on songs for the same reason.
 
     Args:
         first, second: ``(clips,)`` metric of either system; pairs with a NaN are left out.
@@ -55,6 +57,7 @@ def paired_bootstrap(
 
     References:
         B. Efron, R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 15.
+        F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1(6), 1945.
 
     Example:
         >>> paired_bootstrap(np.array([2.0, 2.0]), np.array([1.0, 1.0]), ["a", "b"]).mean
@@ -82,33 +85,6 @@ def paired_bootstrap(
     return Difference(mean, float(low), float(high), p_value, int(known.sum()), n_songs, wilcoxon_p)
 
 
-def paired_wilcoxon(first: np.ndarray, second: np.ndarray, songs: Sequence[str]) -> float:
-    """P value of Wilcoxon's signed-rank test, two-sided, on the mean difference of each song.
-
-    Clips of one song are not independent, songs are; where every clip is a song of its own, this
-    is the plain test.
-
-    Args:
-        first, second: ``(clips,)`` metric of either system; pairs with a NaN are left out.
-        songs: Song of each clip.
-
-    Returns:
-        1 where no song differs; NaN where no pair is left.
-
-    References:
-        F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1(6), 1945.
-
-    Example:
-        >>> first = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-        >>> paired_wilcoxon(first, np.zeros(5), ["a", "b", "c", "d", "e"])
-        0.0625
-    """
-    difference = np.asarray(first, float) - np.asarray(second, float)
-    known = ~np.isnan(difference)
-    totals, counts = _by_song(difference[known], np.asarray(songs)[known])
-    return _wilcoxon(totals / counts)
-
-
 def _by_song(values: np.ndarray, songs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum and number of values of each song."""
     _, song = np.unique(songs, return_inverse=True)
@@ -118,8 +94,6 @@ def _by_song(values: np.ndarray, songs: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _wilcoxon(differences: np.ndarray) -> float:
     from scipy.stats import wilcoxon
 
-    if not len(differences):
-        return float("nan")
     if not differences.any():
         return 1.0
     return float(wilcoxon(differences).pvalue)

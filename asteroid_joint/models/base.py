@@ -24,6 +24,9 @@ from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS, OPERATIONS
 from .model_file import MODEL_KEYS, read_model_file
 
+VOICE = "vocals"
+COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
+
 Model = TypeVar("Model", bound="JointModel")
 SOURCES = ("vocals", "drums", "bass", "other")  # the stems of MUSDB, in the order of our models
 
@@ -76,7 +79,7 @@ class JointModel(BaseModel):
     The voicing threshold is a buffer, hence stored with the weights.
     """
 
-    sources: tuple[str, ...] = ("vocals", "accompaniment")
+    sources: tuple[str, ...] = (VOICE, COMPLEMENT)
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     min_samples: int = 1
     mixture_scale: float = 1.0
@@ -344,6 +347,20 @@ class JointModel(BaseModel):
                 f"{name} has ({model.pitch_grid.to_dict()})."
             )
         return model.eval()
+
+
+def stem_index(sources: Sequence[str], name: str) -> int | None:
+    """Place of a stem among others, ``None`` where it is not one of them.
+
+    Args:
+        sources: Names in order.
+        name: Of the stem, as ``VOICE``.
+
+    Example:
+        >>> stem_index(("vocals", "accompaniment"), VOICE), stem_index(("drums",), VOICE)
+        (0, None)
+    """
+    return sources.index(name) if name in sources else None
 
 
 def check_activity(model: JointModel) -> None:

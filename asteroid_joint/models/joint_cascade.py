@@ -22,13 +22,12 @@ from ..dsp.resample import Resample
 from ..errors import ConfigError
 from ..pitch import PitchGrid
 from ..registry import ESTIMATORS
-from .base import JointModel, JointOutput, register_model
+from .base import COMPLEMENT, VOICE, JointModel, JointOutput, register_model
 from .estimators import PitchEstimator, make_estimator
 from .estimators.djcm import SMALL_PITCH
 from .estimators.grid_bridge import GridBridge
 from .separators import PROBE, count_stems, describe_separator, find_separator, run_separator
 
-VOICE, REST = "vocals", "accompaniment"
 TINY: dict[str, Any] = {
     "separator": "ConvTasNet",
     "separator_args": {
@@ -303,5 +302,5 @@ def order_stems(
     order = (source, *(n for n in range(n_stems) if n != source))
     others = [f"source_{n}" if names[n] == VOICE else names[n] for n in order[1:]]
     if len(others) < 2 and known is None or not others:
-        others = [REST]
+        others = [COMPLEMENT]
     return order, (VOICE, *others)

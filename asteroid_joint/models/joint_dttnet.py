@@ -220,22 +220,8 @@ class JointDTTNet(JointModel):
         pitch_head: Mapping[str, Any] | None = None,
         mixture_scale: float = 1.0,
     ) -> None:
-        if not re.fullmatch(r"\w[\w-]*", target) or target == "accompaniment":
-            raise ConfigError(f"Expected the plain name of a stem as target, received {target!r}.")
-        if pitch and target != "vocals":
-            raise ConfigError(f"The pitch is that of vocals: {target} needs pitch=False.")
-        if pitch_from not in PITCH_FROM:
-            raise ConfigError(f"Expected pitch_from in {PITCH_FROM}, received {pitch_from!r}.")
-        if not 0 < n_freqs <= n_fft // 2 + 1 or n_freqs % fold:
-            raise ConfigError(
-                f"n_freqs {n_freqs} must be divisible by fold {fold} and at most "
-                f"{n_fft // 2 + 1}, the bins of n_fft {n_fft}."
-            )
-        if chunk_frames is not None and chunk_frames % 2**depth:
-            raise ConfigError(
-                f"chunk_frames {chunk_frames} is not divisible by {2**depth}, which depth {depth} "
-                "asks for."
-            )
+        _check_target(target, pitch, pitch_from)
+        _check_sizes(n_fft, n_freqs, fold, depth, chunk_frames)
         grid = PitchGrid(hop_length, sample_rate)
         super().__init__(sample_rate, grid, in_channels, has_pitch=pitch)
         self.sources = (target, "accompaniment")
@@ -252,9 +238,17 @@ class JointDTTNet(JointModel):
         self.fold = FrequencyFold(fold)
         n_maps = 2 * in_channels * fold
         self.net = TFCTDFNet(
-            n_maps, n_maps, n_freqs // fold, first_chan, growth, depth, n_convs, bottleneck,
-            n_paths, n_heads,
-        )  # fmt: skip
+            n_maps,
+            n_maps,
+            n_freqs // fold,
+            first_chan,
+            growth,
+            depth,
+            n_convs,
+            bottleneck,
+            n_paths,
+            n_heads,
+        )
         self.pitch_head = None
         if pitch:
             latent = pitch_from == "latent"
@@ -348,3 +342,27 @@ class JointDTTNet(JointModel):
         maps = self.fold.inverse(maps, n_frames)  # (B, 2 C, N, n_freqs)
         parts = maps.unflatten(1, (-1, 2))  # (B, C, 2, N, n_freqs)
         return torch.complex(parts[:, :, 0], parts[:, :, 1])
+
+
+def _check_target(target: str, pitch: bool, pitch_from: str) -> None:
+    """Refuse a stem that cannot be named or has no pitch, and a pitch head there is none of."""
+    if not re.fullmatch(r"\w[\w-]*", target) or target == "accompaniment":
+        raise ConfigError(f"Expected the plain name of a stem as target, received {target!r}.")
+    if pitch and target != "vocals":
+        raise ConfigError(f"The pitch is that of vocals: {target} needs pitch=False.")
+    if pitch_from not in PITCH_FROM:
+        raise ConfigError(f"Expected pitch_from in {PITCH_FROM}, received {pitch_from!r}.")
+
+
+def _check_sizes(n_fft: int, n_freqs: int, fold: int, depth: int, chunk_frames: int | None) -> None:
+    """Refuse sizes of spectrogram, network and chunks that do not fit each other."""
+    if not 0 < n_freqs <= n_fft // 2 + 1 or n_freqs % fold:
+        raise ConfigError(
+            f"n_freqs {n_freqs} must be divisible by fold {fold} and at most {n_fft // 2 + 1}, "
+            f"the bins of n_fft {n_fft}."
+        )
+    if chunk_frames is not None and chunk_frames % 2**depth:
+        raise ConfigError(
+            f"chunk_frames {chunk_frames} is not divisible by {2**depth}, which depth {depth} asks "
+            "for."
+        )

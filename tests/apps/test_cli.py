@@ -14,7 +14,7 @@ import torch
 from conftest import child_env
 
 from asteroid_joint import DJCM
-from asteroid_joint.cli import main
+from asteroid_joint.cli import _parser, main
 
 FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
 
@@ -162,3 +162,18 @@ def test_stopped_in_the_middle(song, weights, tmp_path, number):
 def test_the_command_is_this_function():
     (entry,) = entry_points(group="console_scripts", name="asteroid-joint")
     assert entry.load() is main
+
+
+def test_arguments_of_several_commands_are_the_same_in_all_of_them():
+    (commands,) = (a.choices for a in _parser()._actions if isinstance(a.choices, dict))
+    said: dict[str, set[str]] = {"--model": set(), "--device": set(), "--plugins": set()}
+    for command in commands.values():
+        for action in command._actions:
+            for flag in said.keys() & set(action.option_strings):
+                if action.help is not None:
+                    said[flag].add(action.help % vars(action))
+    assert said == {
+        "--model": {"shipped weights (see info) or a model file; default djcm_pop"},
+        "--device": {"default auto"},
+        "--plugins": {"modules that register further models"},
+    }

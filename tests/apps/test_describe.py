@@ -183,13 +183,17 @@ def test_the_command_writes_table_summary_and_picture(mir1k_dir, tracks, tmp_pat
     said = capsys.readouterr()
     assert said.err == "" and said.out.splitlines()[-1] == str(out)
     assert (out / "summary.md").read_text() in said.out
-    assert sorted(path.name for path in out.iterdir()) == ["bias.png", "songs.csv", "summary.md"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "describe.png",
+        "songs.csv",
+        "summary.md",
+    ]
     with open(out / "songs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["dataset"] for row in rows} == {"MIR-1K", "tracks"}
     shares = sorted(float(r["vocal_share"]) for r in rows if r["dataset"] == "tracks")
     assert f"| {100 * shares[2]:.1f} (" in (out / "summary.md").read_text()  # the median
-    assert (out / "bias.png").read_bytes()[:4] == b"\x89PNG"
+    assert (out / "describe.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_picture_is_wide_and_shows_each_set_in_its_color(tmp_path):
@@ -207,8 +211,8 @@ def test_the_picture_is_wide_and_shows_each_set_in_its_color(tmp_path):
         for i, n in enumerate((200, 8, 1))
     }
     songs["no stems"] = [SongFacts("no stems", "a", 60.0, None, -20.0, None)]
-    draw(tmp_path / "bias.png", songs)
-    image = imread(tmp_path / "bias.png")[..., :3]  # (height, width, 3)
+    draw(tmp_path / "describe.png", songs)
+    image = imread(tmp_path / "describe.png")[..., :3]  # (height, width, 3)
     assert image.shape[1] == 1200
     for color in COLORS[:4]:  # the medians are drawn in full
         assert (np.abs(image - to_rgb(color)).max(-1) < 0.01).sum() > 50

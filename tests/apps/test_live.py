@@ -33,6 +33,8 @@ from asteroid_joint.apps.live.session import Stop, run_session
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, ConfigError, UserError
 from asteroid_joint.inference.separate import separate_array, separate_at_once
+from asteroid_joint.inference.stream import Chunk
+from asteroid_joint.models.base import JointModel
 
 RATE = 16000
 
@@ -45,6 +47,13 @@ def noise(n_channels: int, n_samples: int, seed: int = 0) -> np.ndarray:
 def tiny() -> DJCM:
     torch.manual_seed(0)
     return DJCM.from_preset("tiny").eval()
+
+
+def heard_live(
+    model: JointModel, wav: np.ndarray, rate: int, plan: LivePlan, decoder: str = "argmax"
+) -> Chunk:
+    """What a live stream gives of a recording that is in memory."""
+    return separate_at_once(LiveSeparator(model, rate, len(wav), plan, decoder=decoder), wav)
 
 
 # What is given out
@@ -105,8 +114,7 @@ def test_a_stream_is_the_model_on_the_same_windows(tiny, lookahead, n_samples):
 def test_with_all_of_the_future_it_is_what_separate_gives(tiny, decoder):
     wav = noise(2, 40000)
     whole = separate_array(tiny, wav, 22050, decoder=decoder)
-    plan = LivePlan.of(tiny, 0.1, 2.0, 1.0)
-    live = separate_at_once(LiveSeparator(tiny, 22050, 2, plan, decoder=decoder), wav)
+    live = heard_live(tiny, wav, 22050, LivePlan.of(tiny, 0.1, 2.0, 1.0), decoder)
     for ours, theirs in zip(live, whole, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -116,8 +124,7 @@ def test_more_future_is_nearer_to_separate(tiny):
     whole = separate_array(tiny, wav, RATE)
     errors = []
     for lookahead in (0.0, 0.2, 1.2):
-        plan = LivePlan.of(tiny, 0.2, lookahead, 2.0)
-        live = separate_at_once(LiveSeparator(tiny, RATE, 1, plan), wav)
+        live = heard_live(tiny, wav, RATE, LivePlan.of(tiny, 0.2, lookahead, 2.0))
         errors.append(float(np.square(live.stems[0] - whole.stems[0]).sum()))
         assert live.f0.shape == whole.f0.shape
     assert errors[0] > errors[1] > errors[2]
@@ -130,7 +137,7 @@ def test_a_model_with_bounded_context_loses_nothing():
     wav = noise(1, int(2.2 * model.context_samples) + 4 * model.window_multiple + 11)
     plan = LivePlan.of(model, 0.1, seconds, seconds)
     assert plan.block % model.window_multiple == plan.context % model.window_multiple == 0
-    live = separate_at_once(LiveSeparator(model, int(model.sample_rate), 1, plan), wav)
+    live = heard_live(model, wav, int(model.sample_rate), plan)
     with torch.no_grad():
         out = model.forward_joint(torch.from_numpy(wav))
     np.testing.assert_allclose(live.stems[0, 0], out.sources[0, 0].numpy(), atol=1e-5)
@@ -139,8 +146,7 @@ def test_a_model_with_bounded_context_loses_nothing():
 
 
 def test_silence_is_silent_and_has_no_pitch(tiny):
-    stream = LiveSeparator(tiny, RATE, 1, LivePlan.of(tiny, 0.1, 0.1))
-    live = separate_at_once(stream, np.zeros((1, RATE), "f4"))
+    live = heard_live(tiny, np.zeros((1, RATE), "f4"), RATE, LivePlan.of(tiny, 0.1, 0.1))
     assert not live.stems.any() and not live.f0[:, 2:].any()
 
 
@@ -160,9 +166,8 @@ def test_blocks_of_a_stationary_sound_join_without_a_step(tiny, lookahead):
     chord = sum(np.sin(2 * np.pi * hz * sec) for hz in (97.3, 221.7, 333.1, 540.9))
     plan = LivePlan.of(tiny, 0.1, lookahead, 0.5)
     borders = np.arange(RATE, 2 * RATE, plan.block)
-    wav = (0.1 * chord).astype("f4")[None]
     faded, butt = (
-        separate_at_once(LiveSeparator(tiny, RATE, 1, p), wav).stems[0, 0, : 2 * RATE]
+        heard_live(tiny, (0.1 * chord).astype("f4")[None], RATE, p).stems[0, 0, : 2 * RATE]
         for p in (plan, replace(plan, fade=0))
     )
     assert roughness(faded, borders) < 1.2 < roughness(butt, borders)

@@ -316,6 +316,22 @@ def test_halves_are_disjoint_balanced_and_of_the_training_side(tmp_path):
         MIR1K(str(singing(tmp_path / "one", {"amy": 3})), "train", singers="first_half")
 
 
+def test_shares_of_singers(tmp_path, caplog):
+    root = str(singing(tmp_path, {"amy": 3, "Ben": 2, "cat": 4, "Dan": 3}))  # 12 clips
+
+    def names(share: str) -> list[str]:
+        clips = MIR1K(root, "train", singers=share).clips
+        return sorted({clip.singer for clip in clips}, key=str.casefold)
+
+    groups = [names(share) for share in ("0%-20%", "20%-70%", "70%-100%")]
+    assert groups == [["amy"], ["Ben", "cat"], ["Dan"]]
+    assert names("0%-100%") == ["amy", "Ben", "cat", "Dan"] and not caplog.records
+    assert names("45%-50%") == ["cat"] and "shares overlap" in caplog.text
+    for wrong in ("50%-20%", "50%-120%"):
+        with pytest.raises(ConfigError, match="go from 0% to 100%"):
+            names(wrong)
+
+
 # ------------------------------------------------------------------ hiding
 
 

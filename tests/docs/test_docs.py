@@ -33,7 +33,7 @@ def test_links_lead_somewhere(page):
 def test_options_in_recipe_pages_exist(page):
     """Every ``--option`` of a recipe's page is one of a command, or a key of the configuration."""
     recipe, package = page.parent, ROOT / "asteroid_joint"
-    engine = ("training/config", "recipe", "release/average", "pseudo/make")
+    engine = ("training/config", "recipe", "average", "pseudo/make")
     sources = [recipe / "run.sh", package / "cli.py", package / "data/resampled.py"]
     sources += [package / "engine" / f"{name}.py" for name in engine]
     sources += list((package / "apps/commands").glob("*.py"))

@@ -658,24 +658,6 @@ def test_a_teacher_needs_pitch(tmp_path):
         Teacher(tmp_path / "deaf.pth")
 
 
-def test_shares_of_singers(tmp_path, caplog):
-    from test_activity_data import singing
-
-    root = str(singing(tmp_path, {"amy": 3, "Ben": 2, "cat": 4, "Dan": 3}))  # 12 clips
-
-    def names(share: str) -> list[str]:
-        clips = MIR1K(root, "train", singers=share).clips
-        return sorted({clip.singer for clip in clips}, key=str.casefold)
-
-    groups = [names(share) for share in ("0%-20%", "20%-70%", "70%-100%")]
-    assert groups == [["amy"], ["Ben", "cat"], ["Dan"]]
-    assert names("0%-100%") == ["amy", "Ben", "cat", "Dan"] and not caplog.records
-    assert names("45%-50%") == ["cat"] and "shares overlap" in caplog.text
-    for wrong in ("50%-20%", "50%-120%"):
-        with pytest.raises(ConfigError, match="go from 0% to 100%"):
-            names(wrong)
-
-
 def test_headers_tell_teachers_apart():
     header = Header("a", GRID.to_dict(), {"piece_sec": 1.0}, {"voiced": 0.8}, 0.5)
     changes = [

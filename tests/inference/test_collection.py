@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from asteroid_joint.inference.destination import (
     remove_leftovers,
 )
 from asteroid_joint.jobs import JobError, run_jobs
+from asteroid_joint.registry import ENGINES
 
 RATE = 16000
 
@@ -357,6 +359,33 @@ def test_a_run_killed_between_results_and_manifest(call, tmp_path):
     receipt.write_text(json.dumps({key: last[key] for key in (*KEYS, "folder")}))
     call("--resume")  # killed after the line, before the receipt was removed: no second line
     assert not receipt.exists() and len(path.read_text().splitlines()) == n_lines
+
+
+def test_another_engine_does_the_same_with_what_it_is_sent(call, tmp_path, monkeypatch):
+    sent = []
+
+    def run_pickled(make_worker, items, address, n_workers):
+        sent.append((address, n_workers))
+        work = pickle.loads(pickle.dumps(make_worker))()
+        for item in pickle.loads(pickle.dumps(items)):
+            lost = JobError("The worker died.") if item.song.name == "one" else None
+            yield item, lost or pickle.loads(pickle.dumps(work(item)))
+
+    monkeypatch.setitem(ENGINES, "elsewhere", run_pickled)
+    options = ["--engine", "elsewhere", "--address", "host:1", "--workers", "2"]
+    code, outcomes, _ = call(*options, "--stems", "vocals")
+    assert code == 1 and sent == [("host:1", 2)]
+    assert (
+        outcomes["a/two.wav"]["files"] == outcomes["b/two.wav"]["files"] == ["vocals.wav", "f0.csv"]
+    )
+    lost = outcomes["one.wav"]
+    assert (lost["status"], lost["reason"], lost["retry"]) == ("failed", "The worker died.", True)
+    assert len(entries(tmp_path)) == 4
+    assert skipped(call("--resume", "--stems", "vocals")[1]) == [
+        "a/two.wav",
+        "b/two.wav",
+        "bad.mp3",
+    ]
 
 
 def entries_by_folder(path: Path) -> dict[str, dict]:

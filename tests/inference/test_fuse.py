@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from numerics import error, needs_bfloat16, randomise, snr_db
 from torch import nn
 from torch.nn import functional
 
@@ -26,34 +27,6 @@ from asteroid_joint.inference.fast.fuse import (
 from asteroid_joint.masknn.residual_unet import ResidualUNet, UNetDecoder
 
 TOLERANCE = 1e-5  # of the largest output; the requirement is 1e-4
-needs_bfloat16 = pytest.mark.skipif(
-    not fast_conv.have_bfloat16(), reason="this processor has no bfloat16 arithmetic"
-)
-
-
-def randomise(module):
-    """Weights and statistics as after training: nothing is 0 or 1, some scales are negative."""
-    generator = torch.Generator().manual_seed(1)
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            for tensor, low, high in (
-                (layer.running_mean, -0.5, 0.5),
-                (layer.running_var, 0.5, 2.0),
-                (layer.weight.data, -0.5, 1.5),
-                (layer.bias.data, -0.5, 0.5),
-            ):
-                tensor.copy_(low + (high - low) * torch.rand(tensor.shape, generator=generator))
-        if isinstance(layer, nn.PReLU):
-            layer.weight.data.fill_(0.3)
-    return module.eval()
-
-
-def error(estimate, reference):
-    return float((estimate - reference).abs().max() / reference.abs().max())
-
-
-def snr_db(estimate, reference):
-    return float(10 * torch.log10(reference.square().sum() / (estimate - reference).square().sum()))
 
 
 def joint_unets():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_fuse import error, needs_bfloat16, randomise, snr_db
+from numerics import error, needs_bfloat16, randomise, snr_db
 from torch.nn import functional
 
 from asteroid_joint import JointDTTNet

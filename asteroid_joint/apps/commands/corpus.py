@@ -7,8 +7,7 @@ from typing import Any
 
 from ...errors import UserError
 from ..corpus.presets import BYTES_PER_SEC, PRESETS
-
-DONE, INTERRUPTED = 0, 130
+from .common import DONE, INTERRUPTED, say
 
 
 def add_corpus_commands(commands: Any) -> None:
@@ -78,8 +77,6 @@ def _make(args: argparse.Namespace) -> int:
             jobs = args.jobs or os.cpu_count() or 1
             make_corpus(args.dest, options, jobs=jobs, resume=args.resume, progress=show)
     except KeyboardInterrupt:
-        from .common import say
-
         say("interrupted; complete tracks are kept, --resume makes the others.")
         return INTERRUPTED
     print(args.dest)

@@ -11,10 +11,9 @@ from typing import Any
 
 from ...errors import UserError
 from ...optional import optional
-from ...version import DEFAULT_MODEL
 from ..page.uploads import Limits, check_length, check_song
+from .common import DONE, add_model, say
 
-DONE = 0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -41,34 +40,19 @@ def add_demo_command(commands: Any) -> None:
         default=7860,
         help="default %(default)s; 0 takes one that is free",
     )
-    demo.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME|PATH",
-        help="shipped weights (see info) or a model file; default %(default)s",
-    )
-    demo.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    demo.add_argument(
-        "--max-minutes",
-        type=_above_zero,
-        default=limits.minutes,
-        metavar="M",
-        help="longest song that is taken; default %(default)g",
-    )
-    demo.add_argument(
-        "--max-mb",
-        type=_above_zero,
-        default=limits.megabytes,
-        metavar="MB",
-        help="largest file that is taken, 10^6 bytes; default %(default)g",
-    )
-    demo.add_argument(
-        "--keep-minutes",
-        type=_above_zero,
-        default=30.0,
-        metavar="M",
-        help="a song that nobody looks at for so long is removed; default %(default)g",
-    )
+    add_model(demo)
+    for flag, unit, default, text in (
+        ("--max-minutes", "M", limits.minutes, "longest song that is taken"),
+        ("--max-mb", "MB", limits.megabytes, "largest file that is taken, 10^6 bytes"),
+        ("--keep-minutes", "M", 30.0, "a song that nobody looks at for so long is removed"),
+    ):
+        demo.add_argument(
+            flag,
+            type=_above_zero,
+            default=default,
+            metavar=unit,
+            help=f"{text}; default %(default)g",
+        )
     demo.set_defaults(run=_demo)
 
 
@@ -107,7 +91,6 @@ def _demo(args: argparse.Namespace) -> int:
     from ...inference.load import ready_model
     from ..page.server import make_app
     from ..page.songs import Songs
-    from .common import say
 
     listener = _listen(args.host, args.port)
     port = listener.getsockname()[1]

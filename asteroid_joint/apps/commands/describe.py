@@ -4,16 +4,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-DONE = 0
+from .common import DONE
 
 
-def add_bias_command(commands: Any) -> None:
+def add_describe_command(commands: Any) -> None:
     """Add the command to a parser's subparsers."""
     describe = commands.add_parser(
         "describe",
         help="compare sets of songs: level, balance of voice and accompaniment, share of singing",
-        description="Write OUT/songs.csv, summary.md and bias.png (extra: eval): of each song the "
-        "energy of the vocals over the accompaniment, the level and the share of time with "
+        description="Write OUT/songs.csv, summary.md and describe.png (extra: eval): of each song "
+        "the energy of the vocals over the accompaniment, the level and the share of time with "
         "vocals, and their distributions in each set side by side. Reads MIR-1K, MUSDB's layout, "
         "Jamendo and folders with .activity.csv files.",
     )
@@ -25,7 +25,7 @@ def add_bias_command(commands: Any) -> None:
         "test or, of MIR-1K, first_half or second_half of the training singers",
     )
     describe.add_argument(
-        "-o", "--out", type=Path, default=Path("bias_report"), help="default %(default)s"
+        "-o", "--out", type=Path, default=Path("describe_report"), help="default %(default)s"
     )
     describe.set_defaults(run=_describe)
 

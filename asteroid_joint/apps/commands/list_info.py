@@ -4,10 +4,10 @@ import argparse
 import json
 from typing import Any
 
-DONE = 0
+from .common import DONE, add_plugins
 
 
-def add_catalogue_commands(commands: Any) -> None:
+def add_list_commands(commands: Any) -> None:
     """Add both commands to a parser's subparsers."""
     everything = commands.add_parser(
         "list",
@@ -31,9 +31,7 @@ def add_catalogue_commands(commands: Any) -> None:
     info.set_defaults(run=_info)
     for command in (everything, info):
         command.add_argument("--json", action="store_true", help="for programs: one JSON object")
-        command.add_argument(
-            "--plugins", default="", metavar="MODULE,...", help="modules that register more models"
-        )
+        add_plugins(command)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...audio import AUDIO_FORMATS
+from ...audio import AUDIO_FORMATS, open_audio
 from ...errors import UserError
 from ...inference.activity import SegmentRules
 from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
@@ -210,8 +210,6 @@ def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> No
 
 def _leave_out_unreadable(found: Found, as_json: bool) -> int:
     """Say what cannot be opened before the model is loaded; returns how many."""
-    from ...audio import open_audio
-
     readable = []
     for song in found.songs:
         try:

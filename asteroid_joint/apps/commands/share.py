@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
+from .common import DONE, add_plugins
 
-DONE = 0
 MODEL_HELP = "shipped weights by name (djcm_pop, pop; see list), a model file, or a hub id"
 
 
@@ -47,9 +47,7 @@ def add_share_commands(commands: Any) -> None:
     export.add_argument("--overwrite", action="store_true", help="replace an earlier file")
     export.set_defaults(run=_export)
     for command in (share, export):
-        command.add_argument(
-            "--plugins", default="", metavar="MODULE,...", help="modules that register more models"
-        )
+        add_plugins(command)
 
 
 def _share(args: argparse.Namespace) -> int:
@@ -78,6 +76,6 @@ def _export(args: argparse.Namespace) -> int:
     model = load(args.model)
     licences = describe_weights(args.model)["licences"]
     said = "; ".join(f"{x['title']}: {x['licence']}" for x in licences)
-    options: dict[str, Any] = {"window_sec": args.seconds, "overwrite": args.overwrite}
-    print(export_onnx(model, args.out, licence=said, **options))
+    overwrite = args.overwrite
+    print(export_onnx(model, args.out, window_sec=args.seconds, licence=said, overwrite=overwrite))
     return DONE

@@ -12,7 +12,7 @@ from ...metrics.report import Column, markdown_table, rows_to_csv
 from ...optional import optional
 from .measure import SongFacts
 
-SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "bias.png"
+SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "describe.png"
 # told apart by all who see colours differently: the palette of Okabe and Ito without yellow
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = "os^DvPX"
@@ -29,7 +29,7 @@ MEASURES = (  # fields of SongFacts
 def write_report(
     out_dir: Path, songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()
 ) -> str:
-    """Write ``songs.csv``, ``summary.md`` and ``bias.png``, each completely or not at all.
+    """Write ``songs.csv``, ``summary.md`` and ``describe.png``, each completely or not at all.
 
     Args:
         out_dir: Folder; created if need be.

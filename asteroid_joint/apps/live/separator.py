@@ -16,10 +16,8 @@ import torch
 
 from ...dsp.overlap_add import CrossFader, Window, WindowPlan
 from ...inference.stream import StreamSeparator, Windowing, WindowRunner
-from ...models.base import JointModel
+from ...models.base import VOICE, JointModel
 from .plan import LivePlan
-
-VOICE = "vocals"
 
 
 class LiveWindows(Windowing):

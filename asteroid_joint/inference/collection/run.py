@@ -35,10 +35,10 @@ class Job:
     """A song to be separated.
 
     Attributes:
-        song: Which.
+        song: The file and the folder of its results.
         overwrite: Whether results may be replaced.
-        receipt: What is to appear beside the results.
-        label: Of the progress bar.
+        receipt: Facts that appear beside the results, ``None`` for no receipt.
+        label: Text before the progress bar.
     """
 
     song: Song
@@ -53,7 +53,7 @@ class Outcome:
 
     Attributes:
         input: The file.
-        folder: Of the results, with the output folder; ``None`` where there are none.
+        folder: Folder of the results, the output folder included; ``None`` without results.
         status: ``"done"`` or ``"failed"``.
         skipped: Whether an earlier run found that out.
         reason: Why it failed, one sentence.
@@ -126,7 +126,11 @@ def run_collection(
 
 
 def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
-    """The model, made ready for the device.
+    """Load the model and make it ready for its device.
+
+    Args:
+        options: They say how many windows the model gets at a time.
+        run: Names of the model, the device and the plugins.
 
     Raises:
         UserError: If there is no such model, device or plugin.
@@ -139,7 +143,12 @@ def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
 
 
 def fingerprint(options: SeparateOptions, model: "JointModel") -> str:
-    """What all results of a run depend on, in 16 characters: the options and the weights."""
+    """Sixteen characters that change with anything that all results of a run depend on.
+
+    Args:
+        options: What is made of every song.
+        model: What separates, with its weights.
+    """
     digest = hashlib.sha256(json.dumps(options.results()).encode())
     digest.update(json.dumps(model.get_model_args(), default=str).encode())
     for name, values in model.state_dict().items():

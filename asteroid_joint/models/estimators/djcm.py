@@ -18,7 +18,9 @@ from .base import SpectralEstimator, register_estimator
 
 FROM_MODEL = ("sample_rate", "n_fft", "hop_length", "n_freqs", "pitch", "pitch_head", "power")
 SMALL_PITCH: dict[str, Any] = {  # as in DJCM's `small`
-    **{name: SMALL[name] for name in ("pitch_head", "power", "level_norm")},
+    "pitch_head": SMALL["pitch_head"],
+    "power": SMALL["power"],
+    "level_norm": SMALL["level_norm"],
     "pitch": {},
 }
 
