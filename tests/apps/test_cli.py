@@ -15,6 +15,7 @@ from conftest import child_env
 
 from asteroid_joint import DJCM
 from asteroid_joint.cli import _parser, main
+from asteroid_joint.inference.pitch_files import PITCH_FORMATS
 
 FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
 
