@@ -41,6 +41,7 @@ class AudioFormat:
         most_channels: Largest supported number of channels.
         subtype: libsndfile's subtype; ``None`` if it follows the input.
         compression: libsndfile's level, from 0 (best) to 1 (smallest); ``None`` for its default.
+        container: libsndfile's name of the container; ``None`` if it is the format's own.
     """
 
     name: str
@@ -48,6 +49,7 @@ class AudioFormat:
     most_channels: int
     subtype: str | None = None
     compression: float | None = None
+    container: str | None = None
 
     def sample_type(self, of_input: str) -> str:
         """Type of the samples to write, ``"PCM_24"`` (integers) or ``"FLOAT"``.
@@ -156,7 +158,7 @@ class StemWriter:
                 samplerate=sample_rate,
                 channels=n_channels,
                 subtype=form.subtype or subtype,
-                format="RF64" if large else form.name.upper(),
+                format="RF64" if large else form.container or form.name.upper(),
                 compression_level=form.compression,
             )
         except self._error as err:

@@ -15,6 +15,7 @@ from ...inference.activity import SegmentRules
 from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
 from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
+from ...registry import import_plugins
 from .common import positive, say
 
 DONE, SOME_FAILED = 0, 1
@@ -198,6 +199,7 @@ def _separate(args: argparse.Namespace) -> int:
 
 def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
     """Refuse options that contradict each other or do not exist, before a model is loaded."""
+    import_plugins(run.plugins)  # they may bring formats
     for name in options.f0_formats:
         PITCH_FORMATS[name]
     if run.retry and not run.resume:

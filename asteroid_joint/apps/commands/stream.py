@@ -144,7 +144,7 @@ def _stream(args: argparse.Namespace) -> int:
             separator.warm_up()
             stack.enter_context(stop.on_signals())
             say(
-                f"hears {source.name}: {kind}; block {plan.block / plan.sample_rate:.2f} s + "
+                f"receiving {source.name}: {kind}; block {plan.block / plan.sample_rate:.2f} s + "
                 f"lookahead {plan.lookahead / plan.sample_rate:.2f} s."
             )
             run_session(separator, source, outputs, say, stop)
