@@ -1,4 +1,4 @@
-"""Loss terms by name, one file each, and what combines them."""
+"""Loss terms by name, one file each, and their combination."""
 
 from ..registry import WEIGHTINGS
 from .activity import ActivityLoss

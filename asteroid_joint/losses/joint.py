@@ -1,8 +1,8 @@
 """Named loss terms and their weighted sum.
 
 A term is a callable ``(output, batch, model) -> Term`` registered under the name that is also its
-key in ``conf.yml`` and in the logs. It returns *unreduced* values and a weight of the same shape;
-missing labels weigh 0, whatever stands in their place.
+key in ``conf.yml`` and in the logs. It returns *unreduced* values and weights of the same shape;
+missing labels have weight 0.
 """
 
 import inspect
@@ -55,20 +55,20 @@ class JointLoss(torch.nn.Module):
         return self.reduce([self.unreduced(output, batch, model)])
 
     def unreduced(self, output: JointOutput, batch: Batch, model: JointModel) -> dict[str, Term]:
-        """The terms of a batch, by name; in training with the weights of its single samples."""
+        """The terms of a batch by name; in training, with the weights of single samples."""
         terms = {name: term(output, batch, model) for name, term in self.terms.items()}
         if isinstance(self.weighting, SampleWeighting) and torch.is_grad_enabled():
             return self.weighting.weigh_samples(terms, output, batch, model)
         return terms
 
     def reduce(self, batches: Sequence[Mapping[str, Term]]) -> dict[str, torch.Tensor]:
-        """Scalars as in :meth:`forward` for a step with batches of several sets.
+        """Scalars as in :meth:`forward` for a step with batches of several datasets.
 
-        A term is the sum of its means over each batch: one that a batch has no labels for takes
-        nothing from it, and is not made smaller by it.
+        A term is the sum of its means over each batch, so a batch without its label does not
+        change it.
 
         Args:
-            batches: What :meth:`unreduced` gives for each.
+            batches: Result of :meth:`unreduced` for each.
         """
         scale = self.weighting(batches[0] if len(batches) == 1 else _pooled(batches))
         means = [{name: term.mean() for name, term in terms.items()} for terms in batches]
@@ -82,7 +82,7 @@ def _by_name(batches: Sequence[Mapping[str, T]]) -> dict[str, list[T]]:
 
 
 def _pooled(batches: Sequence[Mapping[str, Term]]) -> dict[str, Term]:
-    """All values of each term in one row, for strategies: examples may differ in length."""
+    """All values of each term in one row, as examples may differ in length."""
     return {
         name: Term(
             torch.cat([term.values.flatten() for term in terms]),
@@ -101,7 +101,7 @@ def build_loss(
     """Build a loss from the configuration.
 
     Args:
-        weights: Term name to weight; terms of weight 0 are left out.
+        weights: Term name to weight; terms of weight 0 are omitted.
         options: ``<term>_<argument>`` to value, e.g. ``{"pitch_alpha": 10}``.
         weighting: Name in ``WEIGHTINGS``.
         weighting_args: Arguments of the weighting, e.g. ``{"beta_pitch": 2}``.

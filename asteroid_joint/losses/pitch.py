@@ -13,13 +13,13 @@ from .term import Term
 
 @LOSSES.register("pitch")
 class PitchLoss:
-    """Binary cross-entropy with positive entries weighted ``alpha``, mean over bins.
+    """Binary cross-entropy with positive entries weighted by ``alpha``, mean over bins.
 
     Args:
         alpha: Weight of positive entries.
         blur_cents: Standard deviation of the target around the true pitch; 0 is one-hot.
-        focal_gamma: Exponent of the distance from the target, by which a bin is multiplied, so that
-            what is right already counts less; 0 is none.
+        focal_gamma: Each bin is weighted by its distance from the target to this power, so that
+            correct bins count less; 0 for none.
 
     References:
         arXiv 2401.03856 (L_pe; alpha = 10, one-hot). T.-Y. Lin et al., "Focal Loss for Dense Object
@@ -40,7 +40,7 @@ class PitchLoss:
         return self.compare(output.pitch_logits, batch, model)
 
     def compare(self, logits: torch.Tensor, batch: Batch, model: JointModel) -> Term:
-        """Of logits ``(B, N, P)``, wherever they are from."""
+        """The term for any logits ``(B, N, P)``."""
         f0_hz = batch["f0_hz"]
         target = pitch_targets(f0_hz, model.pitch_grid, self.blur_cents)  # (B, N, P)
         weight = logits.new_tensor(self.alpha)
@@ -58,11 +58,11 @@ class PitchLoss:
 
 @LOSSES.register("pitch_apart")
 class PitchApartLoss(PitchLoss):
-    """The same for what a cascade's estimator hears in the **true** voice.
+    """:class:`PitchLoss` of the pitch that a cascade estimates from the **true** voice.
 
-    In place of ``pitch`` it trains the two parts of a cascade apart, as those of a pipeline: the
-    estimator never hears a separated voice, and no gradient of the pitch reaches the separator.
-    Examples without stems weigh 0.
+    In place of ``pitch`` it trains the two parts of a cascade separately, like a pipeline: the
+    estimator receives no separated voice, and no pitch gradient reaches the separator. Examples
+    without stems have weight 0.
     """
 
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:

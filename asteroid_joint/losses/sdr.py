@@ -1,4 +1,4 @@
-"""Error-to-signal ratio in dB, bounded so that silent sources do no harm."""
+"""Error-to-signal ratio in dB, bounded for silent sources."""
 
 import torch
 
@@ -13,8 +13,8 @@ class SDRLoss:
     """``10 log10((|e|^2 + floor |x|^2) / |x|^2)`` with error ``e`` and mixture ``x``.
 
     Its slope is that of the SDR in dB, which the metric averages over clips, so loud and soft
-    examples count alike. Measured against the mixture instead of the target it stays finite where
-    the target is silent, and ``floor`` ends the reward at -10 log10(floor) dB.
+    examples count equally. Relative to the mixture instead of the target, it stays finite for
+    silent targets, and ``floor`` limits the reward to -10 log10(floor) dB.
 
     Args:
         floor: Power relative to the mixture.

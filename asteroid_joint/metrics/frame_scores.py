@@ -1,4 +1,4 @@
-"""Scores of all frames of an evaluation: areas over everything, and a file for later tests."""
+"""Scores of all frames of an evaluation: pooled areas, and a file for later tests."""
 
 import zipfile
 from pathlib import Path
@@ -21,10 +21,10 @@ class FrameScores:
         self._scores: list[np.ndarray] = []
 
     def add(self, name: str, labels: np.ndarray | None, scores: np.ndarray | None) -> None:
-        """Add a clip, if both its labels and its scores are there.
+        """Add a clip, if it has both labels and scores.
 
         Args:
-            name: Of the clip.
+            name: Name of the clip.
             labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
             scores: ``(frames,)``.
         """
@@ -39,10 +39,10 @@ class FrameScores:
         return len(self.names)
 
     def facts(self) -> dict[str, float | int | None]:
-        """What stands beside the metrics of single clips; empty where there is no clip.
+        """Facts to report beside the metrics of single clips; empty if there are no clips.
 
-        ``auc_pooled`` is the area over all frames, ``None`` where they are of one class, as JSON
-        has no NaN; ``n_auc_undefined`` of ``n_auc_clips`` are, and so have no area of their own.
+        ``auc_pooled`` is the area over all frames, ``None`` (as JSON has no NaN) if they are of one
+        class. So are the frames of ``n_auc_undefined`` of the ``n_auc_clips`` clips.
         """
         if not self.names:
             return {}
@@ -56,7 +56,7 @@ class FrameScores:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the file of an evaluation, or remove that of an earlier one if there is no clip."""
+        """Write the file of an evaluation; without clips, remove that of an earlier one."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / SCORES_FILE
         if not self.names:
@@ -74,10 +74,10 @@ class FrameScores:
 
     @classmethod
     def load(cls, folder: Path) -> "FrameScores":
-        """Read what :meth:`save` wrote.
+        """Read the file that :meth:`save` wrote.
 
         Raises:
-            DataError: If the file is missing or of another kind.
+            DataError: If the file is missing or not of that format.
         """
         path = folder / SCORES_FILE
         scores = cls()
@@ -85,7 +85,7 @@ class FrameScores:
             with np.load(path, allow_pickle=False) as file:
                 names, clip, label, score = (file[k] for k in ("name", "clip", "label", "score"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
-            raise DataError(f"{path} does not hold frame scores: evaluate again.") from err
+            raise DataError(f"{path} does not contain frame scores: evaluate again.") from err
         bounds = np.searchsorted(clip, np.arange(1, len(names)))
         for name, labels, values in zip(
             names.tolist(), np.split(label, bounds), np.split(score, bounds), strict=True
@@ -94,10 +94,7 @@ class FrameScores:
         return scores
 
     def compare(self, other: "FrameScores") -> AreaDifference | None:
-        """DeLong's test over all frames; ``None`` where the two have no frames in common.
-
-        That is so where clips, or the distance of frames, differ.
-        """
+        """DeLong's test over all frames; ``None`` if the clips or their frames differ."""
         place = {name: i for i, name in enumerate(other.names)}
         if set(self.names) != set(place):
             return None

@@ -1,4 +1,4 @@
-"""From per-clip rows to files and tables."""
+"""Files and tables of per-clip metrics."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ class Column(NamedTuple):
     digits: int = 2
 
 
-# frame-wise scores are fractions in files, as mir_eval gives them, and percent in tables
+# frame-wise scores are fractions in files, as in mir_eval, and percentages in tables
 COLUMNS = (
     Column("sdr", "SDR dB"),
     Column("nsdr", "NSDR dB"),
@@ -41,23 +41,23 @@ COLUMNS = (
     Column("vfa", "VFA %", 100, 1),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
-DETECTION = (  # in the table beside that of all
+DETECTION = (  # in a table of their own
     Column("auc", "AU-ROC of clips", 1, 4),
     Column("log_mse", "MSE", 1, 5),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
 FACTS = ("split", "seed", "hardware", "commit")
-UNDEFINED = "–"  # in place of a number that there cannot be
+UNDEFINED = "–"  # in place of an undefined number
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
     """Mean, standard deviation and median over clips of every numeric column.
 
     Args:
-        rows: One per clip; NaN and missing values are left out, and ``n`` says how many are not.
+        rows: One per clip; NaN and missing values are ignored, and ``n`` is the number of others.
 
     Returns:
-        Metric to ``{"mean", "std", "median", "n"}``, plain floats.
+        Metric to ``{"mean", "std", "median", "n"}``, as plain floats.
     """
     summary: Summary = {}
     for metric in dict.fromkeys(k for row in rows for k, v in row.items() if _is_number(v)):
@@ -81,16 +81,16 @@ def rows_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Read what :func:`rows_to_csv` wrote; names stay text, everything else becomes a float.
+    """Read a file of :func:`rows_to_csv`; names remain text, everything else becomes a float.
 
     Raises:
-        DataError: If the file is missing or of another kind.
+        DataError: If the file is missing or not of that format.
     """
     try:
         with open(path, newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or not {"name", "song"} <= rows[0].keys():
-            raise DataError(f"{path} does not hold per-clip metrics: give an all_metrics.csv.")
+            raise DataError(f"{path} does not contain per-clip metrics: give an all_metrics.csv.")
         text = ("name", "song", "singer")
         return [{k: v if k in text else float(v or "nan") for k, v in r.items()} for r in rows]
     except (OSError, ValueError, TypeError) as err:
@@ -105,7 +105,7 @@ def markdown_row(cells: Iterable[str]) -> str:
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown, with neither a title nor a line's end after it.
+    """A table in Markdown, without a title and a final newline.
 
     Example:
         >>> print(markdown_table(["a", "b"], [["1", "2"]]))
@@ -125,9 +125,9 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
     """One line of the results table: mean ± standard deviation over clips.
 
     Args:
-        name: Of the system.
-        summary: See :func:`summarise`; a metric it lacks gives an empty cell.
-        facts: Values for the last columns.
+        name: Name of the system.
+        summary: See :func:`summarise`; missing metrics give empty cells.
+        facts: Values of the last columns.
     """
     cells = [name]
     for column in COLUMNS:
@@ -142,13 +142,13 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
 
 
 def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
-    """Markdown table of BSS Eval v4, a line per source; empty where there is none.
+    """Markdown table of BSS Eval v4, a line per source; empty if it was not evaluated.
 
     Args:
-        name: Of the system.
-        summary: See :func:`summarise`, of clips that are medians over windows; hence its medians
-            are the medians of medians of the literature.
-        sources: Names, those of the columns.
+        name: Name of the system.
+        summary: See :func:`summarise`; as clips are medians over windows, its medians are the
+            medians of medians of the literature.
+        sources: Names of the sources.
     """
     here = [s for s in sources if column_names(s)[0] in summary]
     if not here:
@@ -194,20 +194,19 @@ def area_comparison_table(d: AreaDifference) -> str:
 def detection_table(
     name: str, summary: Summary, facts: Mapping[str, Any], sources: Sequence[str]
 ) -> str:
-    """Markdown table of what the paper on detection reports, of detection or separation or both.
+    """Markdown table of the metrics of the detection paper, for detection, separation or both.
 
-    A metric that was not asked for is an empty cell. One that no clip has is a dash: an area needs
-    vocal and non-vocal frames.
+    A metric that was not requested gives an empty cell, an undefined area (without vocal or
+    non-vocal frames) a dash.
 
     Args:
-        name: Of the system.
+        name: Name of the system.
         summary: See :func:`summarise`.
-        facts: Those of :meth:`.frame_scores.FrameScores.facts` and the counts of windows, where
-            there are any.
-        sources: Names, those of the columns.
+        facts: See :meth:`.frame_scores.FrameScores.facts`; also the counts of windows, if any.
+        sources: Names of the sources.
 
     Returns:
-        The table; empty if there is none of its metrics.
+        The table; empty if it has no metrics.
 
     References:
         D. Stoller, S. Ewert, S. Dixon, LVA/ICA 2018, https://arxiv.org/abs/1804.01650, table 1.
@@ -235,7 +234,7 @@ def detection_table(
 
 
 def _fixed(value: float | None, digits: int) -> str:
-    """A number with so many digits, or nothing."""
+    """A number with a fixed number of digits, or nothing."""
     return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""Runs of one setting with several seeds as one: means over seeds, differences of settings."""
+"""Runs of settings with several seeds: means over seeds, differences of settings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ class Column(NamedTuple):
     """A metric in a table.
 
     Attributes:
-        title: Head of the column.
-        digits: After the point.
-        scale: What values are multiplied by: 100 for percent.
+        title: Heading of the column.
+        digits: Number of decimals.
+        scale: Factor of the values: 100 for percentages.
     """
 
     title: str
@@ -25,7 +25,7 @@ class Column(NamedTuple):
     scale: float = 1.0
 
     def text(self, value: float, signed: bool = False) -> str:
-        """A value as it stands in the table.
+        """A value as text.
 
         Example:
             >>> Column("RPA %", 1, 100).text(0.9123, signed=True)
@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """Runs that differ in their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
         runs: Seed to clip to the clip's row of metrics.
@@ -48,12 +48,12 @@ class Setting(NamedTuple):
     def values(
         self, metric: str, clips: Sequence[str], seeds: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Mean over seeds, ``(clips,)``; NaN where no run has the metric.
+        """Mean of a metric over seeds, ``(clips,)``; NaN where no run has it.
 
         Args:
-            metric: Name.
-            clips: Those that count.
-            seeds: Those that count; all by default.
+            metric: Name of the metric.
+            clips: Names of the clips.
+            seeds: Seeds to use; all by default.
         """
         chosen = [self.runs[seed] for seed in (self.runs if seeds is None else seeds)]
         rows = [[run[clip].get(metric) for run in chosen] for clip in clips]
@@ -71,7 +71,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
 
     Raises:
         ValueError: If there is no file.
-        DataError: If one cannot be read, or they are of different clips.
+        DataError: If one cannot be read, or they have different clips.
     """
     if not paths:
         raise ValueError("Expected a file per seed, received none.")
@@ -80,7 +80,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
     for seed, path in paths.items():
         if runs[seed].keys() != first.keys():
             raise DataError(
-                f"{path} is of other clips than the runs beside it: evaluate all on the same side."
+                f"{path} has other clips than the runs beside it: evaluate all on the same set."
             )
     return Setting(runs, {clip: row["song"] for clip, row in first.items()})
 
@@ -88,12 +88,12 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
 def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str]) -> Difference:
     """``first - second`` over the seeds that both have, tested over songs.
 
-    Seeds differ, too: the mean over three would stand against the luck of one.
+    Seeds differ, too, so means over different seeds are not compared.
 
     Args:
         first, second: Settings.
-        metric: Name.
-        clips: Those that count.
+        metric: Name of the metric.
+        clips: Names of the clips.
 
     Returns:
         See :func:`~asteroid_joint.metrics.significance.paired_bootstrap`.
@@ -103,7 +103,9 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
     """
     seeds = [seed for seed in first.runs if seed in second.runs]
     if not seeds or first.songs.keys() != second.songs.keys():
-        raise DataError("Two settings are compared on the same clips, with a seed in common.")
+        raise DataError(
+            "The two settings have different clips or no seed in common: evaluate both alike."
+        )
     return paired_bootstrap(
         first.values(metric, clips, seeds),
         second.values(metric, clips, seeds),
@@ -112,12 +114,12 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
 
 
 def find_settings(exp: Path, prefix: str, names: Iterable[str]) -> dict[str, Setting]:
-    """Settings whose runs are in folders ``<prefix><name>_<seed>``, as far as there are any.
+    """Settings whose runs are in folders ``<prefix><name>_<seed>``, if there are any.
 
     Args:
         exp: Folder of experiments.
-        prefix: That all of the folders begin with.
-        names: Of the settings.
+        prefix: Common prefix of the folders.
+        names: Names of the settings.
 
     Raises:
         DataError: See :func:`read_setting`.
@@ -143,7 +145,7 @@ COMPARED = ("metric", "first - second", "95 % interval", "p (bootstrap)", "p (Wi
 
 
 def compare_text(first: Setting, second: Setting, metric: str, column: Column) -> list[str]:
-    """Cells of the columns ``COMPARED``: all clips, the seeds that both have."""
+    """Cells of the columns ``COMPARED``, for all clips and the seeds that both have."""
     d = difference(first, second, metric, list(first.songs))
     mean, low, high = (column.text(x, signed=True) for x in d[:3])
     tests = [f"{d.p_value:.4f}", f"{d.wilcoxon_p:.4f}"]

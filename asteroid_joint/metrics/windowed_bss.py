@@ -1,6 +1,6 @@
 """BSS Eval v3 in long windows, by ``museval``: SDR, SIR and SAR of sources per track.
 
-``mir_eval.separation`` gives the same figures; it is deprecated and names museval as successor.
+``mir_eval.separation`` gives the same figures, but is deprecated in favour of museval.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from .museval_bss import ensure_ffmpeg
 
 NAMES = ("bss_sdr", "bss_sir", "bss_sar")
 COUNTS = ("bss_windows", "bss_windows_silent", "bss_windows_silent_estimate")
-WINDOW_SEC = 30.0  # seconds
-HOP_SEC = 15.0  # seconds
+WINDOW_SEC = 30.0
+HOP_SEC = 15.0
 
 
 def windowed_bss(
@@ -24,21 +24,20 @@ def windowed_bss(
 ) -> dict[str, float]:
     """SDR, SIR and SAR in dB: mean over windows of 30 s, 15 s apart, of the mono signals.
 
-    A track that is shorter than a window is one. Of others only whole windows count, as
-    ``bss_eval_sources_framewise`` has it: up to 15 s at the end, less than a hop, enter none.
-    Windows in which a true source is digitally
-    silent have no ratios. They are left out, and counted, as this hides what a system does there:
-    see :func:`~.separation.silent_rms_db`. The same goes for windows in which an estimate is.
+    A track that is shorter than a window is one window. Otherwise only whole windows count, as in
+    ``bss_eval_sources_framewise``, without up to a hop (15 s) at the end. Windows in which a true
+    source or an estimate is digitally silent have no ratios. They are left out and counted, as
+    this hides errors there: see :func:`~.separation.silent_rms_db`.
 
     Args:
         references, estimates: ``(n_src, n_channels, time)``, at least two sources.
-        sample_rate: Hz.
-        sources: Their names, in order.
+        sample_rate: Sample rate in Hz.
+        sources: Names of the sources, in order.
 
     Returns:
         ``bss_sdr``, ``bss_sir``, ``bss_sar`` of the voice, ``bss_sdr_drums``, ... of others, NaN
-        where no window has them; and the numbers of windows: ``bss_windows`` that entered,
-        ``bss_windows_silent`` and ``bss_windows_silent_estimate`` that did not.
+        if undefined in all windows; and the numbers of windows: ``bss_windows`` that count,
+        ``bss_windows_silent`` and ``bss_windows_silent_estimate`` that do not.
 
     References:
         E. Vincent, R. Gribonval, C. Fevotte, "Performance measurement in blind audio source

@@ -42,6 +42,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..dsp.overlap_add import WindowPlan
 from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
@@ -124,6 +125,20 @@ def export_onnx(
     for module in ("onnx", "onnxscript"):
         optional(module, "onnx")
     path = Path(path)
+    _check(path, window_sec, overwrite)
+    graph = ExportGraph(model)
+    plan = plan_windows(graph.model, window_sec)
+    wav = torch.zeros(1, int(model.in_channels), plan.length)
+    program = _export(graph, wav, list(_outputs(graph, wav)))
+    for key, value in _metadata(model, plan, licence).items():
+        if value != "":
+            program.model.metadata_props[key] = str(value)
+    _write(program, path)
+    return path
+
+
+def _check(path: Path, window_sec: float, overwrite: bool) -> None:
+    """Refuse what cannot be written, before the model is traced."""
     if not 0 < window_sec <= LONGEST_SEC:
         raise ConfigError(
             f"A window of {window_sec:g} s cannot be exported: give seconds up to {LONGEST_SEC:g}."
@@ -132,11 +147,11 @@ def export_onnx(
         raise UserError(f"{path} cannot be written: give the name of a file in a folder there is.")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already: give --overwrite to replace it.")
-    graph = ExportGraph(model)
-    plan = plan_windows(graph.model, window_sec)
-    wav = torch.zeros(1, int(model.in_channels), plan.length)
-    names = list(_outputs(graph, wav))
-    facts = {
+
+
+def _metadata(model: JointModel, plan: WindowPlan, licence: str) -> dict[str, Any]:
+    """What a program must know, as the module lists it."""
+    return {
         "sources": ",".join(model.sources),
         "sample_rate": int(model.sample_rate),
         "n_channels": int(model.in_channels),
@@ -153,12 +168,6 @@ def export_onnx(
         "licence": licence,
         "producer": f"asteroid-joint {__version__}",
     }
-    program = _export(graph, wav, names)
-    for key, value in facts.items():
-        if value != "":
-            program.model.metadata_props[key] = str(value)
-    _write(program, path)
-    return path
 
 
 @torch.no_grad()

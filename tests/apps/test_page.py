@@ -183,9 +183,9 @@ def bad_files(folder: Path) -> dict[str, Path]:
     sf.write(long, np.zeros(13 * 8000), 8000, format="FLAC")
     sf.write(wide, np.zeros((800, MOST_CHANNELS + 1)), 8000, format="WAV")
     return {
-        "text holds no audio that libsndfile or FFmpeg can decode.": text,
+        "text contains no audio that libsndfile or FFmpeg can decode.": text,
         "empty is empty (0 bytes).": empty,
-        "nan holds NaN or infinite samples, the first at 0.023 s: repair the file first.": nan,
+        "nan contains NaN or infinite samples, the first at 0.023 s: repair the file first.": nan,
         "The song is longer than 0.2 minutes, the most that this page accepts: "
         "use 'asteroid-joint separate', which has no limit.": long,
         f"The song has 9 channels: send one with at most {MOST_CHANNELS}.": wide,
@@ -214,7 +214,7 @@ def test_files_that_name_other_files_are_no_audio(tmp_path):
     }
     for name, text in lists.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(AudioError, match="holds no audio"):
+        with pytest.raises(AudioError, match="contains no audio"):
             open_audio(tmp_path / name).close()
 
 

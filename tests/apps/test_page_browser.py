@@ -292,7 +292,7 @@ def test_several_files_some_of_them_bad(visit, server, tmp_path):
         assert me.tab.inner_text("#end") == seconds
     me.tab.set_input_files("#file", tmp_path / "text.mp3")
     alert = me.tab.get_by_role("alert")
-    alert.get_by_text("text holds no audio that libsndfile or FFmpeg can decode.").wait_for()
+    alert.get_by_text("text contains no audio that libsndfile or FFmpeg can decode.").wait_for()
     me.tab.set_input_files("#file", tmp_path / "large.wav")
     alert.get_by_text("large.wav is larger than 5 MB, the most that this page accepts").wait_for()
     # dropped, with a name that is markup
@@ -303,7 +303,7 @@ def test_several_files_some_of_them_bad(visit, server, tmp_path):
             document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true}));
         }"""
     )
-    alert.get_by_text("holds no audio that libsndfile or FFmpeg can decode.").wait_for()
+    alert.get_by_text("contains no audio that libsndfile or FFmpeg can decode.").wait_for()
     assert not me.tab.locator("img").count()
 
 

@@ -108,11 +108,16 @@ def test_rounding_survives_samples_of_any_size():
 @pytest.mark.parametrize(
     ("kind", "rate", "n_channels", "sentence"),
     [
-        ("flac", 44100, 9, "flac cannot hold the 9 channels of vocals.flac (it has up to 8)"),
-        ("flac", 700000, 1, "flac cannot hold the 700000 Hz of vocals.flac (it has rates up to"),
-        ("mp3", 44100, 6, "mp3 cannot hold the 6 channels of vocals.mp3 (it has up to 2)"),
-        ("mp3", 96000, 2, "mp3 cannot hold the 96000 Hz of vocals.mp3 (it has 8000, 11025,"),
-        ("ogg", 384000, 1, "ogg cannot hold the 384000 Hz of vocals.ogg (it has rates up to"),
+        ("flac", 44100, 9, "flac cannot store the 9 channels of vocals.flac (it supports up to 8)"),
+        (
+            "flac",
+            700000,
+            1,
+            "flac cannot store the 700000 Hz of vocals.flac (it supports rates up to",
+        ),
+        ("mp3", 44100, 6, "mp3 cannot store the 6 channels of vocals.mp3 (it supports up to 2)"),
+        ("mp3", 96000, 2, "mp3 cannot store the 96000 Hz of vocals.mp3 (it supports 8000, 11025,"),
+        ("ogg", 384000, 1, "ogg cannot store the 384000 Hz of vocals.ogg (it supports rates up to"),
     ],
 )
 def test_what_a_format_cannot_hold_is_one_sentence(tmp_path, kind, rate, n_channels, sentence):

@@ -10,7 +10,7 @@ from asteroid_joint import DJCM, MODELS, available_weights
 from asteroid_joint.cli import main
 from asteroid_joint.errors import ConfigError
 from asteroid_joint.models.model_file import read_model_file
-from asteroid_joint.share.facts import describe_model, describe_weights, registered_name
+from asteroid_joint.share.facts import SIZES, describe_model, describe_weights, registered_name
 from asteroid_joint.share.model_card import hub_card, weights_card, weights_text
 from asteroid_joint.share.publish import main as publish_main
 from asteroid_joint.share.publish import publish, store_figures
@@ -54,6 +54,11 @@ def test_every_model_has_a_paper_and_true_sizes(name):
     assert tiny["parameters"] == sum(p.numel() for p in model.parameters())
     assert tiny["hop_sec"] == model.pitch_grid.hop_length / model.sample_rate
     assert tiny["sources"] == list(model.sources)
+
+
+def test_sizes_are_stored_of_every_model():
+    stored = json.loads(SIZES.read_text())
+    assert set(stored) == set(OURS), "python -m asteroid_joint.share.facts renews the file"
 
 
 def test_the_paper_of_a_model():

@@ -90,7 +90,7 @@ def _make(args: argparse.Namespace) -> int:
             jobs = args.jobs or os.cpu_count() or 1
             make_corpus(args.dest, options, jobs=jobs, resume=args.resume, progress=show)
     except KeyboardInterrupt:
-        say("interrupted; complete tracks are kept, and --resume makes the others.")
+        say("interrupted; complete tracks are kept, --resume makes the others.")
         return INTERRUPTED
     print(args.dest)
     return DONE

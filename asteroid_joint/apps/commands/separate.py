@@ -11,6 +11,7 @@ from ...inference.activity import SegmentRules
 from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
 from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
+from ...registry import import_plugins
 from .common import DONE, SOME_FAILED, add_model, add_plugins, positive, say
 
 NO_STEMS = "none"
@@ -192,6 +193,7 @@ def _separate(args: argparse.Namespace) -> int:
 
 def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
     """Refuse contradictory options and unknown names before a model is loaded."""
+    import_plugins(run.plugins)  # which may register formats
     for name in options.f0_formats:
         PITCH_FORMATS[name]
     if run.retry and not run.resume:

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ...masknn.dual_path import DualPath, ResidualLSTM
-from ...masknn.idpm import ImprovedDualPath
+from ...masknn.dual_path import DualPath, ImprovedDualPath, ResidualLSTM
 from ...masknn.tfc_tdf import TFCTDF, Maps, TFCTDFNet
 from .conv import TILE, PackedConv, PackedLinear, TiledConv, Workspace
 from .unet import affine

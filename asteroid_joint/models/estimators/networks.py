@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...masknn.local_pitch import LocalPitchHead
+from ...masknn.harmonic import LocalPitchHead
 from ...masknn.residual_unet import ResidualUNet, init_convolutions
 from ..djcm import PitchHead
 from .base import SpectralEstimator, register_estimator
@@ -30,7 +30,7 @@ class PitchCNN(SpectralEstimator):
         hop_length: Samples; one pitch frame each.
         sample_rate: Hz.
         harmonics, channels, context_chan: See
-            :class:`~asteroid_joint.masknn.local_pitch.LocalPitchHead`.
+            :class:`~asteroid_joint.masknn.harmonic.LocalPitchHead`.
     """
 
     def __init__(
