@@ -194,7 +194,7 @@ def test_arguments_of_several_commands_are_the_same_in_all_of_them():
                 if action.help is not None:
                     said[flag].add(action.help % vars(action))
     assert said == {
-        "--model": {"shipped weights (see info) or a model file; default djcm_pop"},
+        "--model": {"name of shipped weights (see list) or a model file; default djcm_pop"},
         "--device": {"default auto"},
         "--plugins": {"modules that register further models"},
     }

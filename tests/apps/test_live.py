@@ -686,7 +686,7 @@ def test_a_model_without_pitch_gives_its_voice(tmp_path, monkeypatch, capsys):
     wav, file = noise(2, 44100), io.BytesIO()
     sf.write(file, wav.T, 44100, "FLOAT", format="WAV")
     assert main_on(monkeypatch, file.getvalue()) == 2
-    assert "does not read pitch" in capsys.readouterr().err
+    assert "does not estimate pitch" in capsys.readouterr().err
     assert main_on(monkeypatch, file.getvalue(), "--voice", tmp_path / "v.raw") == 0
     voice = np.fromfile(tmp_path / "v.raw", "<f4").reshape(-1, 2).T
     np.testing.assert_allclose(voice, 0.4 * wav, atol=1e-6)

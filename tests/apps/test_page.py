@@ -418,8 +418,8 @@ def test_wrong_options(options, said, capsys):
 def test_addresses_that_cannot_be_had(page, capsys):
     assert main(["demo", "--port", str(page.port)]) == 2
     assert capsys.readouterr().err == (
-        f"asteroid-joint: Port {page.port} of 127.0.0.1 is in use: give another one, "
-        "or --port 0 for any.\n"
+        f"asteroid-joint: Port {page.port} of 127.0.0.1 is in use: give another --port, "
+        "or 0 for any.\n"
     )
     assert main(["demo", "--host", "no..such..host", "--port", "0"]) == 2
     assert "There is no address 'no..such..host'" in capsys.readouterr().err

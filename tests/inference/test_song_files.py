@@ -324,9 +324,9 @@ def test_every_option_at_once(tmp_path, weights, capsys):
         (["--decoder", "guess"], "Unknown pitch decoder 'guess': choose one of argmax, viterbi."),
         (["--f0-format", "csv,midi"], "Unknown F0 format 'midi': choose one of csv,"),
         (["--stems", "vocals,drums"], "DJCM has no stem 'drums': choose from vocals, accomp"),
-        (["--retry"], "--retry is for --resume: give both."),
-        (["--two-pass-viterbi", "--decoder", "argmax"], "--two-pass-viterbi takes the place of"),
-        (["--workers", "2"], "--address and --workers are for other engines"),
+        (["--retry"], "--retry needs --resume: give both."),
+        (["--two-pass-viterbi", "--decoder", "argmax"], "--two-pass-viterbi replaces --decoder"),
+        (["--workers", "2"], "--address and --workers need another engine than local: give"),
         (["--engine", "nowhere"], "Unknown engine 'nowhere'"),
     ],
 )

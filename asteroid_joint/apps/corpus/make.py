@@ -116,7 +116,7 @@ def make_corpus(
     *,
     jobs: int = 1,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Path:
     """Make a corpus, or resume making it.
 
@@ -147,13 +147,10 @@ def make_corpus(
         dest.mkdir(parents=True, exist_ok=True)
         _check_space(dest, missing)
         _prepare(dest, options)
-        done = len(specs) - len(missing)
-        if progress:
+        n_earlier = len(specs) - len(missing)
+        progress(n_earlier, len(specs))
+        for done, _ in enumerate(_write_all(dest, missing, jobs), n_earlier + 1):
             progress(done, len(specs))
-        for _ in _write_all(dest, missing, jobs):
-            done += 1
-            if progress:
-                progress(done, len(specs))
     except OSError as err:
         raise UserError(_reason(err, dest)) from err
     except BrokenExecutor as err:

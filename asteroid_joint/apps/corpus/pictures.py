@@ -63,9 +63,8 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
         axes["P"].set_xticks(ticks, [f"{note_name(k)}\n{midi_to_hz(k):.0f}" for k in ticks])
         axes["P"].set(title="F0 in 5 ms frames", xlabel="note, Hz", ylabel="voiced frames / %")
         axes["V"].set(title="vibrato", xlabel="rate / Hz", ylabel="notes")
-        axes["L"].set(
-            title="voice over band (lines: mean)", ylabel="level / dB", ylim=_pad(VOICE_DB)
-        )
+        axes["L"].set(title="voice over band (lines: mean)", ylabel="level / dB")
+        axes["L"].set(ylim=(VOICE_DB[0] - 0.5, VOICE_DB[1] + 0.5))
         axes["S"].set(title="share of singing", ylabel="of the track / %", ylim=(0, 100))
         for panel in "LS":
             axes[panel].set_xticks(range(len(sides)), sides)
@@ -77,10 +76,6 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
             panel.grid(alpha=0.3)
 
     _figure(path, (14, 8.5), draw)
-
-
-def _pad(limits: tuple[float, float]) -> tuple[float, float]:
-    return limits[0] - 0.5, limits[1] + 0.5
 
 
 def _draw_rpa(axes: Any, rows: Sequence[dict], crepe: str, wanted: float) -> None:

@@ -68,16 +68,15 @@ def sing(
     for phrase in phrases_of(notes):
         # even frames begin at integer samples: 10 ms are 441
         first = 2 * int(max(phrase[0].onset_sec - PAD_SEC - UNVOICED_SEC[1], 0.0) / FRAME_SEC / 2)
-        local = [_earlier(note, first * FRAME_SEC) for note in phrase]
+        start_sec = first * FRAME_SEC
+        local = [_earlier(note, start_sec) for note in phrase]
         phones = phones_of(rng, local)
         samples, curve = _sing_phrase(rng, voice, singer, local, phones)
         at = first // 2 * 441
         wav[at : at + len(samples)] += samples[: len(wav) - at]
         curve = curve[: n_frames - first]
         f0_hz[first : first + len(curve)] = curve
-        active.append(
-            (first * FRAME_SEC + phones[1].start_sec, first * FRAME_SEC + phones[-2].end_sec)
-        )
+        active.append((start_sec + phones[1].start_sec, start_sec + phones[-2].end_sec))
     return Sung(wav[:n_samples], f0_hz, active)
 
 
@@ -272,10 +271,8 @@ def _aperiodicity(singer: Singer, spoken: Sequence[Phone], voiced: np.ndarray) -
         rise = 1 / (1 + np.exp(-(hz - from_hz) / 800))
         return np.clip(floor + (0.85 - floor) * rise, 0.001, 0.999)
 
-    clean, noisy = (
-        voiced_frame(5200 - 15000 * singer.breath, singer.breath),
-        voiced_frame(2500, 0.1),
-    )
+    clean = voiced_frame(5200 - 15000 * singer.breath, singer.breath)
+    noisy = voiced_frame(2500, 0.1)
     rough = np.array([phone.name in NOISY for phone in spoken])
     out = np.where(rough[:, None], noisy, clean)
     out[~voiced] = 1.0
