@@ -43,11 +43,13 @@ class ActivityFolder(Recordings):
         """See :meth:`Recordings.find`."""
         top, paths = files_of_side(self.root, side, AUDIO)
         if not paths:
-            raise DataError(f"{top} holds no recording for the {side} side: name another folder.")
+            raise DataError(
+                f"{top} contains no recordings for the {side} side: give another folder."
+            )
         pairs = [(path, _beside(path)) for path in paths]
         if all(label is None for _, label in pairs):
             raise DataError(
-                f"No recording of the {side} side in {top} has a file <name>{LABELS} beside it."
+                f"No {side} recording in {top} has labels: put <name>{LABELS} beside <name>.wav."
             )
         return top, pairs
 

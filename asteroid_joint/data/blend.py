@@ -73,7 +73,7 @@ class Blend(Wrapped):
         self.parts = [_part(options, side, data_dir) for options in parts]
         names = [part.name for part in self.parts]
         if len(set(names)) < len(names):
-            raise ConfigError(f"Parts of a blend need names of their own, received {names}.")
+            raise ConfigError(f"Parts of a blend need different names, received {names}.")
         first = _check_agreement(self.parts)
         self._owners = [part for part in self.parts for _ in part.dataset.clips]
         places = [Place(p.dataset, i) for p in self.parts for i in range(len(p.dataset))]
@@ -149,7 +149,9 @@ class Blend(Wrapped):
             _, host = super().read(place)
             if host is None:
                 name = self._owners[place].name
-                raise DataError(f"{name} has no stems that another voice could be sung over.")
+                raise DataError(
+                    f"{name} has no stems to mix another voice with: leave out the part with dub."
+                )
             _, own = super().read(index)
             assert own is not None
             voice = voice * np.float32(_rms(host[0]) / max(_rms(own[0]), SILENT))
@@ -179,7 +181,9 @@ class Blend(Wrapped):
 
 def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
     if not isinstance(options, dict) or "dataset" not in options:
-        raise ConfigError(f"A part of a blend is described by dataset, voice, ..., not {options}.")
+        raise ConfigError(
+            f"A part of a blend needs the keys dataset, voice, ..., received {options}."
+        )
     registered = options["dataset"]
     name = str(options.get("name", registered))
     dub = bool(options.get("dub", False))
@@ -191,7 +195,7 @@ def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
         )
     if dub and rest:
         raise ConfigError(
-            f"Part {name!r} lends its voices only (dub): leave out its share of rest."
+            f"Part {name!r} contributes only its voices (dub): leave out its share rest."
         )
     arguments = {k: v for k, v in options.items() if k not in OWN_KEYS}
     if data_dir is not None:
@@ -203,7 +207,7 @@ def _check_agreement(parts: list[Part]) -> JointDataset:
     """The dataset that says what all are like: that of the first part which gives all stems."""
     whole = [part for part in parts if not part.dub]
     if not whole:
-        raise ConfigError("A blend needs a part without dub: voices have to sing over something.")
+        raise ConfigError("A blend needs a part without dub: add one that provides accompaniment.")
     first = whole[0]
     for other in parts:
         for what in AGREED:
@@ -212,8 +216,8 @@ def _check_agreement(parts: list[Part]) -> JointDataset:
             ours, theirs = getattr(first.dataset, what), getattr(other.dataset, what)
             if ours != theirs:
                 raise DataError(
-                    f"Parts {first.name} and {other.name} do not fit: {what} is {ours} in the one "
-                    f"and {theirs} in the other; change the arguments of one of them."
+                    f"Parts {first.name} and {other.name} do not fit: {what} is {ours} in one and "
+                    f"{theirs} in the other; change the arguments of one of them."
                 )
     return first.dataset
 

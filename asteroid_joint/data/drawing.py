@@ -220,7 +220,7 @@ class _Lot:
     def __init__(self, weights: np.ndarray, what: str) -> None:
         self._clips = np.flatnonzero(weights > 0)
         if not len(self._clips):
-            raise DataError(f"No clip gives {what}: blend these data with others that do.")
+            raise DataError(f"No clip provides {what}: blend this dataset with one that does.")
         self._cumulative = np.cumsum(weights[self._clips] / weights[self._clips].sum())
 
     def draw(self, rng: np.random.Generator) -> int:

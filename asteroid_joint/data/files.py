@@ -55,9 +55,11 @@ def audio_file(path: Path) -> AudioFile:
     try:
         info = sf.info(path)
     except (sf.LibsndfileError, OSError) as err:
-        raise DataError(f"{path} is missing or not an audio file: get the data again.") from err
+        raise DataError(
+            f"{path} is missing or not an audio file: download the data again."
+        ) from err
     if not info.frames:
-        raise DataError(f"{path} holds no sample: remove it or get it again.")
+        raise DataError(f"{path} contains no samples: remove it or download it again.")
     return AudioFile(path, info.samplerate, info.channels, info.frames)
 
 
@@ -75,12 +77,12 @@ def common_format(
         if sample_rate is None and other.sample_rate != first.sample_rate:
             raise FormatError(
                 f"{first.path} is at {first.sample_rate} Hz and {other.path} at "
-                f"{other.sample_rate} Hz: give a sample_rate or bring them to one."
+                f"{other.sample_rate} Hz: give a sample_rate or resample them to one rate."
             )
         if n_channels != 1 and other.n_channels != (n_channels or first.n_channels):
             raise FormatError(
                 f"{other.path} has {other.n_channels} channels, not "
-                f"{n_channels or first.n_channels}: give n_channels 1 to mix down."
+                f"{n_channels or first.n_channels}: set n_channels to 1 to mix down."
             )
     return sample_rate or first.sample_rate, n_channels or first.n_channels
 
@@ -134,7 +136,7 @@ def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) ->
     for row, file in zip(out, files, strict=True):
         wav, _ = sf.read(file.path, stop - start, start, dtype="float32", always_2d=True)
         if len(wav) != stop - start:
-            raise DataError(f"{file.path} ends before its header says: get it again.")
+            raise DataError(f"{file.path} is shorter than its header says: download it again.")
         if n_channels == 1:  # a product, since a mean along two samples takes 30 times as long
             row[0] = wav @ np.full(wav.shape[1], 1 / wav.shape[1], np.float32)
         else:
@@ -161,7 +163,9 @@ def read_columns(path: Path) -> np.ndarray:
             return np.zeros((0, 2))
         return np.loadtxt(lines, usecols=(0, 1), ndmin=2)
     except (OSError, ValueError, IndexError) as err:
-        raise DataError(f"{path} is not two columns of numbers: get it again.") from err
+        raise DataError(
+            f"{path} does not contain two columns of numbers: download it again."
+        ) from err
 
 
 def read_f0(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +176,9 @@ def read_f0(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     times, f0_hz = read_columns(path).T
     if not len(times) or not np.all(np.diff(times) > 0):
-        raise DataError(f"{path} needs rows of time and frequency in increasing order of time.")
+        raise DataError(
+            f"{path} must contain rows of time and frequency, sorted by time: correct it."
+        )
     return times, np.where(f0_hz <= 0, 0.0, f0_hz)
 
 
@@ -195,7 +201,7 @@ def check_side(side: str) -> None:
         ConfigError: If it is not.
     """
     if side not in ("train", "valid", "test"):
-        raise ConfigError(f"Expected side train, valid or test, received {side!r}.")
+        raise ConfigError(f"Expected train, valid or test as side, received {side!r}.")
 
 
 def files_below(root: Path) -> list[Path]:

@@ -25,7 +25,9 @@ class Hidden(Wrapped):
     def __init__(self, dataset: JointDataset, labels: Collection[str]) -> None:
         unknown = set(labels) - set(LABELS)
         if isinstance(labels, str) or unknown:
-            raise ConfigError(f"hide takes a list out of {', '.join(LABELS)}; received {labels}.")
+            raise ConfigError(
+                f"Expected hide to list some of {', '.join(LABELS)}; received {labels}."
+            )
         super().__init__([Place(dataset, index) for index in range(len(dataset))], dataset)
         self.labels = frozenset(labels)
 

@@ -58,8 +58,8 @@ class Jamendo(Recordings):
         pairs = [(song, labels.get(song.stem)) for song in songs]
         if all(label is None for _, label in pairs):
             raise DataError(
-                f"No song of the {side} side in {self.root} has a .lab file of its name: unpack "
-                "jam_annote.tar.gz there, too."
+                f"No song of the {side} side in {self.root} has a .lab file of the same name: "
+                "unpack jam_annote.tar.gz there as well."
             )
         return self.root, pairs
 
@@ -73,14 +73,14 @@ def _of_side(songs: list[Path], files: list[Path], side: str, root: Path) -> lis
     lists = [path for name in names for path in files if path.name == name]
     if not lists:
         raise DataError(
-            f"{root} has neither a folder {side} of songs nor a list {names[0]}: unpack Jamendo "
-            "there."
+            f"{root} contains neither a folder {side} with songs nor a list {names[0]}: unpack "
+            "Jamendo there."
         )
     by_name = {song.stem: song for song in songs}
     listed = [_stem(line.strip()) for line in _text(lists[0]).splitlines()]
     missing = [name for name in listed if name and name not in by_name]
     if missing:
-        raise DataError(f"{root} lacks {missing[0]}, which {lists[0].name} lists: get it again.")
+        raise DataError(f"{root} lacks {missing[0]}, listed in {lists[0].name}: download it again.")
     return sorted(by_name[name] for name in listed if name)
 
 
@@ -89,7 +89,7 @@ def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as err:
-        raise DataError(f"{path} cannot be read: get it again.") from err
+        raise DataError(f"{path} cannot be read: download it again.") from err
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -131,8 +131,8 @@ class MedleyDB(JointDataset):
         self.songs = [song for song in found if song is not None]
         if not self.songs:
             raise DataError(
-                f"{self.root} holds no song with a voice for the {side} side (<song>{METADATA} and "
-                "<song>_STEM_01.wav): point --data_dir at MedleyDB."
+                f"{self.root} contains no songs with vocals for the {side} side (<song>{METADATA} "
+                "and <song>_STEM_01.wav): point --data_dir at MedleyDB."
             )
         files = [file for song in self.songs for file in (*song.voices, *song.others)]
         self.sample_rate, self.n_channels = common_format(files, sample_rate, n_channels)
@@ -193,7 +193,7 @@ def titles(data_dir: str | Path) -> set[str]:
     names = {path.name for path in files_below(root) if path.name.endswith(METADATA)}
     if not names:
         raise DataError(
-            f"{root} holds no song of MedleyDB (no <song>{METADATA}): correct the path."
+            f"{root} contains no MedleyDB songs (no <song>{METADATA}): correct the path."
         )
     return {name.removesuffix(METADATA) for name in names}
 
@@ -233,7 +233,7 @@ def _metadata(path: Path) -> tuple[dict[str, dict[str, Any]], bool]:
         # YAML reads yes without quotes as true
         return stems, str(facts.get("has_bleed", "no")).casefold() in ("yes", "true")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as err:
-        raise DataError(f"{path} is not a metadata file of MedleyDB: get it again.") from err
+        raise DataError(f"{path} is not a MedleyDB metadata file: download it again.") from err
 
 
 def _instruments(stem: Mapping[str, Any]) -> set[str]:
@@ -245,7 +245,7 @@ def _instruments(stem: Mapping[str, Any]) -> set[str]:
 def _stem(stem: Mapping[str, Any], by_name: Mapping[str, Path], metadata: Path) -> AudioFile:
     name = str(stem.get("filename"))
     if name not in by_name:
-        raise DataError(f"{metadata} lists the stem {name}, which is not there: get it again.")
+        raise DataError(f"{metadata} lists the stem {name}, which is missing: download it again.")
     return audio_file(by_name[name])
 
 

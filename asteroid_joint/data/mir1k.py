@@ -96,7 +96,10 @@ class MIR1K(JointDataset):
             )
         self.clips = [_clip(path) for path in paths if side_of(path.stem, split) == side]
         if not self.clips:
-            raise DataError(f"{self.root} holds no clip of the {side} side of {split}.")
+            raise DataError(
+                f"{self.root} contains no clips of the {side} side of the split {split}: "
+                "unpack all of MIR-1K there."
+            )
         if singers and side == "train":
             kept = _chosen(singers, self.clips)
             self.clips = [clip for clip in self.clips if clip.singer in kept]
@@ -135,7 +138,7 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
     names = sorted(counts, key=str.casefold)
     if isinstance(singers, str) and singers in HALVES:
         if len(names) < 2:
-            raise DataError(f"There are no halves of one singer ({names[0]}): name no singers.")
+            raise DataError(f"One singer ({names[0]}) cannot be halved: leave singers out.")
         first = list(accumulate(counts[name] for name in names))
         cut = min(range(1, len(names)), key=lambda n: abs(2 * first[n - 1] - len(clips)))
         return set(names[:cut] if singers == HALVES[0] else names[cut:])
@@ -145,7 +148,7 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
     chosen = {singers} if isinstance(singers, str) else set(singers)
     if not chosen <= set(names):
         raise ConfigError(
-            f"No clip of the training side is by {min(chosen - set(names))}: singers are "
+            f"No training clip is sung by {min(chosen - set(names))}: choose from "
             f"{', '.join(names)}, or {' and '.join(HALVES)}."
         )
     return chosen
@@ -154,7 +157,9 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
 def _between(names: list[str], counts: Counter[str], low: int, high: int) -> set[str]:
     """Singers whose clips are from ``low`` to ``high`` percent of all, in the order of names."""
     if not low < high <= 100:
-        raise ConfigError(f"Shares of singers go from 0% to 100%; received {low}%-{high}%.")
+        raise ConfigError(
+            f"Expected a range of singers within 0% to 100%; received {low}%-{high}%."
+        )
     before = [0, *accumulate(counts[name] for name in names)]
     cuts = [
         min(range(len(before)), key=lambda n: abs(100 * before[n] - share * before[-1]))
@@ -162,7 +167,7 @@ def _between(names: list[str], counts: Counter[str], low: int, high: int) -> set
     ]
     if cuts[0] == cuts[1]:
         logger.warning(
-            "%d singers are too few for %d%%-%d%%: shares overlap.", len(names), low, high
+            "%d singers are too few for %d%%-%d%%: these ranges overlap.", len(names), low, high
         )
         middle = (low + high) / 200 * before[-1]
         cuts = [n := next(n for n in range(len(names)) if before[n + 1] > middle), n + 1]

@@ -74,12 +74,12 @@ class MIRST500(Recordings):
         numbers = [n for n in SIDES[side] if n in notes and n in audio]
         if not numbers:
             raise DataError(
-                f"{self.root} holds the audio of no song of the {side} side: expected "
-                f"<number>/Mixture.mp3 with numbers from {SIDES[side][0]} to {SIDES[side][-1]}."
+                f"{self.root} contains no audio for the {side} side: expected <number>/Mixture.mp3 "
+                f"with numbers from {SIDES[side][0]} to {SIDES[side][-1]}."
             )
         missing = sum(n in notes for n in SIDES[side]) - len(numbers)
         if missing:
-            logger.warning("%d songs of the %s side have no audio: left out.", missing, side)
+            logger.warning("%d songs of the %s side have no audio and are left out.", missing, side)
         self._notes = [notes[n] for n in numbers]
         return self.root, [(audio[n], None) for n in numbers]
 
@@ -121,7 +121,7 @@ def read_notes(path: Path) -> dict[int, np.ndarray]:
         songs = json.loads(path.read_text())
         notes = {int(n): np.array(rows, float).reshape(-1, 3) for n, rows in songs.items()}
     except (OSError, ValueError, TypeError, AttributeError) as err:
-        raise DataError(f"{path} is not a file of notes: get it again.") from err
+        raise DataError(f"{path} is not a file of notes: download it again.") from err
     for number, rows in notes.items():
         if not len(rows) or not np.isfinite(rows).all() or (rows[:, 1] < rows[:, 0]).any():
             raise DataError(f"{path}, song {number}: expected notes that end after they begin.")

@@ -41,5 +41,7 @@ def f0_files(name: str, data_home: str | Path) -> dict[str, Path]:
     paths = {id_: getattr(track, F0_FILES[name]) for id_, track in tracks.items()}
     found = {id_: Path(path) for id_, path in paths.items() if path and Path(path).is_file()}
     if not found:
-        raise DataError(f"{home} holds no file of {name}: unpack the set there as mirdata says.")
+        raise DataError(
+            f"{home} contains no files of {name}: unpack the dataset there as mirdata documents."
+        )
     return found

@@ -172,13 +172,13 @@ def _check_stems(sources: tuple[str, ...], accompaniment: tuple[str, ...]) -> No
     """Refuse stems that no file can give, or that would be heard twice."""
     if not set(sources) <= set(STEMS) or sources[:1] in ((), ("accompaniment",)):
         raise ConfigError(
-            f"Expected sources out of {STEMS} that begin with a stem of its own, received "
+            f"Expected sources from {STEMS} that begin with any but accompaniment, received "
             f"{sources}."
         )
     alone = set(STEMS) - {*sources, "accompaniment"}
     if accompaniment and not ("accompaniment" in sources and set(accompaniment) <= alone):
         raise ConfigError(
-            f"The accompaniment of {sources} can be made up of {sorted(alone)}, not of "
+            f"The accompaniment of {sources} can consist of {sorted(alone)}, not of "
             f"{accompaniment}."
         )
 
@@ -210,7 +210,7 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
     in_train = valid_tracks is not None
     if side == "valid" and not in_train and not (root / "valid").is_dir():
         raise DataError(
-            f"{root} has no folder valid: name tracks in train as valid_tracks (data_args)."
+            f"{root} has no folder valid: list tracks of train as valid_tracks (data_args)."
         )
     folder = root / ("train" if side == "valid" and in_train else side)
     tracks = track_folders(folder)
@@ -224,7 +224,9 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
         raise DataError(f"{folder} has no track {min(missing)}: correct valid_tracks.")
     kept = [track for track in tracks if (track.name in chosen) == (side == "valid")]
     if not kept:
-        raise DataError(f"valid_tracks leaves no track for {side}: name some of those in train.")
+        raise DataError(
+            f"valid_tracks leaves no track for {side}: list some, not all, of those in train."
+        )
     return kept
 
 
@@ -233,7 +235,9 @@ def _named(valid_tracks: list[str] | str | None, root: Path) -> list[str] | None
     if not isinstance(valid_tracks, str):
         return valid_tracks
     if valid_tracks != MUSDB18:
-        raise ConfigError(f"valid_tracks: give a list of names, or {MUSDB18}; not {valid_tracks}.")
+        raise ConfigError(
+            f"valid_tracks must be a list of names or {MUSDB18}, received {valid_tracks}."
+        )
     return None if (root / "valid").is_dir() else musdb18_valid_tracks()
 
 
@@ -269,7 +273,9 @@ def _clip(folder: Path, files: list[AudioFile], sample_rate: int) -> Clip:
     mixture = files[0]
     for file in files:
         if file.n_samples != mixture.n_samples:
-            raise DataError(f"{file.path} and {mixture.path} differ in length: get them again.")
+            raise DataError(
+                f"{file.path} and {mixture.path} differ in length: download them again."
+            )
     meta = _meta(folder / META_FILE)
     song, singer = str(meta.get("song") or folder.name), str(meta.get("singer") or "")
     return Clip(folder.name, song, singer, mixture.length_at(sample_rate))
@@ -281,7 +287,7 @@ def _meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text())
     except ValueError as err:
-        raise DataError(f"{path} is not JSON: {err}.") from err
+        raise DataError(f"{path} is not valid JSON ({err}): correct it.") from err
     if not isinstance(meta, dict):
-        raise DataError(f"{path} must hold an object with keys song and singer.")
+        raise DataError(f"{path} must contain a JSON object with the keys song and singer.")
     return meta

@@ -82,8 +82,8 @@ class MUSDB18(Multitrack):
         kept = [folder for folder in folders if folder.name not in self.left_out]
         if not kept:
             raise DataError(
-                f"All {len(folders)} tracks of MUSDB18 in {self.root} are in MedleyDB, too: "
-                "leave medleydb_dir empty, or give all of MUSDB18."
+                f"All {len(folders)} MUSDB18 tracks in {self.root} are also in MedleyDB: "
+                "leave medleydb_dir empty, or provide all of MUSDB18."
             )
         return kept
 

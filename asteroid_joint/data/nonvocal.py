@@ -56,14 +56,14 @@ class ExtraNonVocal(Dataset[JointExample]):
         self.others = others
         if tuple(self.dataset.sources) != ("vocals", "accompaniment"):
             raise ConfigError(
-                "Extra non-vocal sections are for vocals and accompaniment: nothing is known of "
-                f"the other stems of {tuple(self.dataset.sources)}."
+                "Extra non-vocal sections need vocals and accompaniment as sources, received "
+                f"{tuple(self.dataset.sources)}: leave out extra_nonvocal."
             )
         form = (others.sample_rate, others.n_channels)
         if form != (self.dataset.sample_rate, self.dataset.n_channels):
             raise DataError(
-                f"{type(others).__name__} is at {form[0]} Hz with {form[1]} channels, unlike the "
-                "set its non-vocal sections are for: change its arguments."
+                f"{type(others).__name__} has {form[0]} Hz and {form[1]} channels, unlike the "
+                "dataset that its non-vocal sections extend: change its arguments."
             )
         self.probability = len(self.dataset) / (len(self.dataset) + len(others))
         least = min(round(min_sec * others.sample_rate) or draws.n_samples, draws.n_samples)
@@ -71,7 +71,7 @@ class ExtraNonVocal(Dataset[JointExample]):
         if not self.sections:
             raise DataError(
                 f"{type(others).__name__} has no non-vocal section of "
-                f"{least / others.sample_rate:.2f} s: ask for shorter ones (min_sec), or leave out "
+                f"{least / others.sample_rate:.2f} s: lower min_sec, or leave out "
                 "extra_nonvocal."
             )
         # a section is drawn as often as it has places to begin at
@@ -128,4 +128,6 @@ def _sections(dataset: JointDataset, draws: DrawnExamples) -> Iterator[Section]:
                 stop = clip.n_samples
             yield Section(index, int(first) * grid.hop_length, stop)
     if not labelled:
-        raise DataError(f"{type(dataset).__name__} has no activity labels: no section is known.")
+        raise DataError(
+            f"{type(dataset).__name__} has no activity labels: leave out extra_nonvocal."
+        )

@@ -91,8 +91,8 @@ class PitchTempo:
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1 or self.semitones < 0 or not 0 <= self.percent < 50:
             raise ConfigError(
-                "Expected pitch_tempo from 0 to 1, pitch_semitones from 0 on and tempo_percent "
-                f"from 0 to less than 50, received {self.probability}, {self.semitones} and "
+                "Expected pitch_tempo from 0 to 1, pitch_semitones of at least 0 and tempo_percent "
+                f"from 0 to below 50, received {self.probability}, {self.semitones} and "
                 f"{self.percent}."
             )
 

@@ -41,7 +41,7 @@ class PseudoLabelled(Wrapped):
         self.header = read_header(self.folder)
         if teacher and sha256(Path(teacher)) != self.header.teacher:
             raise DataError(
-                f"The pseudo labels in {self.folder} were made by another teacher than {teacher}: "
+                f"The pseudo labels in {self.folder} come from another teacher than {teacher}: "
                 "make them again with this one, in another folder."
             )
         grid = self.header.pitch_grid
@@ -64,9 +64,9 @@ class PseudoLabelled(Wrapped):
         accepted = [self._accepted(facts) for facts in self._facts if facts is not None]
         if accepted and not any(accepted):
             raise DataError(
-                f"None of the {len(accepted)} pseudo labels for this set of {name} in "
-                f"{self.folder} was accepted: train the teacher longer, make labels with lower "
-                "demands (--rule), or leave the pseudo_dir of the set empty."
+                f"None of the {len(accepted)} pseudo labels for {name} in {self.folder} was "
+                "accepted: train the teacher longer, label with a less strict --rule, or leave "
+                "pseudo_dir empty."
             )
 
     def _read(self, piece: Piece) -> dict[str, np.ndarray]:
@@ -74,8 +74,8 @@ class PseudoLabelled(Wrapped):
         facts = read_piece(path, self.header)
         if facts is None:
             raise DataError(
-                f"The pseudo labels of {piece.name} are not in {self.folder}: start "
-                "python -m asteroid_joint.engine.pseudo again, it goes on where it was."
+                f"The pseudo labels of {piece.name} are missing from {self.folder}: run "
+                "python -m asteroid_joint.engine.pseudo again to resume."
             )
         return facts
 

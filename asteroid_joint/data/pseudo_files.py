@@ -98,7 +98,7 @@ def read_header(folder: Path) -> Header:
         ) from err
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise DataError(
-            f"{path} is damaged or of another version: make the labels again, with --relabel."
+            f"{path} is damaged or of another version: make the labels again with --relabel."
         ) from err
 
 
@@ -173,7 +173,7 @@ def read_piece(path: Path, header: Header) -> dict[str, np.ndarray] | None:
         return None
     if str(facts.get("identity")) != header.identity:
         raise DataError(
-            f"{npz} was made by another teacher, or with other settings, than {HEADER_FILE} says: "
+            f"{npz} comes from another teacher or other settings than {HEADER_FILE} says: "
             "make all labels again (--relabel), or give another folder."
         )
     return facts

@@ -44,9 +44,11 @@ def resample_folder(
         ConfigError: If there is no such rate or number of channels.
     """
     if sample_rate <= 0:
-        raise ConfigError(f"There is no sample rate of {sample_rate} Hz: give one above 0.")
+        raise ConfigError(f"{sample_rate} is not a usable sample rate: give one above 0 Hz.")
     if n_channels is not None and n_channels <= 0:
-        raise ConfigError(f"There is no audio of {n_channels} channels: give 1 or leave it out.")
+        raise ConfigError(
+            f"{n_channels} is not a usable number of channels: give 1 or leave it out."
+        )
     source, dest = Path(source).expanduser(), Path(dest).expanduser()
     tracks = [track for side in SIDES for track in track_folders(source / side)]
     if not tracks:
@@ -73,7 +75,7 @@ def _check_written(target: Path, sample_rate: int, n_channels: int | None) -> No
     there = audio_file(target / "mixture.wav")
     if there.sample_rate != sample_rate or there.n_channels != (n_channels or there.n_channels):
         raise DataError(
-            f"{target} is there already, at {there.sample_rate} Hz with {there.n_channels} "
+            f"{target} already exists, at {there.sample_rate} Hz with {there.n_channels} "
             "channels: give another folder, or remove it."
         )
 

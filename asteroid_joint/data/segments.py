@@ -87,7 +87,7 @@ def _rows(path: Path, header: bool) -> list[tuple[int, list[str]]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as err:
-        raise DataError(f"{path} cannot be read as a text file: get it again.") from err
+        raise DataError(f"{path} cannot be read as a text file: download it again.") from err
     rows = [(number, _words(line)) for number, line in enumerate(lines, 1)]
     rows = [(number, words) for number, words in rows if any(words)]
     return rows[1:] if header and rows and _is_header(rows[0][1]) else rows
@@ -120,7 +120,7 @@ def _check_columns(path: Path, number: int, words: list[str], lab: bool) -> None
         raise DataError(f"{where} expected a third word, sing or nosing.")
     wanted = 3 if lab else 2
     if len(words) > wanted:
-        hint = "" if lab else ", start and end of what is sung; a third belongs into a .lab file"
+        hint = "" if lab else ", start and end of singing; a third belongs in a .lab file"
         raise DataError(f"{where} expected {wanted} columns, received {len(words)}{hint}.")
 
 
@@ -137,13 +137,13 @@ def _check_range(
 ) -> None:
     where = f"{path}, line {number}: the segment from {start:g} to {end:g} s"
     if end < start:
-        raise DataError(f"{where} ends before it starts: exchange the two.")
+        raise DataError(f"{where} ends before it starts: swap the two times.")
     if start < 0:
         raise DataError(f"{where} starts before the audio does: correct or remove it.")
     if end > length_sec + tolerance_sec:
         raise DataError(
-            f"{where} ends after the audio, which is {length_sec:.3f} s long: correct it, or get "
-            "the recording that it was made for."
+            f"{where} ends after the audio, which is {length_sec:.3f} s long: correct it, or use "
+            "the recording that was labelled."
         )
 
 
@@ -153,7 +153,9 @@ def _joined(path: Path, segments: list[tuple[float, float, int]]) -> np.ndarray:
     for start, end, number in sorted(segments):
         if joined and start <= joined[-1][1]:
             if start < joined[-1][1]:
-                logger.warning("%s, line %d overlaps another segment: joined.", path, number)
+                logger.warning(
+                    "%s, line %d overlaps another segment: the two are merged.", path, number
+                )
             joined[-1][1] = max(joined[-1][1], end)
         else:
             joined.append([start, end])
@@ -170,8 +172,8 @@ def _refuse_contradiction(
         other_end, other = last[not is_sung]
         if min(end, other_end) - start > TOLERANCE_SEC:
             raise DataError(
-                f"{path}, line {number} overlaps line {other}, which says the opposite: correct "
-                "one of them."
+                f"{path}, line {number} contradicts line {other}, which overlaps it: correct one "
+                "of them."
             )
         last[is_sung] = max(last[is_sung], (end, number))
 

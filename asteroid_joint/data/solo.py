@@ -45,7 +45,9 @@ class SoloVoice(Recordings):
         """See :meth:`Recordings.find`."""
         top, paths = files_of_side(self.root, side, (".wav",))
         if not paths:
-            raise DataError(f"{top} holds no .wav file for the {side} side: name another folder.")
+            raise DataError(
+                f"{top} contains no .wav files for the {side} side: give another folder."
+            )
         return top, [(path, None) for path in paths]
 
     def clip(self, file: AudioFile) -> Clip:

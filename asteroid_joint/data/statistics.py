@@ -43,6 +43,9 @@ def input_statistics(
             count, total = count + len(inside), total + inside.sum(0)
             squares += np.square(inside).sum(0)
     if not count:
-        raise DataError(f"{type(dataset).__name__} has no clip of {n_fft} samples or more.")
+        raise DataError(
+            f"{type(dataset).__name__} has no clip of at least {n_fft} samples: choose a "
+            "smaller n_fft."
+        )
     mean = total / count
     return mean, np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))

@@ -78,7 +78,9 @@ class TeacherSettings:
 
     def __post_init__(self) -> None:
         if self.model not in ("full", "tiny"):
-            raise ConfigError(f"Expected full or tiny as teacher, received {self.model!r}.")
+            raise ConfigError(
+                f"Expected full or tiny as the teacher's model, received {self.model!r}."
+            )
         if not 0 <= self.low <= self.high <= 1:
             raise ConfigError(f"Expected 0 <= low <= high <= 1, received {self.low}, {self.high}.")
         if self.gate_db <= 0 or self.second <= 0 or self.crowd <= 0:
@@ -144,7 +146,7 @@ def label_vocals(
             shares.append((facts["frames"], facts["voiced"], facts["unknown"]))
     frames, voiced, unknown = np.sum(shares, 0)
     return (
-        f"labels of {len(jobs)} tracks in {target}: {made} made, {len(jobs) - made} were there; "
+        f"labels of {len(jobs)} tracks in {target}: {made} made, {len(jobs) - made} kept; "
         f"{100 * voiced / frames:.0f} % of frames voiced, {100 * unknown / frames:.0f} % unknown"
     )
 
@@ -218,7 +220,7 @@ def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:
         inside = max(start, 0)
         wav = read_stretch([audio], GRID.sample_rate, 1, inside, stop - inside)[0, 0]
         if not np.isfinite(wav).all():
-            raise DataError(f"{audio.path} holds values that are not finite: get it again.")
+            raise DataError(f"{audio.path} contains NaN or infinite samples: download it again.")
         yield np.pad(wav, (inside - start, stop - inside - len(wav)))
 
 
@@ -274,7 +276,7 @@ def _refuse_other_settings(path: Path, settings: TeacherSettings) -> None:
     was = facts["settings"] if isinstance(facts["settings"], dict) else {}
     changed = [f"{k} {was.get(k)}, now {v}" for k, v in wanted.items() if was.get(k) != v]
     raise DataError(
-        f"{path} was made with other settings ({'; '.join(changed) or 'unknown ones'}): give "
+        f"{path} was made with other settings ({'; '.join(changed) or 'unknown ones'}): use "
         "--relabel true to make all labels again, or another --labels_dir."
     )
 

@@ -21,7 +21,7 @@ class ActivityLoss:
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, N)`` values."""
         if output.activity_logits is None:
-            raise ValueError("The loss has an activity term but the model has no such output.")
+            raise ValueError("The loss has an activity term but the model has no activity output.")
         activity = batch["activity"]  # (B, N), NaN = unknown
         values = functional.binary_cross_entropy_with_logits(
             output.activity_logits.float(), activity.nan_to_num(), reduction="none"

@@ -37,7 +37,7 @@ def subsets(n_src: int) -> torch.Tensor:
         [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]]
     """
     if n_src < 1:
-        raise ValueError(f"There must be a source, received n_src={n_src}.")
+        raise ValueError(f"Expected at least one source, received n_src={n_src}.")
     chosen = [
         [float(source in subset) for source in range(n_src)]
         for size in range(1, max(n_src, 2))
@@ -92,7 +92,7 @@ class CombinationLoss(nn.Module):
         if estimates.shape[1] == 2 and not self._warned:
             self._warned = True
             warnings.warn(
-                "With two sources a combination loss is the loss it combines: no sum is left "
+                "With two sources a combination loss equals its base loss: there are no sums "
                 "between a single source and the mixture.",
                 UserWarning,
                 stacklevel=2,

@@ -118,7 +118,9 @@ def build_loss(
         terms[name] = LOSSES[name](**arguments)
     unknown = [k for k in left if not any(k.startswith(f"{name}_") for name in weights)]
     if unknown:
-        raise ConfigError(f"Loss options {unknown} belong to none of the terms {sorted(weights)}.")
+        raise ConfigError(
+            f"Loss options {unknown} belong to none of the terms {sorted(weights)}: correct them."
+        )
     strategy, arguments = WEIGHTINGS[weighting], dict(weighting_args or {})
     known = list(inspect.signature(strategy).parameters)
     if not set(arguments) <= set(known):

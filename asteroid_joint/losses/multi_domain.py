@@ -113,9 +113,9 @@ class MultiDomainLoss(nn.Module):
     ) -> None:
         super().__init__()
         if not frequency and not time:
-            raise ConfigError("A multi-domain loss needs a domain: frequency, time or both.")
+            raise ConfigError("A multi-domain loss needs a domain: enable frequency, time or both.")
         if trim < 0:
-            raise ConfigError(f"trim is a number of samples from 0 on, received {trim}.")
+            raise ConfigError(f"trim must be at least 0 samples, received {trim}.")
         self.coefficient = coefficient
         self.frequency = frequency
         self.time = time

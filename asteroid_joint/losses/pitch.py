@@ -69,8 +69,8 @@ class PitchApartLoss(PitchLoss):
         """``(B, N)`` values."""
         if not hasattr(model, "listen"):
             raise ConfigError(
-                "The loss pitch_apart is for models with a pitch estimator of their own "
-                f"(JointCascade), not for {type(model).__name__}."
+                "The loss pitch_apart needs a model with a separate pitch estimator "
+                f"(JointCascade), not {type(model).__name__}."
             )
         voice = batch["sources"][:, 0].nan_to_num()  # (B, C, T): missing ones are NaN
         term = self.compare(model.listen(voice), batch, model)

@@ -165,7 +165,9 @@ class HardSampleWeights(SampleWeighting):
         self, beta_pitch: float = 1.0, beta_sources: float = 1.0, warmup_calls: int = 0
     ) -> None:
         if min(beta_pitch, beta_sources, warmup_calls) < 0:
-            raise ConfigError("beta_pitch, beta_sources and warmup_calls of dwhs start at 0.")
+            raise ConfigError(
+                "beta_pitch, beta_sources and warmup_calls of dwhs must be at least 0."
+            )
         self.beta_pitch = beta_pitch
         self.beta_sources = beta_sources
         self.warmup_calls = warmup_calls

@@ -85,7 +85,9 @@ class FrameScores:
             with np.load(path, allow_pickle=False) as file:
                 names, clip, label, score = (file[k] for k in ("name", "clip", "label", "score"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
-            raise DataError(f"{path} does not hold frame scores: evaluate again.") from err
+            raise DataError(
+                f"{path} is missing or contains no frame scores: evaluate again."
+            ) from err
         bounds = np.searchsorted(clip, np.arange(1, len(names)))
         for name, labels, values in zip(
             names.tolist(), np.split(label, bounds), np.split(score, bounds), strict=True

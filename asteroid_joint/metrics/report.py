@@ -90,7 +90,7 @@ def read_rows(path: str | Path) -> list[Row]:
         with open(path, newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or not {"name", "song"} <= rows[0].keys():
-            raise DataError(f"{path} does not hold per-clip metrics: give an all_metrics.csv.")
+            raise DataError(f"{path} contains no per-clip metrics: give an all_metrics.csv.")
         text = ("name", "song", "singer")
         return [{k: v if k in text else float(v or "nan") for k, v in r.items()} for r in rows]
     except (OSError, ValueError, TypeError) as err:

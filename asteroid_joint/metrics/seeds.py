@@ -80,7 +80,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
     for seed, path in paths.items():
         if runs[seed].keys() != first.keys():
             raise DataError(
-                f"{path} is of other clips than the runs beside it: evaluate all on the same side."
+                f"{path} covers other clips than the other runs: evaluate all on the same side."
             )
     return Setting(runs, {clip: row["song"] for clip, row in first.items()})
 
@@ -103,7 +103,9 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
     """
     seeds = [seed for seed in first.runs if seed in second.runs]
     if not seeds or first.songs.keys() != second.songs.keys():
-        raise DataError("Two settings are compared on the same clips, with a seed in common.")
+        raise DataError(
+            "The two settings must share their clips and at least one seed: evaluate both alike."
+        )
     return paired_bootstrap(
         first.values(metric, clips, seeds),
         second.values(metric, clips, seeds),

@@ -70,7 +70,9 @@ def paired_bootstrap(
     difference = np.asarray(first, float) - np.asarray(second, float)
     known = ~np.isnan(difference)
     if not known.any():
-        raise ValueError("There is no clip for which both systems have this metric.")
+        raise ValueError(
+            "There is no clip for which both systems have this metric: evaluate both with it."
+        )
     difference = difference[known]
     totals, counts = _by_song(difference, np.asarray(songs)[known])  # (songs,) each
     n_songs = len(counts)

@@ -386,8 +386,8 @@ def check_activity(model: JointModel) -> None:
         model.train(was_training)
     if model.sung_probability(output) is None:
         raise ConfigError(
-            f"{type(model).__name__} has neither an activity output nor pitch to tell when "
-            "somebody sings: choose another model, or leave activity out."
+            f"{type(model).__name__} has neither an activity output nor a pitch output to "
+            "detect singing with: choose another model, or leave activity out."
         )
 
 
@@ -413,7 +413,9 @@ def check_sources(sources: Sequence[str]) -> None:
     containers = nn.ModuleDict(), nn.ParameterDict()  # what they have for themselves is taken
     for name in sources:
         if any(hasattr(container, name) for container in containers):
-            raise ConfigError(f"A source cannot be called {name}: PyTorch uses that name itself.")
+            raise ConfigError(
+                f"A source cannot be called {name}, a name that PyTorch uses itself: rename it."
+            )
 
 
 def register_model(cls: type[Model]) -> type[Model]:

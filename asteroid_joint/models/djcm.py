@@ -60,7 +60,7 @@ class PolarFrontEnd(nn.Module):
         super().__init__()
         if not 0 < n_freqs <= n_fft // 2 + 1:
             raise ConfigError(
-                f"n_freqs {n_freqs} must be at most {n_fft // 2 + 1}, the bins of n_fft {n_fft}."
+                f"n_freqs {n_freqs} must be from 1 to {n_fft // 2 + 1}, the bins of n_fft {n_fft}."
             )
         self.stft = STFT(n_fft, hop_length)
         self.n_freqs = n_freqs

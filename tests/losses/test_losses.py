@@ -160,7 +160,7 @@ def test_unknown_frames_weigh_nothing():
 def test_a_term_without_an_output_to_work_on_says_so():
     with pytest.raises(ValueError, match="pitch term but the model has no pitch output"):
         PitchLoss()(JointOutput(torch.zeros(1, 2, N_SAMPLES)), batch("f"), Model())
-    with pytest.raises(ValueError, match="activity term but the model has no such output"):
+    with pytest.raises(ValueError, match="activity term but the model has no activity output"):
         ActivityLoss()(JointOutput(torch.zeros(1, 2, N_SAMPLES)), batch("a"), Model())
 
 

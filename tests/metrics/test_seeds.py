@@ -56,7 +56,7 @@ def test_settings_are_compared_over_the_seeds_that_both_have(tmp_path):
     folder = write_run(tmp_path / "less", {"nsdr": 0.5}).parent
     lines = (folder / "all_metrics.csv").read_text().splitlines(keepends=True)
     (folder / "all_metrics.csv").write_text("".join(lines[:-1]))
-    with pytest.raises(DataError, match="other clips than the runs beside it"):
+    with pytest.raises(DataError, match="covers other clips than the other runs"):
         read_setting({"0": tmp_path / "one/all_metrics.csv", "1": folder / "all_metrics.csv"})
 
 

@@ -113,4 +113,4 @@ def make_estimator(name: str, **kwargs: Any) -> PitchEstimator:
     try:
         return ESTIMATORS[name](**kwargs)
     except TypeError as err:
-        raise ConfigError(f"The pitch estimator {name} cannot be made: {err}.") from err
+        raise ConfigError(f"The pitch estimator {name} cannot be constructed: {err}.") from err

@@ -84,7 +84,7 @@ class DJCMPitch(SpectralEstimator):
         """
         if not isinstance(model, DJCM):
             raise ConfigError(
-                f"The pitch module of a DJCM is wanted, not of {type(model).__name__}."
+                f"Expected a DJCM, whose pitch module is used, received {type(model).__name__}."
             )
         args = model.get_model_args()
         estimator = cls(level_norm=args["level_norm"], **{name: args[name] for name in FROM_MODEL})
