@@ -14,14 +14,14 @@ def check_dataset(sides: Mapping[str, JointDataset], disjoint: bool = True) -> s
     """Read every clip with its labels and compare the sides.
 
     Args:
-        sides: Name of the side to its dataset.
-        disjoint: A singer or song on two sides is an error, not a remark.
+        sides: Name of each side to its dataset.
+        disjoint: Whether a singer or song on two sides is an error, not a remark.
 
     Returns:
-        A table of what is there, and whether anything is on two sides.
+        A table of the contents, and a line on overlapping sides.
 
     Raises:
-        DataError: If a file is missing, of another rate or not finite, or if sides overlap.
+        DataError: If a file is missing, has another rate or is not finite, or if sides overlap.
     """
     lines = [
         f"{'side':<6} {'clips':>6} {'songs':>6} {'singers':>8} {'minutes':>8} {'voiced':>7} "

@@ -1,4 +1,4 @@
-"""Audio files at any rate and label files as CSV: what datasets of plain folders have in common."""
+"""Reading audio files at any rate and label files as CSV, for datasets of plain folders."""
 
 import os
 import zlib
@@ -18,7 +18,7 @@ MARGIN = 512  # samples at the lower rate on either side of a stretch: soxr's HQ
 
 
 class FormatError(DataError):
-    """Files that differ in rate or channels where a set has to have one of each."""
+    """Files of one dataset that differ in rate or channels."""
 
 
 class AudioFile(NamedTuple):
@@ -42,7 +42,7 @@ class AudioFile(NamedTuple):
         return self.n_samples / self.sample_rate
 
     def length_at(self, sample_rate: int) -> int:
-        """Length in samples at another rate: that of the resampled whole file."""
+        """Length of the resampled file in samples."""
         return (2 * self.n_samples * sample_rate + self.sample_rate) // (2 * self.sample_rate)
 
 
@@ -66,11 +66,10 @@ def audio_file(path: Path) -> AudioFile:
 def common_format(
     files: Sequence[AudioFile], sample_rate: int | None, n_channels: int | None
 ) -> tuple[int, int]:
-    """Rate in Hz and channels to present files at; ``None`` is what they have on disk.
+    """Common rate in Hz and number of channels; ``None`` keeps those on disk.
 
     Raises:
-        FormatError: If they have nothing in common that could be meant, or the channels asked for
-            are neither theirs nor one.
+        FormatError: If files differ in what is kept, or cannot have the requested channels.
     """
     first = files[0]
     for other in files:
@@ -94,17 +93,17 @@ def read_stretch(
     start: int = 0,
     n_samples: int | None = None,
 ) -> np.ndarray:
-    """The same stretch of files of one rate and length, at another rate.
+    """Read the same excerpt of files of one rate and length, at another rate.
 
-    Only the stretch and the reach of the resampling filter are read; the result is that stretch of
-    the whole resampled files.
+    The result equals that excerpt of the whole resampled files, but only the excerpt and the reach
+    of the resampling filter are read.
 
     Args:
-        files: What is read.
-        sample_rate: Hz of the result.
-        n_channels: Of the result: those of the files, or 1 for their mean.
+        files: Audio files.
+        sample_rate: Sample rate of the result in Hz.
+        n_channels: Channels of the result: those of the files, or 1 for their mean.
         start: First sample, at ``sample_rate``.
-        n_samples: Length at ``sample_rate``; ``None`` is all.
+        n_samples: Length at ``sample_rate``; ``None`` reads to the end.
 
     Returns:
         ``(n_files, n_channels, T)`` float32; shorter than ``n_samples`` where the files end.
@@ -146,13 +145,12 @@ def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) ->
 
 @lru_cache(maxsize=4096)
 def read_columns(path: Path) -> np.ndarray:
-    """The first two columns of a text file of numbers, ``(rows, 2)`` float64.
+    """Read the first two columns of a text file of numbers, ``(rows, 2)`` float64.
 
-    Columns are separated by commas, semicolons or blanks; a first line that is not numbers is
-    taken for a header.
+    Columns are separated by commas, semicolons or blanks; a first line without numbers is a header.
 
     Raises:
-        DataError: If anything else is in it.
+        DataError: If the file has any other content.
     """
     try:
         text = path.read_text().replace(",", " ").replace(";", " ")
@@ -195,11 +193,7 @@ def f0_from_file(path: Path | None, times: np.ndarray) -> np.ndarray | None:
 
 
 def check_side(side: str) -> None:
-    """Refuse a name that is not a side of a split.
-
-    Raises:
-        ConfigError: If it is not.
-    """
+    """Raise a :class:`ConfigError` for a name that is not a side of a split."""
     if side not in ("train", "valid", "test"):
         raise ConfigError(f"Expected train, valid or test as side, received {side!r}.")
 
@@ -212,10 +206,9 @@ def files_below(root: Path) -> list[Path]:
 
 
 def side_by_name(path: Path, top: Path) -> str:
-    """A side for a file in a folder that has none: about one name in ten is for validation.
+    """Side of a file by a checksum of a name: one in ten is for validation, one for the test.
 
-    One in ten is for the test. The name is that of the file's folder, say a singer's, or of a file
-    that lies in ``top`` itself.
+    The name is that of the file's folder, say a singer's, or of a file directly in ``top``.
     """
     key = path.parent.name if path.parent != top else path.stem
     return {0: "test", 1: "valid"}.get(zlib.crc32(key.encode()) % 10, "train")
@@ -225,12 +218,12 @@ def files_of_side(root: Path, side: str, suffixes: Sequence[str]) -> tuple[Path,
     """Files of one side: those in its folder, or, where no side has one, by :func:`side_by_name`.
 
     Args:
-        root: Folder of the set.
+        root: Folder of the dataset.
         side: ``"train"``, ``"valid"`` or ``"test"``.
-        suffixes: Of the files, lower case, with the dot.
+        suffixes: Suffixes of the files, lower case, with the dot.
 
     Returns:
-        The folder that was searched, at any depth, and the files in order; none is an empty list.
+        The searched folder and its files at any depth, in order.
     """
     by_folder = any((root / name).is_dir() for name in ("train", "valid", "test"))
     top = root / side if by_folder else root

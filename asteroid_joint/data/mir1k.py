@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 LABEL_HOP = 0.02  # seconds; row i is centred at (i + 1) * LABEL_HOP
 VALID_SINGERS = frozenset({"bug", "jmzen"})
 TEST_SINGERS = frozenset({"abjones", "ariel", "stool"})
-# found by cross-correlation of all accompaniments; one song where songs are counted or drawn
+# found by cross-correlation of all accompaniments; one song where songs are counted or sampled
 SAME_BACKING = {"stool_3": "ariel_1", "stool_4": "abjones_2"}
 SIDES = ("train", "valid", "test")
 SPLITS = ("disjoint", "djcm_official")
@@ -52,16 +52,16 @@ class MIR1K(JointDataset):
         mixing: ``"sum"``: halved channels that add up to the mixture (0 dB on average).
             ``"djcm_official"``: mixture = mean of the channels, target = the voice at full scale,
             hence a mixture SDR of about 3 dB.
-        singers: Whose clips the training side keeps; the other sides are whole. Names, or
-            ``"first_half"`` or ``"second_half"``: the training singers in the order of the
-            alphabet, cut where the halves differ least in their number of clips (of the disjoint
-            split 6 singers with 362 clips, 8 with 420). ``"20%-60%"`` is cut likewise, where it is
-            nearest to these shares of the clips: for few singers with all labels and others with
-            one. Empty = all.
+        singers: Singers whose clips the training side keeps; the other sides are complete. Names,
+            or ``"first_half"`` or ``"second_half"``: the training singers in alphabetical order,
+            cut where the halves differ least in their number of clips (in the disjoint split 6
+            singers with 362 clips, 8 with 420). ``"20%-60%"`` is cut likewise, as near to these
+            shares of the clips as possible: for few singers with all labels and others with one.
+            Empty = all.
 
     Raises:
-        DataError: If files are missing, of another rate or not stereo.
-        ConfigError: If there is no such side, split, mixing or singer.
+        DataError: If files are missing, have another rate or are not stereo.
+        ConfigError: If the side, split, mixing or a singer is unknown.
     """
 
     infos = dataset_infos(
@@ -107,7 +107,6 @@ class MIR1K(JointDataset):
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         path = self.root / "Wavfile" / f"{self.clips[index].name}.wav"
         frames = -1 if n_samples is None else n_samples
         wav, rate = sf.read(path, frames=frames, start=start, dtype="float32", always_2d=True)
@@ -117,12 +116,10 @@ class MIR1K(JointDataset):
         return sources.sum(0) * np.float32(self.mixture_gain), np.ascontiguousarray(sources)
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         f0_hz = midi_to_hz(_rows(self.root / "PitchLabel" / f"{self.clips[index].name}.pv"))
         return resample_f0(f0_hz, LABEL_HOP * np.arange(1, len(f0_hz) + 1), times)
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
         path = self.root / "vocal-nonvocalLabel" / f"{self.clips[index].name}.vocal"
         if not path.is_file():
             return None
@@ -133,7 +130,7 @@ class MIR1K(JointDataset):
 
 
 def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
-    """Names of the singers that are asked for; see :class:`MIR1K`."""
+    """Names of the requested singers; see :class:`MIR1K`."""
     counts = Counter(clip.singer for clip in clips)
     names = sorted(counts, key=str.casefold)
     if isinstance(singers, str) and singers in HALVES:

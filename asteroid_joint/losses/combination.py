@@ -1,8 +1,8 @@
 """Combination loss: any loss on sources, evaluated on sums of sources too.
 
-A loss per source takes the errors of the sources for independent of each other; in a sum of sources
-they cancel or add up, so a loss on sums tells leakage between two sources from a gain of noise. It
-is used in training alone and adds nothing to the model.
+A loss per source treats the errors of the sources as independent; in a sum of sources they cancel
+or add up, so a loss on sums distinguishes leakage between two sources from added noise. It is used
+in training only and adds nothing to the model.
 
 References:
     R. Sawata, S. Uhlich, S. Takahashi, Y. Mitsufuji, "All for One and One for All: Improving Music
@@ -22,14 +22,14 @@ from torch import nn
 
 
 def subsets(n_src: int) -> torch.Tensor:
-    """All non-empty proper subsets of the sources; the whole set is left out: it is the mixture.
+    """All non-empty proper subsets of the sources, as the whole set is the mixture.
 
     Args:
-        n_src: Sources. A single one is a subset all the same.
+        n_src: Number of sources. A single one still counts as a subset.
 
     Returns:
-        ``(n_subsets, n_src)``, 1 where a subset has a source, else 0. Small subsets come first, so
-        the first ``n_src`` rows are the sources themselves; 2 ** n_src - 2 rows in all.
+        ``(n_subsets, n_src)``, 1 where a subset contains a source, else 0; 2 ** n_src - 2 rows.
+        Small subsets come first, so the first ``n_src`` rows are the sources themselves.
 
     Example:
         >>> from asteroid_joint.losses.combination import subsets
@@ -47,13 +47,13 @@ def subsets(n_src: int) -> torch.Tensor:
 
 
 class CombinationLoss(nn.Module):
-    """Hand a loss the sums over all :func:`subsets` as if they were sources.
+    """Apply a loss to the sums over all :func:`subsets` as if they were sources.
 
-    Warns once where there are two sources: their subsets are the sources alone.
+    Warns once if there are two sources, whose only subsets are the sources themselves.
 
     Args:
-        base: ``(estimates, targets, ...) -> loss`` on tensors ``(batch, n_src, ...)``. Reduced or
-            not: what it returns is returned, with ``n_subsets`` for ``n_src``.
+        base: ``(estimates, targets, ...) -> loss`` on tensors ``(batch, n_src, ...)``, reduced or
+            not; its result is returned, with ``n_subsets`` instead of ``n_src``.
 
     Example:
         >>> import torch
@@ -87,7 +87,7 @@ class CombinationLoss(nn.Module):
         Args:
             estimates: ``(batch, n_src, ...)``.
             targets: The same shape.
-            *args: Handed on to the base loss, as ``**kwargs`` are.
+            *args: Passed to the base loss, like ``**kwargs``.
         """
         if estimates.shape[1] == 2 and not self._warned:
             self._warned = True

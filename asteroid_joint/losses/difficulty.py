@@ -1,6 +1,6 @@
-"""How hard the frames of a batch are for a model, for strategies that weigh single samples.
+"""Difficulty of the frames of a batch for a model, for strategies that weight single samples.
 
-Both measures are between 0 and 1, carry no gradient, and are 0 where nothing is known.
+Both measures are between 0 and 1, have no gradient, and are 0 where labels are missing.
 """
 
 import torch
@@ -11,25 +11,25 @@ from ..dsp.stft import STFT, magnitude
 from ..models.base import JointModel, JointOutput
 from ..pitch import PitchGrid
 
-REACH = 2  # bins on either side of the true one that count as right: 50 cents and a little less
-MIXTURE_SHARE = 0.1  # of the mixture's mean magnitude, beside the voice's: silence is not hard
-WINDOW_HOPS = 4  # at least; the window is the next power of two
+REACH = 2  # bins on either side of the true one that count as correct, just under 50 cents
+MIXTURE_SHARE = 0.1  # of the mixture's mean magnitude in the norm, so silence is not hard
+WINDOW_HOPS = 4  # minimum; the window is the next power of two
 
 
 @torch.no_grad()
 def pitch_difficulty(
     pitch_logits: torch.Tensor, f0_hz: torch.Tensor, grid: PitchGrid
 ) -> torch.Tensor:
-    """What is missing from certainty about the pitch.
+    """Difficulty of the pitch.
 
     Args:
         pitch_logits: ``(batch, frames, n_bins)``.
         f0_hz: ``(batch, frames)``, 0 = unvoiced, NaN = unknown.
-        grid: Of the model.
+        grid: Pitch grid of the model.
 
     Returns:
-        ``(batch, frames)``: of a voiced frame 1 less the greatest activation within 40 cents of the
-        true bin, of an unvoiced one the greatest activation.
+        ``(batch, frames)``: for voiced frames 1 minus the greatest activation within 40 cents of
+        the true bin, for unvoiced ones the greatest activation.
     """
     active = pitch_logits.float().sigmoid()  # (B, N, P)
     voiced = f0_hz > 0  # False for NaN
@@ -43,12 +43,7 @@ def pitch_difficulty(
 
 @torch.no_grad()
 def separation_difficulty(output: JointOutput, batch: Batch, model: JointModel) -> torch.Tensor:
-    """Error of the voice's magnitudes against what there is of it, frame by frame.
-
-    Args:
-        output: Of the model.
-        batch: With the true sources, where they are known.
-        model: Gives the frames.
+    """Relative error of the voice's magnitudes in each frame.
 
     Returns:
         ``(batch, frames)``: the sum of absolute errors over that of the true voice and a tenth of
@@ -59,7 +54,7 @@ def separation_difficulty(output: JointOutput, batch: Batch, model: JointModel) 
     voice = batch["sources"][:, 0].nan_to_num()  # (B, C, T)
     wavs = torch.stack([output.stems()[:, 0].to(voice), voice, mixture], 1)  # (B, K, C, T), K = 3
     n_fft = 1 << (WINDOW_HOPS * grid.hop_length - 1).bit_length()
-    missing = max(0, n_fft // 2 + 1 - wavs.shape[-1])  # of what reflect padding asks for
+    missing = max(0, n_fft // 2 + 1 - wavs.shape[-1])  # for reflect padding
     with torch.autocast(wavs.device.type, enabled=False):
         stft = STFT(n_fft, grid.hop_length).to(wavs.device)
         mags = magnitude(stft(functional.pad(wavs.float(), (0, missing))))  # (B, K, C, N, F)

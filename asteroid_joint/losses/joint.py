@@ -1,8 +1,8 @@
 """Named loss terms and their weighted sum.
 
 A term is a callable ``(output, batch, model) -> Term`` registered under the name that is also its
-key in ``conf.yml`` and in the logs. It returns *unreduced* values and a weight of the same shape;
-missing labels weigh 0, whatever stands in their place.
+key in ``conf.yml`` and in the logs. It returns *unreduced* values and weights of the same shape, 0
+for missing labels.
 """
 
 import inspect
@@ -27,7 +27,7 @@ class JointLoss(torch.nn.Module):
     Args:
         terms: Name to term.
         weights: Name to weight; the same names.
-        weighting: Strategy that turns the unreduced terms into task weights.
+        weighting: Strategy from unreduced terms to task weights.
 
     Example:
         >>> from asteroid_joint.losses import build_loss
@@ -55,20 +55,20 @@ class JointLoss(torch.nn.Module):
         return self.reduce([self.unreduced(output, batch, model)])
 
     def unreduced(self, output: JointOutput, batch: Batch, model: JointModel) -> dict[str, Term]:
-        """The terms of a batch, by name; in training with the weights of its single samples."""
+        """The terms of a batch by name; in training with sample weights."""
         terms = {name: term(output, batch, model) for name, term in self.terms.items()}
         if isinstance(self.weighting, SampleWeighting) and torch.is_grad_enabled():
             return self.weighting.weigh_samples(terms, output, batch, model)
         return terms
 
     def reduce(self, batches: Sequence[Mapping[str, Term]]) -> dict[str, torch.Tensor]:
-        """Scalars as in :meth:`forward` for a step with batches of several sets.
+        """Scalars as in :meth:`forward` for a step with batches of several datasets.
 
-        A term is the sum of its means over each batch: one that a batch has no labels for takes
-        nothing from it, and is not made smaller by it.
+        A term is the sum of its means over each batch, so a batch without labels for it does not
+        affect it.
 
         Args:
-            batches: What :meth:`unreduced` gives for each.
+            batches: Output of :meth:`unreduced` for each.
         """
         scale = self.weighting(batches[0] if len(batches) == 1 else _pooled(batches))
         means = [{name: term.mean() for name, term in terms.items()} for terms in batches]
@@ -82,7 +82,7 @@ def _by_name(batches: Sequence[Mapping[str, T]]) -> dict[str, list[T]]:
 
 
 def _pooled(batches: Sequence[Mapping[str, Term]]) -> dict[str, Term]:
-    """All values of each term in one row, for strategies: examples may differ in length."""
+    """All values of each term in one row, as lengths of examples may differ."""
     return {
         name: Term(
             torch.cat([term.values.flatten() for term in terms]),

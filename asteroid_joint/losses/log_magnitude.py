@@ -13,8 +13,8 @@ from .term import Term
 class LogMagnitudeLoss(SourceMagnitudes):
     """Squared error between ``log(1 + x)`` of estimated and true magnitudes of all sources.
 
-    The mean over frames and frequencies, per example and source; in 32 bits, under automatic mixed
-    precision, too. Quiet bins count almost as their magnitudes do, loud ones as their levels.
+    Mean over frames and frequencies, per example and source, in 32 bits also under automatic mixed
+    precision. Quiet bins count almost linearly, loud ones by their level.
 
     Args:
         n_fft, hop_length: See :class:`~asteroid_joint.losses.magnitudes.SourceMagnitudes`.

@@ -13,7 +13,7 @@ N_FFT, HOP_LENGTH = 4096, 1024  # samples; where neither term nor model says: X-
 class SourceMagnitudes:
     """Base of such terms.
 
-    Estimated magnitudes are the model's where it gives those of all sources, else the STFT of its
+    Estimated magnitudes are the model's if it provides those of all sources, else the STFT of its
     waveforms.
 
     Args:
@@ -32,7 +32,7 @@ class SourceMagnitudes:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Estimated and true magnitudes, ``(batch, n_src, n_channels, frames, freqs)`` each.
 
-        The one may have a frame more than the other. Missing labels are zeros here.
+        Their numbers of frames may differ by one. Missing labels are zeros here.
         """
         n_fft, hop_length, own = self._resolution(model)
         targets = batch["sources"].nan_to_num()  # (B, S, C, T)
@@ -45,7 +45,7 @@ class SourceMagnitudes:
         return est_magnitudes, magnitudes
 
     def _resolution(self, model: JointModel) -> tuple[int, int, bool]:
-        """``n_fft``, ``hop_length`` and whether, as far as it says, these are the model's own."""
+        """``n_fft``, ``hop_length`` and whether these are, as far as known, the model's own."""
         arguments = model.get_model_args()
         found, own = [], True
         for name, default in (("n_fft", N_FFT), ("hop_length", HOP_LENGTH)):
@@ -58,7 +58,7 @@ class SourceMagnitudes:
         """``(B, S, C, T)`` to ``(B, S, C, N, F)``; zeros follow what is shorter than a window."""
         if self._stft is None or (self._stft.n_fft, self._stft.hop_length) != (n_fft, hop_length):
             self._stft = STFT(n_fft, hop_length)
-        missing = max(0, n_fft // 2 + 1 - wav.shape[-1])  # of what reflect padding asks for
+        missing = max(0, n_fft // 2 + 1 - wav.shape[-1])  # for reflect padding
         with torch.autocast(wav.device.type, enabled=False):
             wav = functional.pad(wav.float(), (0, missing))
             return magnitude(self._stft.to(wav.device)(wav))

@@ -1,11 +1,7 @@
 """Multi-domain loss of the X-scheme: magnitudes and waveforms, of sources and of their sums.
 
 References:
-    R. Sawata, S. Uhlich, S. Takahashi, Y. Mitsufuji, "All for One and One for All: Improving Music
-    Separation by Bridging Networks", ICASSP 2021, https://arxiv.org/abs/2010.04228
-    R. Sawata, N. Takahashi, S. Uhlich, S. Takahashi, Y. Mitsufuji, "The Whole Is Greater than the
-    Sum of Its Parts: Improving Music Source Separation by Bridging Networks", EURASIP J. Audio,
-    Speech, Music Process. 2024:39, https://arxiv.org/abs/2305.07855
+    https://arxiv.org/abs/2010.04228 and https://arxiv.org/abs/2305.07855: see :mod:`.combination`.
 """
 
 from typing import Any
@@ -47,13 +43,13 @@ def time_loss(
 
     With the rests ``n = x - y`` and ``m = x - e`` of mixture ``x``, the cosine of ``e`` and ``y``
     counts in proportion to the energy of ``y``, that of ``m`` and ``n`` to the energy of ``n``.
-    0 is perfect, 2 the worst. A silent target is no special case: all is then in the rest.
+    0 is perfect, 2 the worst. A silent target is no special case, as all energy is in the rest.
 
     Args:
         estimates: Waveforms ``(batch, n_src, n_channels, time)``.
         targets: The same shape.
         mixture: ``(batch, n_channels, time)``.
-        eps: Energy, for silence.
+        eps: Energy added for silence.
 
     Returns:
         ``(batch, n_src)``, the mean over channels.
@@ -80,17 +76,17 @@ def time_loss(
 class MultiDomainLoss(nn.Module):
     """Frequency loss plus ``coefficient`` times time loss, of sources or of all their sums.
 
-    Magnitudes add up like waveforms here: the reference of a sum is the sum of the sources'
-    magnitudes and not the magnitude of the sum, as the authors have it. Computed in 32 bits (64
-    where the waveforms or magnitudes come so), under automatic mixed precision, too.
+    As by the authors, the reference magnitude of a sum is the sum of the sources' magnitudes, not
+    the magnitude of the sum. Computed in 32 bits (64 for inputs in 64 bits) also under automatic
+    mixed precision.
 
     Args:
         combination: Whether to evaluate sums of sources: see
             :class:`~asteroid_joint.losses.CombinationLoss`.
-        coefficient: Of the time loss.
-        frequency, time: Domains; the authors' networks without this loss have the first alone.
-        trim: Samples at either end that the time loss leaves out. The authors' is 200, and 0 in
-            their port to Asteroid.
+        coefficient: Factor of the time loss.
+        frequency, time: Active domains; the authors' baseline networks use the first only.
+        trim: Samples at either end that the time loss leaves out: 200 by the authors, 0 in their
+            port to Asteroid.
         eps: See :func:`time_loss`.
 
     Example:
@@ -143,7 +139,7 @@ class MultiDomainLoss(nn.Module):
 
         Returns:
             ``(batch, n_subsets)``, or ``(batch, n_src)`` without combination; its mean is the loss.
-            Signals of unequal length (samples, frames) are compared as far as the shorter goes.
+            Signals of unequal length (samples, frames) are cut to the shorter.
         """
         parts = []
         if self.frequency:
@@ -168,18 +164,13 @@ class MultiDomainTerm(SourceMagnitudes):
     """:class:`MultiDomainLoss` of a joint model, per example and subset.
 
     ``loss: {multi_domain: 1.0}`` with ``loss_args: {multi_domain_combination: true}`` is the
-    X-scheme's loss; ``{multi_domain_time: false}`` that of the networks it starts from.
-
-    For the magnitudes see :class:`~asteroid_joint.losses.magnitudes.SourceMagnitudes`.
-    The mixture is the model's input times the model's ``mixture_scale``, so that sources add up to
-    it under any convention.
+    X-scheme's loss; ``{multi_domain_time: false}`` that of its baseline networks. The mixture is
+    the model's input times its ``mixture_scale``, so the sources add up to it.
 
     Args:
-        n_fft: Samples; by default the model's own (attribute or constructor argument), else 4096.
-            Where it differs from the model's, the model's magnitudes are not used.
-        hop_length: Samples; likewise, else 1024.
-        mixture_of_targets: Take the sum of the targets for the mixture, as Asteroid's X-UMX does.
-        **options: Of :class:`MultiDomainLoss`.
+        n_fft, hop_length: See :class:`~asteroid_joint.losses.magnitudes.SourceMagnitudes`.
+        mixture_of_targets: Use the sum of the targets as mixture, as Asteroid's X-UMX does.
+        **options: Arguments of :class:`MultiDomainLoss`.
     """
 
     def __init__(

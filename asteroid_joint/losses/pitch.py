@@ -18,8 +18,8 @@ class PitchLoss:
     Args:
         alpha: Weight of positive entries.
         blur_cents: Standard deviation of the target around the true pitch; 0 is one-hot.
-        focal_gamma: Exponent of the distance from the target, by which a bin is multiplied, so that
-            what is right already counts less; 0 is none.
+        focal_gamma: Weight bins by this power of their distance from the target, so correct ones
+            count less; 0 weights all alike.
 
     References:
         arXiv 2401.03856 (L_pe; alpha = 10, one-hot). T.-Y. Lin et al., "Focal Loss for Dense Object
@@ -40,7 +40,7 @@ class PitchLoss:
         return self.compare(output.pitch_logits, batch, model)
 
     def compare(self, logits: torch.Tensor, batch: Batch, model: JointModel) -> Term:
-        """Of logits ``(B, N, P)``, wherever they are from."""
+        """Loss of logits ``(B, N, P)``."""
         f0_hz = batch["f0_hz"]
         target = pitch_targets(f0_hz, model.pitch_grid, self.blur_cents)  # (B, N, P)
         weight = logits.new_tensor(self.alpha)
@@ -58,11 +58,11 @@ class PitchLoss:
 
 @LOSSES.register("pitch_apart")
 class PitchApartLoss(PitchLoss):
-    """The same for what a cascade's estimator hears in the **true** voice.
+    """Pitch loss of a cascade's estimator applied to the **true** voice.
 
-    In place of ``pitch`` it trains the two parts of a cascade apart, as those of a pipeline: the
-    estimator never hears a separated voice, and no gradient of the pitch reaches the separator.
-    Examples without stems weigh 0.
+    In place of ``pitch`` it trains the two parts of a cascade separately, as in a pipeline: the
+    estimator never receives a separated voice, and the separator no gradient of the pitch.
+    Examples without stems have weight 0.
     """
 
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:

@@ -12,9 +12,9 @@ from .term import Term
 class SDRLoss:
     """``10 log10((|e|^2 + floor |x|^2) / |x|^2)`` with error ``e`` and mixture ``x``.
 
-    Its slope is that of the SDR in dB, which the metric averages over clips, so loud and soft
-    examples count alike. Measured against the mixture instead of the target it stays finite where
-    the target is silent, and ``floor`` ends the reward at -10 log10(floor) dB.
+    Like the SDR metric, which averages dB over clips, it weights loud and soft examples alike.
+    Relative to the mixture instead of the target it stays finite for silent targets, and ``floor``
+    limits the reward to -10 log10(floor) dB.
 
     Args:
         floor: Power relative to the mixture.

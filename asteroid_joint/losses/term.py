@@ -1,4 +1,4 @@
-"""What a loss term gives: unreduced values with weights."""
+"""The result of a loss term: unreduced values with weights."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,8 +14,8 @@ class Term(NamedTuple):
 
     Attributes:
         values: ``(batch, ...)``.
-        weights: Of the same shape; 0 where there is no label.
-        label: What the values are compared with: ``"sources"``, ``"f0_hz"`` or ``"activity"``.
+        weights: Weights of the same shape; 0 where the label is missing.
+        label: Label behind the values: ``"sources"``, ``"f0_hz"`` or ``"activity"``.
         framewise: Whether the last axis is the frames of the model's pitch grid.
     """
 

@@ -13,8 +13,7 @@ class WaveformLoss:
     """Mean absolute error per example and source, over the whole segment.
 
     Args:
-        per_frame: Over each frame instead, for a weighting that looks at single frames. The mean is
-            the same.
+        per_frame: Average over each frame instead, for framewise weightings; the mean is the same.
 
     References:
         arXiv 2401.03856 (L_svs of DJCM; its code uses the waveform term alone).

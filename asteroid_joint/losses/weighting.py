@@ -1,7 +1,7 @@
 """Task weighting: callables from the unreduced terms to a factor per term.
 
-A strategy that also weighs single samples is a :class:`SampleWeighting`: in training it sees the
-model's output and the labels first, and hands on terms with other weights.
+A :class:`SampleWeighting` also weights single samples: in training it first receives the model's
+output and the labels, and returns terms with other weights.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ Weighting = Callable[[Mapping[str, Term]], dict[str, float]]
 
 
 class SampleWeighting(ABC):
-    """Base of strategies that also weigh the single samples of a batch."""
+    """Base of strategies that also weight the single samples of a batch."""
 
     @abstractmethod
     def weigh_samples(
@@ -49,9 +49,9 @@ class FixedWeights:
 
 @WEIGHTINGS.register("dwa")
 class DynamicWeightAverage:
-    """Terms that fall slowly get more weight.
+    """Terms that decrease slowly get more weight.
 
-    The rate of a term is its mean over the last window over its mean in the window before; the
+    The rate of a term is its mean in the last window over its mean in the window before; the
     factors are a softmax of the rates over ``temperature``, times the number of terms.
 
     Args:
@@ -89,7 +89,7 @@ class DynamicWeightAverage:
 
 
 class FrameWeights(NamedTuple):
-    """Weights of frames, both ``(batch, frames)``: of the pitch terms and of those on sources."""
+    """Frame weights ``(batch, frames)`` of the terms on pitch and of those on sources."""
 
     pitch: torch.Tensor
     sources: torch.Tensor
@@ -114,7 +114,7 @@ def hard_sample_weights(
     Args:
         difficulty: In [0, 1]; 0 where a label is missing.
         quality: In [0, 1]; 1 for true labels, 0 for none.
-        beta_pitch, beta_sources: How much harder samples gain; 0 leaves the quality alone.
+        beta_pitch, beta_sources: Emphasis of hard samples; 0 uses the quality alone.
         low, high: Bounds of a weight.
 
     Example:
@@ -133,7 +133,7 @@ def hard_sample_weights(
 
 
 def _normalised(weights: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Mean 1 over what is labelled, then bounded; nothing where nothing is."""
+    """Normalise to mean 1 over labelled frames, then clip; 0 elsewhere."""
     labelled = weights > 0
     mean = weights.sum() / labelled.sum().clamp_min(1)
     bounded = (weights / mean.clamp_min(1e-8)).clamp(low, high)
@@ -142,16 +142,15 @@ def _normalised(weights: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 @WEIGHTINGS.register("dwhs")
 class HardSampleWeights(SampleWeighting):
-    """Dynamic weights on hard samples: each task learns most where it is to blame.
+    """Dynamic weights on hard samples: each task learns most where it causes the error.
 
-    See :func:`hard_sample_weights`. Terms on frames get the weight of each frame, terms on whole
-    examples the mean over an example's frames, terms of vocal activity are left as they are.
-    The published formulas are not known to us; the name and the aim are the paper's, the weights
-    are ours.
+    See :func:`hard_sample_weights`. Framewise terms get the weight of each frame, terms on whole
+    examples the mean over an example's frames; terms of vocal activity are unchanged. The published
+    formulas are not known to us: the name and the aim are the paper's, the weights are ours.
 
     Args:
         beta_pitch, beta_sources: See :func:`hard_sample_weights`.
-        warmup_calls: Batches at the start that are weighed by quality alone.
+        warmup_calls: Number of first batches that are weighted by quality alone.
 
     Raises:
         ConfigError: If a value is below 0.
@@ -174,7 +173,7 @@ class HardSampleWeights(SampleWeighting):
         self._calls = 0
 
     def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
-        """Factor 1 for each term: the weights are in the samples."""
+        """Factor 1 for each term, as the samples are weighted instead."""
         return dict.fromkeys(terms, 1.0)
 
     @torch.no_grad()
@@ -185,7 +184,6 @@ class HardSampleWeights(SampleWeighting):
         batch: Batch,
         model: JointModel,
     ) -> dict[str, Term]:
-        """See :class:`SampleWeighting`."""
         self._calls += 1
         if self._calls <= self.warmup_calls:
             return dict(terms)

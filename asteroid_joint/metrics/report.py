@@ -13,7 +13,7 @@ from .detection import AreaDifference
 from .museval_bss import column_names
 from .significance import Difference
 from .windowed_bss import COUNTS as BSS_COUNTS
-from .windowed_bss import column_names as bss_names
+from .windowed_bss import NAMES as BSS_NAMES
 
 Row = dict[str, Any]
 Summary = dict[str, dict[str, float]]
@@ -41,20 +41,20 @@ COLUMNS = (
     Column("vfa", "VFA %", 100, 1),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
-DETECTION = (  # in the table beside that of all
+DETECTION = (  # in a separate table
     Column("auc", "AU-ROC of clips", 1, 4),
     Column("log_mse", "MSE", 1, 5),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
 FACTS = ("split", "seed", "hardware", "commit")
-UNDEFINED = "–"  # in place of a number that there cannot be
+UNDEFINED = "–"  # instead of an undefined number
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
     """Mean, standard deviation and median over clips of every numeric column.
 
     Args:
-        rows: One per clip; NaN and missing values are left out, and ``n`` says how many are not.
+        rows: One per clip; NaN and missing values are left out, and ``n`` counts the others.
 
     Returns:
         Metric to ``{"mean", "std", "median", "n"}``, plain floats.
@@ -81,10 +81,10 @@ def rows_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Read what :func:`rows_to_csv` wrote; names stay text, everything else becomes a float.
+    """Read the file of :func:`rows_to_csv`; names stay text, everything else becomes a float.
 
     Raises:
-        DataError: If the file is missing or of another kind.
+        DataError: If the file is missing or of another format.
     """
     try:
         with open(path, newline="") as file:
@@ -93,9 +93,9 @@ def read_rows(path: str | Path) -> list[Row]:
             raise DataError(f"{path} contains no per-clip metrics: give an all_metrics.csv.")
         text = ("name", "song", "singer")
         return [{k: v if k in text else float(v or "nan") for k, v in r.items()} for r in rows]
+    except DataError:
+        raise
     except (OSError, ValueError, TypeError) as err:
-        if isinstance(err, DataError):
-            raise
         raise DataError(f"Cannot read per-clip metrics from {path}: {err}") from err
 
 
@@ -105,7 +105,7 @@ def markdown_row(cells: Iterable[str]) -> str:
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown, with neither a title nor a line's end after it.
+    """A Markdown table without a title or a final newline.
 
     Example:
         >>> print(markdown_table(["a", "b"], [["1", "2"]]))
@@ -125,8 +125,8 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
     """One line of the results table: mean ± standard deviation over clips.
 
     Args:
-        name: Of the system.
-        summary: See :func:`summarise`; a metric it lacks gives an empty cell.
+        name: Name of the system.
+        summary: See :func:`summarise`; missing metrics give empty cells.
         facts: Values for the last columns.
     """
     cells = [name]
@@ -145,10 +145,10 @@ def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
     """Markdown table of BSS Eval v4, a line per source; empty where there is none.
 
     Args:
-        name: Of the system.
-        summary: See :func:`summarise`, of clips that are medians over windows; hence its medians
-            are the medians of medians of the literature.
-        sources: Names, those of the columns.
+        name: Name of the system.
+        summary: See :func:`summarise`; as values of clips are medians over windows, its medians are
+            the literature's medians of medians.
+        sources: Names of the sources.
     """
     here = [s for s in sources if column_names(s)[0] in summary]
     if not here:
@@ -194,25 +194,24 @@ def area_comparison_table(d: AreaDifference) -> str:
 def detection_table(
     name: str, summary: Summary, facts: Mapping[str, Any], sources: Sequence[str]
 ) -> str:
-    """Markdown table of what the paper on detection reports, of detection or separation or both.
+    """Markdown table of the metrics of the paper below, on detection, separation or both.
 
-    A metric that was not asked for is an empty cell. One that no clip has is a dash: an area needs
-    vocal and non-vocal frames.
+    A metric that was not requested is an empty cell, an undefined one a dash: an area needs vocal
+    and non-vocal frames.
 
     Args:
-        name: Of the system.
+        name: Name of the system.
         summary: See :func:`summarise`.
-        facts: Those of :meth:`.frame_scores.FrameScores.facts` and the counts of windows, where
-            there are any.
-        sources: Names, those of the columns.
+        facts: Those of :meth:`.frame_scores.FrameScores.facts` and, if any, counts of windows.
+        sources: Names of the sources.
 
     Returns:
-        The table; empty if there is none of its metrics.
+        The table; empty without any of its metrics.
 
     References:
         D. Stoller, S. Ewert, S. Dixon, LVA/ICA 2018, https://arxiv.org/abs/1804.01650, table 1.
     """
-    here = [s for s in sources if bss_names(s)[0] in summary]
+    here = [s for s in sources if column_names(s, BSS_NAMES)[0] in summary]
     detected = "auc_pooled" in facts
     if not detected and not here and "log_mse" not in summary:
         return ""
@@ -226,7 +225,8 @@ def detection_table(
             share = f"{facts['n_auc_undefined']} of {facts['n_auc_clips']} clips"
             cells.append(("AU-ROC undefined", share))
     for source in here:
-        values = " / ".join(_fixed(summary.get(k, {}).get("mean"), 2) for k in bss_names(source))
+        ratios = column_names(source, BSS_NAMES)
+        values = " / ".join(_fixed(summary.get(k, {}).get("mean"), 2) for k in ratios)
         cells.append((f"{source} SDR / SIR / SAR", values))
     if here:
         used, *left_out = (int(facts.get(count, 0)) for count in BSS_COUNTS)
@@ -235,7 +235,7 @@ def detection_table(
 
 
 def _fixed(value: float | None, digits: int) -> str:
-    """A number with so many digits, or nothing."""
+    """A number with this many digits, or an empty string."""
     return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 

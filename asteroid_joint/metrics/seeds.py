@@ -48,13 +48,7 @@ class Setting(NamedTuple):
     def values(
         self, metric: str, clips: Sequence[str], seeds: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Mean over seeds, ``(clips,)``; NaN where no run has the metric.
-
-        Args:
-            metric: Name.
-            clips: Those that count.
-            seeds: Those that count; all by default.
-        """
+        """Mean of a metric over seeds, by default all, ``(clips,)``; NaN where no run has it."""
         chosen = [self.runs[seed] for seed in (self.runs if seeds is None else seeds)]
         rows = [[run[clip].get(metric) for run in chosen] for clip in clips]
         table = np.array([[np.nan if v is None else v for v in row] for row in rows], float)
@@ -71,7 +65,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
 
     Raises:
         ValueError: If there is no file.
-        DataError: If one cannot be read, or they are of different clips.
+        DataError: If one cannot be read, or their clips differ.
     """
     if not paths:
         raise ValueError("Expected a file per seed, received none.")
@@ -88,12 +82,12 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
 def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str]) -> Difference:
     """``first - second`` over the seeds that both have, tested over songs.
 
-    Seeds differ, too: the mean over three would stand against the luck of one.
+    Only common seeds count, or a mean over three would be compared with the luck of one.
 
     Args:
         first, second: Settings.
-        metric: Name.
-        clips: Those that count.
+        metric: Name of the metric.
+        clips: Names of the clips.
 
     Returns:
         See :func:`~asteroid_joint.metrics.significance.paired_bootstrap`.
@@ -114,12 +108,12 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
 
 
 def find_settings(exp: Path, prefix: str, names: Iterable[str]) -> dict[str, Setting]:
-    """Settings whose runs are in folders ``<prefix><name>_<seed>``, as far as there are any.
+    """Settings whose runs are in folders ``<prefix><name>_<seed>``, as far as they exist.
 
     Args:
         exp: Folder of experiments.
-        prefix: That all of the folders begin with.
-        names: Of the settings.
+        prefix: Common prefix of the folders.
+        names: Names of the settings.
 
     Raises:
         DataError: See :func:`read_setting`.
@@ -145,7 +139,7 @@ COMPARED = ("metric", "first - second", "95 % interval", "p (bootstrap)", "p (Wi
 
 
 def compare_text(first: Setting, second: Setting, metric: str, column: Column) -> list[str]:
-    """Cells of the columns ``COMPARED``: all clips, the seeds that both have."""
+    """Cells of the columns ``COMPARED``, over all clips and the common seeds."""
     d = difference(first, second, metric, list(first.songs))
     mean, low, high = (column.text(x, signed=True) for x in d[:3])
     tests = [f"{d.p_value:.4f}", f"{d.wilcoxon_p:.4f}"]

@@ -40,7 +40,7 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
 def silent_rms_db(
     reference: np.ndarray, estimate: np.ndarray, sample_rate: int, window_sec: float = 0.02
 ) -> float:
-    """Level of the vocal estimate where the true vocal is silent, dB re full scale.
+    """Level of the estimated vocals where the true vocals are silent, dB re full scale.
 
     A window counts as silent where the mean absolute amplitude of the reference is at most 5e-4;
     NaN where no window is.

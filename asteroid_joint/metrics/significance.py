@@ -1,4 +1,4 @@
-"""Is the difference of two systems more than the choice of songs?"""
+"""Significance of the difference between two systems, given the choice of songs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ class Difference(NamedTuple):
         mean: First system minus second, mean over clips.
         low, high: 95 % interval.
         p_value: Two-sided.
-        n_clips, n_songs: What entered.
+        n_clips, n_songs: Numbers of compared clips and songs.
         wilcoxon_p: P value of Wilcoxon's signed-rank test, two-sided, on the mean difference of
             each song; 1 where no song differs.
     """
@@ -38,15 +38,14 @@ def paired_bootstrap(
 ) -> Difference:
     """Bootstrap the mean difference over songs.
 
-    Clips of one song share singer, key and accompaniment, so songs, not clips, are drawn with
-    replacement; each brings all of its clips. Both systems are compared on the same draw. Beside
-    it stands a test by ranks, on songs for the same reason.
+    Clips of one song share singer, key and accompaniment, so songs, not clips, are resampled, each
+    with all of its clips and for both systems alike. A rank test over songs is reported as well.
 
     Args:
         first, second: ``(clips,)`` metric of either system; pairs with a NaN are left out.
         songs: Song of each clip.
         n_resamples: Bootstrap samples.
-        seed: Of the draws.
+        seed: Seed of the resampling.
 
     Returns:
         :class:`Difference`; the p value is twice the smaller share of resampled means on one side
@@ -112,7 +111,7 @@ def compare_rows(
     Args:
         first, second: Rows as :func:`~asteroid_joint.metrics.report.read_rows` gives them.
         metrics: Names; those that either system lacks are left out.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
         DataError: If the two were not evaluated on the same clips.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..optional import optional
-from .museval_bss import ensure_ffmpeg
+from .museval_bss import column_names, ensure_ffmpeg
 
 NAMES = ("bss_sdr", "bss_sir", "bss_sar")
 COUNTS = ("bss_windows", "bss_windows_silent", "bss_windows_silent_estimate")
@@ -24,21 +24,20 @@ def windowed_bss(
 ) -> dict[str, float]:
     """SDR, SIR and SAR in dB: mean over windows of 30 s, 15 s apart, of the mono signals.
 
-    A track that is shorter than a window is one. Of others only whole windows count, as
-    ``bss_eval_sources_framewise`` has it: up to 15 s at the end, less than a hop, enter none.
-    Windows in which a true source is digitally
-    silent have no ratios. They are left out, and counted, as this hides what a system does there:
-    see :func:`~.separation.silent_rms_db`. The same goes for windows in which an estimate is.
+    A track shorter than a window is one window. Otherwise only whole windows count, as in
+    ``bss_eval_sources_framewise``, so up to 15 s at the end are ignored. Windows in which a true
+    source or an estimate is digitally silent have no ratios; they are left out and counted, as this
+    hides what a system does there: see :func:`~.separation.silent_rms_db`.
 
     Args:
         references, estimates: ``(n_src, n_channels, time)``, at least two sources.
         sample_rate: Hz.
-        sources: Their names, in order.
+        sources: Names of the sources, in order.
 
     Returns:
-        ``bss_sdr``, ``bss_sir``, ``bss_sar`` of the voice, ``bss_sdr_drums``, ... of others, NaN
-        where no window has them; and the numbers of windows: ``bss_windows`` that entered,
-        ``bss_windows_silent`` and ``bss_windows_silent_estimate`` that did not.
+        ``bss_sdr``, ``bss_sir``, ``bss_sar`` of the vocals, ``bss_sdr_drums``, ... of others, NaN
+        without windows; and numbers of windows: ``bss_windows`` used, ``bss_windows_silent`` and
+        ``bss_windows_silent_estimate`` left out.
 
     References:
         E. Vincent, R. Gribonval, C. Fevotte, "Performance measurement in blind audio source
@@ -73,11 +72,6 @@ def windowed_bss(
     named = {
         name: float(value)
         for source, values in zip(sources, means, strict=True)
-        for name, value in zip(column_names(source), values, strict=True)
+        for name, value in zip(column_names(source, NAMES), values, strict=True)
     }
     return {**named, **counts}
-
-
-def column_names(source: str) -> tuple[str, ...]:
-    """Names of the three ratios of a source; those of the voice are the plain ones."""
-    return NAMES if source == "vocals" else tuple(f"{name}_{source}" for name in NAMES)

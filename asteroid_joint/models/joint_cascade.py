@@ -152,7 +152,6 @@ class JointCascade(JointModel):
         return {}
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         stems = run_separator(self.separator, wav)
         if stems.ndim == 3 and self.in_channels > 1:  # one channel for several, as beamformers
             stems = stems[:, :, None].expand(-1, -1, self.in_channels, -1)  # (B, S, C, T)

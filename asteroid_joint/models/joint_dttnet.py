@@ -285,7 +285,6 @@ class JointDTTNet(JointModel):
         return model.eval()
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         n_samples, hop = wav.shape[-1], self.pitch_grid.hop_length
         if self.chunks is None or n_samples <= self.chunks.length:
             voice, mag, logits = self._at_once(wav)

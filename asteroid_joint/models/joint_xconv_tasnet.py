@@ -278,7 +278,6 @@ class JointXConvTasNet(JointModel):
         )
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         n_samples = wav.shape[-1]
         encoded = [net.encode(wav) for net in self.nets]  # (B, n_filters, K) each
         hidden = [net.narrow(x) for net, x in zip(self.nets, encoded, strict=True)]

@@ -209,7 +209,6 @@ class JointXD3Net(JointModel):
         return (mag / level).pow(self.power), spec / mag, level
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         n_frames = self.pitch_grid.n_frames(wav.shape[-1])  # the STFT may have one more
         x, phase, level = self.analyse(wav)
         encoded = [net.encode(x) for net in self.nets]

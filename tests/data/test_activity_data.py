@@ -326,9 +326,9 @@ def test_shares_of_singers(tmp_path, caplog):
     groups = [names(share) for share in ("0%-20%", "20%-70%", "70%-100%")]
     assert groups == [["amy"], ["Ben", "cat"], ["Dan"]]
     assert names("0%-100%") == ["amy", "Ben", "cat", "Dan"] and not caplog.records
-    assert names("45%-50%") == ["cat"] and "shares overlap" in caplog.text
+    assert names("45%-50%") == ["cat"] and "these ranges overlap" in caplog.text
     for wrong in ("50%-20%", "50%-120%"):
-        with pytest.raises(ConfigError, match="go from 0% to 100%"):
+        with pytest.raises(ConfigError, match="range of singers within 0% to 100%"):
             names(wrong)
 
 
@@ -423,7 +423,7 @@ def test_what_has_no_sections_to_give_is_refused(mir1k_dir):
         ExtraNonVocal(draws, Steps(1, True, 0, labels=False))
     other = Steps(1, True, 0)
     other.sample_rate = 8000
-    with pytest.raises(DataError, match="Steps is at 8000 Hz with 1 channels"):
+    with pytest.raises(DataError, match="Steps has 8000 Hz and 1 channels"):
         ExtraNonVocal(draws, other)
     draws.dataset.sources = ("vocals", "drums")
     with pytest.raises(ConfigError, match="need vocals and accompaniment as sources"):

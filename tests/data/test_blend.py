@@ -196,7 +196,7 @@ def test_silence_is_not_levelled(tmp_path, voices):
     ("change", "error", "message"),
     [
         ({"sample_rate": None}, DataError, "mir1k and multitrack do not fit: sample_rate is 16000"),
-        ({"n_channels": None}, DataError, "n_channels is 1 in the one and 2 in the other"),
+        ({"n_channels": None}, DataError, "n_channels is 1 in one and 2 in the other"),
         ({"sources": ["vocals", "bass"]}, DataError, "sources is"),
         ({"name": "mir1k"}, ConfigError, "need different names"),
         ({"name": "a/b"}, ConfigError, "without a slash"),

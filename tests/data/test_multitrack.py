@@ -140,7 +140,7 @@ def break_channels(folder: Path) -> None:
         (break_length, "differ in length"),
         (break_channels, "has 1 channels, not 2: set n_channels to 1"),
         (lambda folder: (folder / "vocals.wav").unlink(), "vocals.wav is missing"),
-        (lambda folder: (folder / "meta.json").write_text("{"), "is not JSON"),
+        (lambda folder: (folder / "meta.json").write_text("{"), "is not valid JSON"),
         (lambda folder: (folder / "meta.json").write_text("[]"), "must contain a JSON object"),
     ],
 )
@@ -158,8 +158,8 @@ def test_tracks_that_do_not_go_together_are_refused(tmp_path, fault, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time_sec,f0_hz\n", "needs rows"),
-        ("0,220\n0,221\n", "increasing order"),
+        ("time_sec,f0_hz\n", "must contain rows"),
+        ("0,220\n0,221\n", "sorted by time"),
         ("time_sec,f0_hz\n0,a\n", "does not contain two columns"),
         ("0\n1\n", "does not contain two columns"),
     ],
@@ -180,7 +180,7 @@ def test_options_that_do_not_exist_are_refused(tracks):
             Multitrack(str(tracks), "train", accompaniment=parts)
     with pytest.raises(ConfigError, match="can consist of"):
         Multitrack(str(tracks), "train", sources=STEMS, accompaniment=["drums"])
-    with pytest.raises(ConfigError, match="Expected side"):
+    with pytest.raises(ConfigError, match="Expected train, valid or test as side"):
         Multitrack(str(tracks), "tests")
     with pytest.raises(DataError, match="No tracks in"):
         Multitrack(str(tracks / "train"), "train")
