@@ -2,9 +2,9 @@
 
     <data_dir>/[train|valid|test/]...<name>.wav, and <name>.activity.csv beside it
 
-A label file has start and end in seconds of what is sung, see :mod:`.segments`; no rows = nothing
-is; no file = unknown. Where there are no folders named after the sides, a name decides on the side
-as in :mod:`.solo`: that of the folder that a recording is in, else its own.
+A label file lists start and end of singing in seconds, see :mod:`.segments`; no rows = no singing;
+no file = unknown. Without folders named after the sides, the name of a recording's folder, else its
+own, decides on its side, as in :mod:`.solo`.
 """
 
 from pathlib import Path
@@ -23,12 +23,11 @@ class ActivityFolder(Recordings):
     """One side of a folder of recordings.
 
     Args:
-        data_dir: Folder that is searched for audio files, at any depth.
+        data_dir: Folder to search for audio files, at any depth.
         side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
-        DataError: If there are no recordings or none has labels, or they differ in a format that
-            was to be kept.
+        DataError: If there are no recordings, none has labels, or their formats differ.
     """
 
     infos = dataset_infos(
@@ -40,18 +39,15 @@ class ActivityFolder(Recordings):
     )
 
     def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
-        """See :meth:`Recordings.find`."""
         top, paths = files_of_side(self.root, side, AUDIO)
         if not paths:
-            raise DataError(f"{top} holds no recording for the {side} side: name another folder.")
-        pairs = [(path, _beside(path)) for path in paths]
+            raise DataError(
+                f"{top} contains no recordings for the {side} side: give another folder."
+            )
+        labels = [path.with_name(path.stem + LABELS) for path in paths]
+        pairs = [(p, x if x.is_file() else None) for p, x in zip(paths, labels, strict=True)]
         if all(label is None for _, label in pairs):
             raise DataError(
-                f"No recording of the {side} side in {top} has a file <name>{LABELS} beside it."
+                f"No {side} recording in {top} has labels: put <name>{LABELS} beside <name>.wav."
             )
         return top, pairs
-
-
-def _beside(path: Path) -> Path | None:
-    label = path.with_name(path.stem + LABELS)
-    return label if label.is_file() else None

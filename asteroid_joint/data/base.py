@@ -1,4 +1,4 @@
-"""What a dataset offers: clips with audio and, where there are any, labels at any time."""
+"""The interface of a dataset: clips with audio and, where available, labels at any time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class JointDataset(ABC):
     Class attributes:
         sample_rate: Hz.
         n_channels: Audio channels.
-        mixture_gain: Mixture over the sum of the sources: 1 where they add up.
+        mixture_gain: Factor from the sum of the sources to the mixture: 1 where they add up.
         infos: Dataset name, task and licences, stored with trained weights.
 
     Instance attributes:
@@ -47,19 +47,19 @@ class JointDataset(ABC):
 
     @property
     def voice_weights(self) -> np.ndarray:
-        """How often a clip gives the voice of a training example, ``(clips,)``: by its length."""
+        """Sampling weight of each clip as a training voice, ``(clips,)``: by default its length."""
         return np.array([clip.n_samples for clip in self.clips], float)
 
     @property
     def rest_weights(self) -> np.ndarray:
-        """How often a clip gives the accompaniment, ``(clips,)``: by its length; 0 = never."""
+        """Likewise as accompaniment, ``(clips,)``; 0 = never."""
         return np.array([clip.n_samples for clip in self.clips], float)
 
     @abstractmethod
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Audio of a clip from sample ``start`` on.
+        """Read audio of a clip from sample ``start`` on.
 
         Returns:
             mixture ``(C, T)`` and sources ``(S, C, T)`` or ``None``, float32; shorter than
@@ -69,21 +69,18 @@ class JointDataset(ABC):
     def read_source(
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """One stem of :meth:`read`, ``(C, T)``; a dataset of a file per stem reads no other."""
+        """One stem of :meth:`read`, ``(C, T)``; a dataset with a file per stem reads only that."""
         sources = self.read(index, start, n_samples)[1]
         return None if sources is None else sources[source]
 
     def part_names(self, index: int, source: int) -> tuple[str, ...]:
-        """Recordings that a stem of a clip is the sum of: a remix takes each from another clip.
-
-        What it takes together comes from clips whose stem has the same parts.
-        """
+        """Recordings that add up to a stem: a remix takes each from another clip with the same."""
         return (self.sources[source],)
 
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """One of the recordings that a stem is the sum of, ``(C, T)``."""
+        """One of the recordings that add up to a stem, ``(C, T)``."""
         return self.read_source(index, source, start, n_samples)
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
@@ -95,17 +92,17 @@ class JointDataset(ABC):
         return None
 
     def sources_quality(self, index: int) -> float:
-        """How far the sources of a clip are to be trusted, 0 to 1; here: true ones."""
+        """Reliability of a clip's sources, 0 to 1; 1 = true sources."""
         return 1.0
 
     def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """How far F0 at ``times`` is to be trusted, 0 to 1; ``None`` = true labels."""
+        """Reliability of F0 at ``times``, 0 to 1; ``None`` = true labels."""
         return None
 
     def example(
         self, index: int, grid: PitchGrid, start: int = 0, n_samples: int | None = None
     ) -> JointExample:
-        """A clip, or a piece of it, with the labels it has, for validation and evaluation."""
+        """A clip, or an excerpt of it, with its labels, for validation and evaluation."""
         mixture, sources = self.read(index, start, n_samples)
         times = start / self.sample_rate + grid.times(grid.n_frames(mixture.shape[-1]))
         clip = self.clips[index]
@@ -122,13 +119,13 @@ class JointDataset(ABC):
 
 
 class Place(NamedTuple):
-    """Where a clip of a :class:`Wrapped` set comes from.
+    """Origin of a clip of a :class:`Wrapped` dataset.
 
     Attributes:
-        dataset: The set that it lies in.
-        clip: Index of the clip there.
-        start: Sample of that clip at which it begins.
-        n_samples: Its length, where it ends before that clip does.
+        dataset: Original dataset.
+        clip: Index of the original clip.
+        start: Sample of the original clip at which this one begins.
+        n_samples: Length, if this one ends before the original clip.
     """
 
     dataset: JointDataset
@@ -137,27 +134,26 @@ class Place(NamedTuple):
     n_samples: int | None = None
 
     def stretch(self, start: int, n_samples: int | None) -> tuple[int, int | None]:
-        """First sample and length in the other set of a stretch from ``start`` on."""
+        """First sample and length in the original dataset of an excerpt from ``start`` on."""
         if self.n_samples is not None:
             left = max(self.n_samples - start, 0)
             n_samples = left if n_samples is None else min(n_samples, left)
         return self.start + start, n_samples
 
     def times(self, times: np.ndarray) -> np.ndarray:
-        """Seconds in the other set."""
+        """Seconds in the original clip."""
         return times + self.start / self.dataset.sample_rate
 
 
 class Wrapped(JointDataset):
-    """Clips of other sets: whatever is asked of a clip is handed on to the set that it lies in.
+    """Clips of other datasets: every method of :class:`JointDataset` is delegated to the original.
 
-    Nothing of :class:`JointDataset` is left out, so a wrapper overrides only what it changes. One
-    whose ``read`` makes stems of its own says so in :meth:`makes_sources`; the stems and their
-    parts are then taken from there.
+    A wrapper overrides only what it changes. If its ``read`` creates stems, :meth:`makes_sources`
+    tells so, and stems and their parts are taken from there.
 
     Args:
-        places: Where each clip comes from.
-        like: The set whose rate, channels, stems and all other facts are these, too.
+        places: Origin of each clip.
+        like: Dataset whose rate, channels, stems and other facts are adopted.
     """
 
     def __init__(self, places: Sequence[Place], like: JointDataset) -> None:
@@ -168,17 +164,15 @@ class Wrapped(JointDataset):
         self.clips = [place.dataset.clips[place.clip] for place in places]
 
     def makes_sources(self, index: int) -> bool:
-        """Whether the stems of a clip are what ``read`` gives here, not those where it lies."""
+        """Whether ``read`` of this dataset, not of the original, provides the stems of a clip."""
         return False
 
     @property
     def voice_weights(self) -> np.ndarray:
-        """See :attr:`JointDataset.voice_weights`."""
         return self._weights("voice_weights")
 
     @property
     def rest_weights(self) -> np.ndarray:
-        """See :attr:`JointDataset.rest_weights`."""
         return self._weights("rest_weights")
 
     def _weights(self, which: str) -> np.ndarray:
@@ -189,21 +183,18 @@ class Wrapped(JointDataset):
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         place = self.places[index]
         return place.dataset.read(place.clip, *place.stretch(start, n_samples))
 
     def read_source(
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_source`."""
         if self.makes_sources(index):
             return super().read_source(index, source, start, n_samples)
         place = self.places[index]
         return place.dataset.read_source(place.clip, source, *place.stretch(start, n_samples))
 
     def part_names(self, index: int, source: int) -> tuple[str, ...]:
-        """See :meth:`JointDataset.part_names`."""
         if self.makes_sources(index):
             return super().part_names(index, source)
         place = self.places[index]
@@ -212,28 +203,23 @@ class Wrapped(JointDataset):
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_part`."""
         if self.makes_sources(index):
             return super().read_part(index, source, part, start, n_samples)
         place = self.places[index]
         return place.dataset.read_part(place.clip, source, part, *place.stretch(start, n_samples))
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         place = self.places[index]
         return place.dataset.f0_at(place.clip, place.times(times))
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
         place = self.places[index]
         return place.dataset.activity_at(place.clip, place.times(times))
 
     def sources_quality(self, index: int) -> float:
-        """See :meth:`JointDataset.sources_quality`."""
         place = self.places[index]
         return place.dataset.sources_quality(place.clip)
 
     def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_quality_at`."""
         place = self.places[index]
         return place.dataset.f0_quality_at(place.clip, place.times(times))

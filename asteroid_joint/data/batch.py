@@ -1,4 +1,4 @@
-"""Examples and batches. A label that an example lacks is absent, never zero."""
+"""Examples and batches. A missing label is absent, never zero."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class JointExample:
         activity: ``(frames,)`` 0 or 1, NaN = unknown; or ``None``.
         name: Clip name.
         song: Song identity, for statistics over songs.
-        sources_quality: How far the sources are to be trusted, 0 to 1; 1 = true labels.
-        f0_quality: Likewise of F0, ``(frames,)``; ``None`` = true labels.
+        sources_quality: Reliability of the sources, 0 to 1; 1 = true labels.
+        f0_quality: Reliability of F0, ``(frames,)``; ``None`` = true labels.
     """
 
     mixture: np.ndarray
@@ -34,17 +34,14 @@ class JointExample:
 
 
 class Quality(TypedDict, total=False):
-    """How far labels are to be trusted, 0 to 1; a batch without it has true ones.
-
-    ``q_sources`` (B,), ``q_f0_hz`` (B, N).
-    """
+    """Reliability of labels, 0 to 1, ``(B,)`` and ``(B, N)``; a batch without it has true ones."""
 
     q_sources: torch.Tensor
     q_f0_hz: torch.Tensor
 
 
 class Batch(Quality):
-    """Collated examples: labels that an example lacks are NaN, and ``has_*`` says so.
+    """Collated examples: missing labels are NaN, as ``has_*`` tells.
 
     ``mixture`` (B, C, T), ``sources`` (B, S, C, T), ``f0_hz`` and ``activity`` (B, N),
     ``has_sources``, ``has_f0_hz``, ``has_activity`` (B,) bool, ``name`` and ``song`` lists.
@@ -66,7 +63,7 @@ class Collate:
     """Stack examples of equal length; missing labels become NaN.
 
     Args:
-        n_src: Sources of the model.
+        n_src: Number of sources of the model.
         hop_length: Samples per frame.
     """
 
@@ -74,7 +71,6 @@ class Collate:
     hop_length: int
 
     def __call__(self, examples: Sequence[JointExample]) -> Batch:
-        """Examples to a :class:`Batch`."""
         n_channels, n_samples = examples[0].mixture.shape
         n_frames = (n_samples - 1) // self.hop_length + 1
 
@@ -105,10 +101,7 @@ class Collate:
 
 
 def has_label(batch: Batch, label: str, like: torch.Tensor) -> torch.Tensor:
-    """``has_<label>`` broadcast to the shape of ``like`` ``(B, ...)`` as float weights.
-
-    Sources that are to be trusted less weigh less.
-    """
+    """``has_<label>``, times the quality of sources, as weights of the shape of ``like``."""
     flag = batch[f"has_{label}"].to(like.dtype)  # type: ignore[literal-required]
     if label == "sources" and "q_sources" in batch:
         flag = flag * batch["q_sources"].to(flag)

@@ -1,7 +1,7 @@
-"""Several datasets as one: voices of one set over the accompaniment of another.
+"""Several datasets as one: voices of one dataset with the accompaniment of another.
 
-Clips keep what their dataset gives: audio, labels, licences. Their names gain the name of the part
-and a slash, so that results can be told apart.
+Clips keep their audio, labels and licences. Their names are prefixed with that of the part and a
+slash, to tell results apart.
 """
 
 from typing import Any, NamedTuple
@@ -14,20 +14,20 @@ from .base import Clip, JointDataset, Place, Wrapped
 from .files import check_side
 from .licences import JOINT
 
-OWN_KEYS = ("dataset", "name", "voice", "rest", "dub")  # of a part; all others are its dataset's
+OWN_KEYS = ("dataset", "name", "voice", "rest", "dub")  # of a part; other keys go to its dataset
 AGREED = ("sample_rate", "n_channels", "sources", "mixture_gain")
-SILENT = 1e-6  # RMS below which a level means nothing
+SILENT = 1e-6  # RMS of silence, whose level is not changed
 
 
 class Part(NamedTuple):
     """A dataset in a blend.
 
     Attributes:
-        name: Before the slash in the names of its clips.
-        dataset: One side of it.
-        voice: Share of the voices that are drawn from it.
-        rest: Share of the accompaniments that are drawn from it.
-        dub: Whether it lends its voices only.
+        name: Prefix of the names of its clips.
+        dataset: One side of the dataset.
+        voice: Share of the voices sampled from it.
+        rest: Share of the accompaniments sampled from it.
+        dub: Whether only its voices are used.
     """
 
     name: str
@@ -43,20 +43,18 @@ class Blend(Wrapped):
 
     Args:
         side: ``"train"``, ``"valid"`` or ``"test"``.
-        parts: For each part ``dataset`` (registered name), ``voice`` and ``rest`` (shares of the
-            draws, 1 by default; 0 = never), ``name`` (that of the dataset by default) and the
-            arguments of the dataset. With ``dub: true`` a part lends its voices only, so its stems
-            may be others than the blend's: in training they are mixed over drawn accompaniments;
-            in validation and test every clip sings in place of the voice of a clip of the other
-            parts, as loud as that, always the same one.
-        data_dir: For parts that name none.
-        clip_level_db: In training every clip is brought to this level (RMS over the whole clip,
-            dB re full scale): its mixture, or its voice where nothing else of it is used. So the
-            voices and accompaniments of all parts go together. ``None`` leaves levels alone, as
-            they are in validation and test.
+        parts: For each part ``dataset`` (registered name), ``voice`` and ``rest`` (sampling shares,
+            1 by default; 0 = never), ``name`` (by default that of the dataset) and the arguments of
+            the dataset. With ``dub: true`` only its voices are used, so its stems may differ from
+            the blend's: in training they are mixed with sampled accompaniment; in validation and
+            test each replaces the voice of one fixed clip of the other parts, at the same level.
+        data_dir: Default for parts without one.
+        clip_level_db: In training every clip is normalised to this level (RMS over the whole clip,
+            dB re full scale): its mixture, or its voice if only that is used. ``None`` keeps
+            levels, as in validation and test.
 
     Raises:
-        ConfigError: If parts are not described as above.
+        ConfigError: If a part is invalid.
         DataError: If parts differ in rate, channels, stems or gain.
     """
 
@@ -73,7 +71,7 @@ class Blend(Wrapped):
         self.parts = [_part(options, side, data_dir) for options in parts]
         names = [part.name for part in self.parts]
         if len(set(names)) < len(names):
-            raise ConfigError(f"Parts of a blend need names of their own, received {names}.")
+            raise ConfigError(f"Parts of a blend need different names, received {names}.")
         first = _check_agreement(self.parts)
         self._owners = [part for part in self.parts for _ in part.dataset.clips]
         places = [Place(p.dataset, i) for p in self.parts for i in range(len(p.dataset))]
@@ -98,22 +96,20 @@ class Blend(Wrapped):
 
     @property
     def voice_weights(self) -> np.ndarray:
-        """Within a part as its dataset says, between parts by their shares."""
+        """Weights of each dataset, scaled to the shares of the parts."""
         return np.concatenate([_shared(p.voice, p.dataset.voice_weights) for p in self.parts])
 
     @property
     def rest_weights(self) -> np.ndarray:
-        """See :attr:`voice_weights`."""
         return np.concatenate([_shared(p.rest, p.dataset.rest_weights) for p in self.parts])
 
     def makes_sources(self, index: int) -> bool:
-        """See :meth:`Wrapped.makes_sources`: a dub lends its voice only."""
+        """See :meth:`Wrapped.makes_sources`: only the voice of a dub is used."""
         return self._owners[index].dub
 
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         mixture, sources = super().read(index, start, n_samples)
         if self.makes_sources(index) and sources is not None:
             mixture, sources = self._dubbed(index, sources[:1], start)
@@ -125,20 +121,15 @@ class Blend(Wrapped):
     def read_source(
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_source`."""
         return self._levelled(index, super().read_source(index, source, start, n_samples))
 
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_part`."""
         return self._levelled(index, super().read_part(index, source, part, start, n_samples))
 
     def _dubbed(self, index: int, voice: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
-        """A voice ``(1, C, T)`` from ``start`` on, over the stems of a clip of another part.
-
-        In training over silence: accompaniment is drawn later.
-        """
+        """A voice ``(1, C, T)`` with the other stems of another clip; in training with silence."""
         n_rest, n_samples = len(self.sources) - 1, voice.shape[-1]
         rest = np.zeros((n_rest, *voice.shape[1:]), voice.dtype)
         if self._dubs:
@@ -149,7 +140,9 @@ class Blend(Wrapped):
             _, host = super().read(place)
             if host is None:
                 name = self._owners[place].name
-                raise DataError(f"{name} has no stems that another voice could be sung over.")
+                raise DataError(
+                    f"{name} has no stems to mix another voice with: leave out the part with dub."
+                )
             _, own = super().read(index)
             assert own is not None
             voice = voice * np.float32(_rms(host[0]) / max(_rms(own[0]), SILENT))
@@ -159,18 +152,17 @@ class Blend(Wrapped):
         return sources.sum(0) * np.float32(self.mixture_gain), sources
 
     def _levelled(self, index: int, wav: np.ndarray | None) -> np.ndarray | None:
-        """A stem as its set gives it, at the level of the blend; one made here has it already."""
+        """A stem of a part at the level of the blend; a dubbed one has it already."""
         gain = None if self.makes_sources(index) else self._gain(index)
         return wav if wav is None or gain is None else wav * gain
 
     def _gain(self, index: int) -> np.float32 | None:
-        """Gain of a clip, found when it is first used: it takes reading all of it."""
+        """Gain of a clip, computed at first use, as it requires reading the whole clip."""
         if self.clip_level_db is None:
             return None
         if index not in self._gains:
             mixture, sources = super().read(index)
-            heard = mixture if sources is None or self._has_rest[index] else sources[0]
-            rms = _rms(heard)
+            rms = _rms(mixture if sources is None or self._has_rest[index] else sources[0])
             # what is silent stays as it is
             gain = 10 ** (self.clip_level_db / 20) / rms if rms > SILENT else 1
             self._gains[index] = np.float32(gain)
@@ -179,7 +171,9 @@ class Blend(Wrapped):
 
 def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
     if not isinstance(options, dict) or "dataset" not in options:
-        raise ConfigError(f"A part of a blend is described by dataset, voice, ..., not {options}.")
+        raise ConfigError(
+            f"A part of a blend needs the keys dataset, voice, ..., received {options}."
+        )
     registered = options["dataset"]
     name = str(options.get("name", registered))
     dub = bool(options.get("dub", False))
@@ -191,7 +185,7 @@ def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
         )
     if dub and rest:
         raise ConfigError(
-            f"Part {name!r} lends its voices only (dub): leave out its share of rest."
+            f"Part {name!r} contributes only its voices (dub): leave out its share rest."
         )
     arguments = {k: v for k, v in options.items() if k not in OWN_KEYS}
     if data_dir is not None:
@@ -200,10 +194,10 @@ def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
 
 
 def _check_agreement(parts: list[Part]) -> JointDataset:
-    """The dataset that says what all are like: that of the first part which gives all stems."""
+    """The first dataset without dub, after checking that all others have its format."""
     whole = [part for part in parts if not part.dub]
     if not whole:
-        raise ConfigError("A blend needs a part without dub: voices have to sing over something.")
+        raise ConfigError("A blend needs a part without dub: add one that provides accompaniment.")
     first = whole[0]
     for other in parts:
         for what in AGREED:
@@ -212,8 +206,8 @@ def _check_agreement(parts: list[Part]) -> JointDataset:
             ours, theirs = getattr(first.dataset, what), getattr(other.dataset, what)
             if ours != theirs:
                 raise DataError(
-                    f"Parts {first.name} and {other.name} do not fit: {what} is {ours} in the one "
-                    f"and {theirs} in the other; change the arguments of one of them."
+                    f"Parts {first.name} and {other.name} do not fit: {what} is {ours} in one and "
+                    f"{theirs} in the other; change the arguments of one of them."
                 )
     return first.dataset
 

@@ -14,14 +14,14 @@ def check_dataset(sides: Mapping[str, JointDataset], disjoint: bool = True) -> s
     """Read every clip with its labels and compare the sides.
 
     Args:
-        sides: Name of the side to its dataset.
-        disjoint: A singer or song on two sides is an error, not a remark.
+        sides: Name of each side to its dataset.
+        disjoint: Whether a singer or song on two sides is an error, not a remark.
 
     Returns:
-        A table of what is there, and whether anything is on two sides.
+        A table of the contents, and a line on overlapping sides.
 
     Raises:
-        DataError: If a file is missing, of another rate or not finite, or if sides overlap.
+        DataError: If a file is missing, has another rate or is not finite, or if sides overlap.
     """
     lines = [
         f"{'side':<6} {'clips':>6} {'songs':>6} {'singers':>8} {'minutes':>8} {'voiced':>7} "
@@ -36,8 +36,8 @@ def check_dataset(sides: Mapping[str, JointDataset], disjoint: bool = True) -> s
                 continue
             text = f"{len(both)} {kind}s are in both {a} and {b}, e.g. {min(both)}"
             if disjoint:
-                raise DataError(f"{text}: the split leaks.")
-            lines.append(f"note: {text} (this split is meant to)")
+                raise DataError(f"{text}: move them to one side, as the split leaks.")
+            lines.append(f"note: {text} (intended in this split)")
     if disjoint:
         lines.append("no singer and no song is on two sides")
     return "\n".join(lines)
@@ -57,10 +57,10 @@ def _count(name: str, dataset: JointDataset) -> str:
         if example.mixture.shape != (dataset.n_channels, clip.n_samples):
             raise DataError(
                 f"{clip.name} has shape {example.mixture.shape}, not "
-                f"{(dataset.n_channels, clip.n_samples)}: get it again."
+                f"{(dataset.n_channels, clip.n_samples)}: download it again."
             )
         if not np.isfinite(example.mixture).all():
-            raise DataError(f"{clip.name} holds values that are not finite: get it again.")
+            raise DataError(f"{clip.name} contains NaN or infinite samples: download it again.")
         n_samples += clip.n_samples
         if example.f0_hz is not None:
             f0 += 1

@@ -1,6 +1,6 @@
-"""Training examples are drawn, not fixed: random crop, remix, relative gain, speed, pitch, tempo.
+"""Sampling of training examples: random crop, remix, relative gain, speed, pitch and tempo.
 
-Draw number ``i`` is a function of ``(seed, i)`` alone. Hence any number of workers, any number of
+Example ``i`` is a function of ``(seed, i)`` alone. Hence any number of workers, any number of
 processes and a resumed run see the same examples in the same order.
 """
 
@@ -21,29 +21,29 @@ class DrawnExamples(Dataset[JointExample]):
     """Endless random examples from a :class:`JointDataset`.
 
     Args:
-        dataset: Where clips come from; they are drawn by its ``voice_weights`` and, where another
-            clip accompanies, ``rest_weights``.
-        grid: Frames the labels are read at.
+        dataset: Dataset whose clips are sampled by its ``voice_weights`` and, for the accompaniment
+            of other clips, ``rest_weights``.
+        grid: Frames of the labels.
         n_samples: Length of an example.
-        seed: Of all draws.
+        seed: Seed of the sampling.
         remix: Probability that accompaniment comes from another clip. Always, where the clip's own
             rest weight is 0.
-        gain_db: The voice is changed by up to this many dB, either way, against the rest.
-        level_db: The mixture is attenuated by up to this many dB.
+        gain_db: Greatest gain or attenuation of the voice against the rest.
+        level_db: Greatest attenuation of the mixture.
         speed_semitones: With probability one half the voice is played faster or slower by up to
             this; pitch labels follow exactly.
         silence: Probability that the voice is left out.
-        remix_stems: Whether a remix takes every stem but the voice from a clip of its own, and
-            every part of a stem that is a sum: see :meth:`JointDataset.part_names`.
+        remix_stems: Whether a remix takes every stem but the voice, and every part of a stem that
+            is a sum, from a different clip: see :meth:`JointDataset.part_names`.
         stem_gain: Least and greatest factor on every stem.
-        swap_channels: Probability that a stem's channels change places.
-        pitch_tempo: Changes of pitch and tempo. What comes from one clip changes alike, and pitch
-            labels follow exactly.
+        swap_channels: Probability that a stem's channels are swapped.
+        pitch_tempo: Changes of pitch and tempo, the same for all stems from one clip; pitch labels
+            follow exactly.
 
-    Clips without sources are cropped only: nothing in them can be moved.
+    Clips without sources are cropped only.
 
     Raises:
-        DataError: If no clip gives a voice, or none gives accompaniment.
+        DataError: If no clip provides a voice, or none provides accompaniment.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class DrawnExamples(Dataset[JointExample]):
         self.swap_channels = swap_channels
         self.pitch_tempo = pitch_tempo or PitchTempo()
         self._has_rest = dataset.rest_weights > 0
-        self._voices = _Lot(dataset.voice_weights, "a voice")
-        self._rests = _Lot(dataset.rest_weights, "accompaniment")
-        self._rests_alike: dict[tuple[int, tuple[str, ...]], _Lot] = {}
+        self._voices = WeightedChoice(dataset.voice_weights, "a voice")
+        self._rests = WeightedChoice(dataset.rest_weights, "accompaniment")
+        self._rests_alike: dict[tuple[int, tuple[str, ...]], WeightedChoice] = {}
 
     def __getitem__(self, draw: int) -> JointExample:
-        """Draw number ``draw``."""
+        """Example number ``draw``."""
         rng = np.random.default_rng((self.seed, draw))
         index = self._voices.draw(rng)
         speed = 1.0
@@ -89,8 +89,8 @@ class DrawnExamples(Dataset[JointExample]):
             speed = 2 ** (rng.uniform(-self.speed_semitones, self.speed_semitones) / 12)
         change = self.pitch_tempo.draw(rng)
         # enough for a faster voice; never less than the accompaniment beside a slower one
-        n_heard = int(np.ceil(self.n_samples * max(speed, 1.0))) + 8
-        n_read = max(change.n_before(n_heard, self.dataset.sample_rate), n_heard)
+        n_voice = int(np.ceil(self.n_samples * max(speed, 1.0))) + 8
+        n_read = max(change.n_before(n_voice, self.dataset.sample_rate), n_voice)
         start = self._start(rng, index, n_read)
         mixture, sources = self.dataset.read(index, start, n_read)
         if sources is None:
@@ -159,13 +159,13 @@ class DrawnExamples(Dataset[JointExample]):
         return self._augment(rng, np.concatenate([voice * np.float32(gain), rest]))
 
     def _rest(self, rng: np.random.Generator, index: int) -> np.ndarray | None:
-        """A stretch of all stems of a clip but its voice, ``(S - 1, C, T)``, if it has stems."""
+        """An excerpt of all stems of a clip but its voice, ``(S - 1, C, T)``, if it has stems."""
         change, start, n_read = self._stretch(rng, index)
         sources = self.dataset.read(index, start, n_read)[1]
         return None if sources is None else _fit(self._changed(sources[1:], change), self.n_samples)
 
     def _stem(self, rng: np.random.Generator, source: int) -> np.ndarray | None:
-        """A stem, each part of it from a clip of its own, ``(C, T)``, if they have stems."""
+        """A stem, each part of it from a different clip, ``(C, T)``, if they have stems."""
         total, index = None, self._rests.draw(rng)
         names = self.dataset.part_names(index, source)
         for part in range(len(names)):
@@ -179,8 +179,8 @@ class DrawnExamples(Dataset[JointExample]):
             total = wav if total is None else total + wav
         return total
 
-    def _alike(self, source: int, names: tuple[str, ...]) -> "_Lot":
-        """Clips that give accompaniment and whose stem has these parts."""
+    def _alike(self, source: int, names: tuple[str, ...]) -> "WeightedChoice":
+        """Clips that provide accompaniment and whose stem has these parts."""
         key = (source, names)
         if key not in self._rests_alike:
             weights = self.dataset.rest_weights
@@ -188,11 +188,11 @@ class DrawnExamples(Dataset[JointExample]):
                 weight > 0 and self.dataset.part_names(index, source) == names
                 for index, weight in enumerate(weights)
             ]
-            self._rests_alike[key] = _Lot(weights * alike, "accompaniment")
+            self._rests_alike[key] = WeightedChoice(weights * alike, "accompaniment")
         return self._rests_alike[key]
 
     def _stretch(self, rng: np.random.Generator, index: int) -> tuple[Change, int, int]:
-        """What to do to a stretch of a clip, its first sample and its length."""
+        """Change of an excerpt of a clip, its first sample and its length."""
         change = self.pitch_tempo.draw(rng)
         n_read = change.n_before(self.n_samples, self.dataset.sample_rate)
         return change, self._start(rng, index, n_read), n_read
@@ -204,7 +204,7 @@ class DrawnExamples(Dataset[JointExample]):
         return np.stack([change(wav, self.dataset.sample_rate) for wav in sources])
 
     def _augment(self, rng: np.random.Generator, sources: np.ndarray) -> np.ndarray:
-        """Gains and places of channels, stem by stem; draws nothing where neither is asked for."""
+        """Gain and channel swap per stem; takes no random numbers where both are off."""
         if self.stem_gain != (1.0, 1.0):
             gains = rng.uniform(*self.stem_gain, size=(len(sources), 1, 1))
             sources = sources * gains.astype(np.float32)
@@ -214,27 +214,35 @@ class DrawnExamples(Dataset[JointExample]):
         return sources
 
 
-class _Lot:
-    """Clips to draw from, in proportion to their weights; ``what`` they are drawn for."""
+class WeightedChoice:
+    """Random choice of an index in proportion to weights.
+
+    Args:
+        weights: ``(items,)``, at least 0.
+        what: What the items provide, for the message if all weights are 0.
+
+    Raises:
+        DataError: If all weights are 0.
+    """
 
     def __init__(self, weights: np.ndarray, what: str) -> None:
-        self._clips = np.flatnonzero(weights > 0)
-        if not len(self._clips):
-            raise DataError(f"No clip gives {what}: blend these data with others that do.")
-        self._cumulative = np.cumsum(weights[self._clips] / weights[self._clips].sum())
+        self._items = np.flatnonzero(weights > 0)
+        if not len(self._items):
+            raise DataError(f"No clip provides {what}: blend this dataset with one that does.")
+        self._cumulative = np.cumsum(weights[self._items] / weights[self._items].sum())
 
     def draw(self, rng: np.random.Generator) -> int:
-        """Index of a clip."""
+        """Index of an item; takes one number from ``rng``."""
         place = int(np.searchsorted(self._cumulative, rng.random()))
-        return int(self._clips[min(place, len(self._clips) - 1)])
+        return int(self._items[min(place, len(self._items) - 1)])
 
 
 class DrawSampler(Sampler[int]):
-    """Draw numbers of one epoch, interleaved over processes.
+    """Indices of the examples of one epoch, interleaved over processes.
 
     Args:
-        draws_per_epoch: Draws of all processes together.
-        rank: Number of this process.
+        draws_per_epoch: Examples of all processes together.
+        rank: Index of this process.
         world_size: Number of processes.
     """
 
@@ -257,13 +265,13 @@ class DrawSampler(Sampler[int]):
 
 
 class WholeClips(Dataset[JointExample]):
-    """The clips of a dataset for validation and evaluation, uncut or in equal pieces.
+    """The clips of a dataset for validation and evaluation, uncut or in equal excerpts.
 
     Args:
-        dataset: Where clips come from.
-        grid: Frames the labels are read at.
-        n_clips: Use so many clips, evenly spread; ``None`` for all.
-        piece_sec: Longer clips are cut into equal pieces of at most this; 0 = never.
+        dataset: Dataset of the clips.
+        grid: Frames of the labels.
+        n_clips: Number of clips to use, evenly spread; ``None`` for all.
+        piece_sec: Longer clips are cut into equal excerpts of at most this; 0 = never.
     """
 
     def __init__(
@@ -281,7 +289,7 @@ class WholeClips(Dataset[JointExample]):
         self._pieces = [piece for i in indices for piece in self._cut(int(i), piece_sec)]
 
     def _cut(self, index: int, piece_sec: float) -> Iterator[tuple[int, int, int | None]]:
-        """Clip, start and length in samples of its pieces; starts fall on frames."""
+        """Clip, start and length in samples of its excerpts; starts fall on frames."""
         n_samples = self.dataset.clips[index].n_samples
         n_pieces = 1
         if piece_sec:
@@ -322,5 +330,5 @@ def _fit(wav: np.ndarray, n_samples: int) -> np.ndarray:
 
 
 def one_thread_per_worker(worker_id: int) -> None:
-    """One thread per worker: draws are small."""
+    """Limit a worker to one thread, as examples are small."""
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Audio files at any rate and label files as CSV: what datasets of plain folders have in common."""
+"""Reading audio files at any rate and label files as CSV, for datasets of plain folders."""
 
 import os
 import zlib
@@ -18,7 +18,7 @@ MARGIN = 512  # samples at the lower rate on either side of a stretch: soxr's HQ
 
 
 class FormatError(DataError):
-    """Files that differ in rate or channels where a set has to have one of each."""
+    """Files of one dataset that differ in rate or channels."""
 
 
 class AudioFile(NamedTuple):
@@ -42,7 +42,7 @@ class AudioFile(NamedTuple):
         return self.n_samples / self.sample_rate
 
     def length_at(self, sample_rate: int) -> int:
-        """Length in samples at another rate: that of the resampled whole file."""
+        """Length of the resampled file in samples."""
         return (2 * self.n_samples * sample_rate + self.sample_rate) // (2 * self.sample_rate)
 
 
@@ -55,32 +55,33 @@ def audio_file(path: Path) -> AudioFile:
     try:
         info = sf.info(path)
     except (sf.LibsndfileError, OSError) as err:
-        raise DataError(f"{path} is missing or not an audio file: get the data again.") from err
+        raise DataError(
+            f"{path} is missing or not an audio file: download the data again."
+        ) from err
     if not info.frames:
-        raise DataError(f"{path} holds no sample: remove it or get it again.")
+        raise DataError(f"{path} contains no samples: remove it or download it again.")
     return AudioFile(path, info.samplerate, info.channels, info.frames)
 
 
 def common_format(
     files: Sequence[AudioFile], sample_rate: int | None, n_channels: int | None
 ) -> tuple[int, int]:
-    """Rate in Hz and channels to present files at; ``None`` is what they have on disk.
+    """Common rate in Hz and number of channels; ``None`` keeps those on disk.
 
     Raises:
-        FormatError: If they have nothing in common that could be meant, or the channels asked for
-            are neither theirs nor one.
+        FormatError: If files differ in what is kept, or cannot have the requested channels.
     """
     first = files[0]
     for other in files:
         if sample_rate is None and other.sample_rate != first.sample_rate:
             raise FormatError(
                 f"{first.path} is at {first.sample_rate} Hz and {other.path} at "
-                f"{other.sample_rate} Hz: give a sample_rate or bring them to one."
+                f"{other.sample_rate} Hz: give a sample_rate or resample them to one rate."
             )
         if n_channels != 1 and other.n_channels != (n_channels or first.n_channels):
             raise FormatError(
                 f"{other.path} has {other.n_channels} channels, not "
-                f"{n_channels or first.n_channels}: give n_channels 1 to mix down."
+                f"{n_channels or first.n_channels}: set n_channels to 1 to mix down."
             )
     return sample_rate or first.sample_rate, n_channels or first.n_channels
 
@@ -92,17 +93,17 @@ def read_stretch(
     start: int = 0,
     n_samples: int | None = None,
 ) -> np.ndarray:
-    """The same stretch of files of one rate and length, at another rate.
+    """Read the same excerpt of files of one rate and length, at another rate.
 
-    Only the stretch and the reach of the resampling filter are read; the result is that stretch of
-    the whole resampled files.
+    The result equals that excerpt of the whole resampled files, but only the excerpt and the reach
+    of the resampling filter are read.
 
     Args:
-        files: What is read.
-        sample_rate: Hz of the result.
-        n_channels: Of the result: those of the files, or 1 for their mean.
+        files: Audio files.
+        sample_rate: Sample rate of the result in Hz.
+        n_channels: Channels of the result: those of the files, or 1 for their mean.
         start: First sample, at ``sample_rate``.
-        n_samples: Length at ``sample_rate``; ``None`` is all.
+        n_samples: Length at ``sample_rate``; ``None`` reads to the end.
 
     Returns:
         ``(n_files, n_channels, T)`` float32; shorter than ``n_samples`` where the files end.
@@ -134,7 +135,7 @@ def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) ->
     for row, file in zip(out, files, strict=True):
         wav, _ = sf.read(file.path, stop - start, start, dtype="float32", always_2d=True)
         if len(wav) != stop - start:
-            raise DataError(f"{file.path} ends before its header says: get it again.")
+            raise DataError(f"{file.path} is shorter than its header says: download it again.")
         if n_channels == 1:  # a product, since a mean along two samples takes 30 times as long
             row[0] = wav @ np.full(wav.shape[1], 1 / wav.shape[1], np.float32)
         else:
@@ -144,13 +145,12 @@ def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) ->
 
 @lru_cache(maxsize=4096)
 def read_columns(path: Path) -> np.ndarray:
-    """The first two columns of a text file of numbers, ``(rows, 2)`` float64.
+    """Read the first two columns of a text file of numbers, ``(rows, 2)`` float64.
 
-    Columns are separated by commas, semicolons or blanks; a first line that is not numbers is
-    taken for a header.
+    Columns are separated by commas, semicolons or blanks; a first line without numbers is a header.
 
     Raises:
-        DataError: If anything else is in it.
+        DataError: If the file has any other content.
     """
     try:
         text = path.read_text().replace(",", " ").replace(";", " ")
@@ -161,7 +161,9 @@ def read_columns(path: Path) -> np.ndarray:
             return np.zeros((0, 2))
         return np.loadtxt(lines, usecols=(0, 1), ndmin=2)
     except (OSError, ValueError, IndexError) as err:
-        raise DataError(f"{path} is not two columns of numbers: get it again.") from err
+        raise DataError(
+            f"{path} does not contain two columns of numbers: download it again."
+        ) from err
 
 
 def read_f0(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +174,9 @@ def read_f0(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     times, f0_hz = read_columns(path).T
     if not len(times) or not np.all(np.diff(times) > 0):
-        raise DataError(f"{path} needs rows of time and frequency in increasing order of time.")
+        raise DataError(
+            f"{path} must contain rows of time and frequency, sorted by time: correct it."
+        )
     return times, np.where(f0_hz <= 0, 0.0, f0_hz)
 
 
@@ -189,13 +193,9 @@ def f0_from_file(path: Path | None, times: np.ndarray) -> np.ndarray | None:
 
 
 def check_side(side: str) -> None:
-    """Refuse a name that is not a side of a split.
-
-    Raises:
-        ConfigError: If it is not.
-    """
+    """Raise a :class:`ConfigError` for a name that is not a side of a split."""
     if side not in ("train", "valid", "test"):
-        raise ConfigError(f"Expected side train, valid or test, received {side!r}.")
+        raise ConfigError(f"Expected train, valid or test as side, received {side!r}.")
 
 
 def files_below(root: Path) -> list[Path]:
@@ -206,10 +206,9 @@ def files_below(root: Path) -> list[Path]:
 
 
 def side_by_name(path: Path, top: Path) -> str:
-    """A side for a file in a folder that has none: about one name in ten is for validation.
+    """Side of a file by a checksum of a name: one in ten is for validation, one for the test.
 
-    One in ten is for the test. The name is that of the file's folder, say a singer's, or of a file
-    that lies in ``top`` itself.
+    The name is that of the file's folder, say a singer's, or of a file directly in ``top``.
     """
     key = path.parent.name if path.parent != top else path.stem
     return {0: "test", 1: "valid"}.get(zlib.crc32(key.encode()) % 10, "train")
@@ -219,12 +218,12 @@ def files_of_side(root: Path, side: str, suffixes: Sequence[str]) -> tuple[Path,
     """Files of one side: those in its folder, or, where no side has one, by :func:`side_by_name`.
 
     Args:
-        root: Folder of the set.
+        root: Folder of the dataset.
         side: ``"train"``, ``"valid"`` or ``"test"``.
-        suffixes: Of the files, lower case, with the dot.
+        suffixes: Suffixes of the files, lower case, with the dot.
 
     Returns:
-        The folder that was searched, at any depth, and the files in order; none is an empty list.
+        The searched folder and its files at any depth, in order.
     """
     by_folder = any((root / name).is_dir() for name in ("train", "valid", "test"))
     top = root / side if by_folder else root

@@ -1,9 +1,9 @@
-"""Jamendo: 93 songs under Creative Commons licences, with the times of singing.
+"""Jamendo: 93 songs under Creative Commons licences, with labels of vocal activity.
 
 As distributed: folders ``train``, ``valid`` and ``test`` of ``.ogg`` and ``.mp3`` files (61, 16 and
-16 songs) and ``jamendo_lab/<song>.lab``, lines of ``start end sing`` or ``start end nosing``. As
-often kept, too: all audio in one folder and a list of songs for each side,
-``jam_<side>_list.txt``, ``<side>.txt`` or ``<side>``.
+16 songs) and ``jamendo_lab/<song>.lab``, lines of ``start end sing`` or ``start end nosing``. Also
+accepted: all audio in one folder and a list of songs for each side, ``jam_<side>_list.txt``,
+``<side>.txt`` or ``<side>``.
 
 References:
     M. Ramona, G. Richard, B. David, "Vocal Detection in Music with Support Vector Machines",
@@ -18,7 +18,7 @@ from .files import files_below
 from .licences import DETECTION, dataset_infos
 from .recordings import AUDIO, Recordings
 
-LISTS = ("jam_{}_list.txt", "{}.txt", "{}")  # by whom they were made
+LISTS = ("jam_{}_list.txt", "{}.txt", "{}")  # in the order of preference
 LISTED = (*AUDIO, ".trs", ".lab")  # how a song's name may end in a list
 
 
@@ -27,12 +27,11 @@ class Jamendo(Recordings):
     """One side of Jamendo's split for the detection of singing.
 
     Args:
-        data_dir: Folder that is searched for songs, ``.lab`` files and lists, at any depth.
+        data_dir: Folder to search for songs, ``.lab`` files and lists, at any depth.
         side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
-        DataError: If there are no songs or no labels, a listed song is missing, or songs differ in
-            a format that was to be kept.
+        DataError: If songs, labels or a listed song are missing, or formats differ.
     """
 
     infos = dataset_infos(
@@ -51,15 +50,14 @@ class Jamendo(Recordings):
     tolerance_sec = 1.0
 
     def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
-        """See :meth:`Recordings.find`."""
         files = files_below(self.root)
         songs = _of_side([p for p in files if p.suffix.lower() in AUDIO], files, side, self.root)
         labels = {path.stem: path for path in files if path.suffix.lower() == ".lab"}
         pairs = [(song, labels.get(song.stem)) for song in songs]
         if all(label is None for _, label in pairs):
             raise DataError(
-                f"No song of the {side} side in {self.root} has a .lab file of its name: unpack "
-                "jam_annote.tar.gz there, too."
+                f"No song of the {side} side in {self.root} has a .lab file of the same name: "
+                "unpack jam_annote.tar.gz there as well."
             )
         return self.root, pairs
 
@@ -73,14 +71,14 @@ def _of_side(songs: list[Path], files: list[Path], side: str, root: Path) -> lis
     lists = [path for name in names for path in files if path.name == name]
     if not lists:
         raise DataError(
-            f"{root} has neither a folder {side} of songs nor a list {names[0]}: unpack Jamendo "
-            "there."
+            f"{root} contains neither a folder {side} with songs nor a list {names[0]}: unpack "
+            "Jamendo there."
         )
     by_name = {song.stem: song for song in songs}
     listed = [_stem(line.strip()) for line in _text(lists[0]).splitlines()]
     missing = [name for name in listed if name and name not in by_name]
     if missing:
-        raise DataError(f"{root} lacks {missing[0]}, which {lists[0].name} lists: get it again.")
+        raise DataError(f"{root} lacks {missing[0]}, which {lists[0].name} lists: download it.")
     return sorted(by_name[name] for name in listed if name)
 
 
@@ -89,7 +87,7 @@ def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as err:
-        raise DataError(f"{path} cannot be read: get it again.") from err
+        raise DataError(f"{path} cannot be read: download it again.") from err
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -97,5 +95,5 @@ def _text(path: Path) -> str:
 
 
 def _stem(name: str) -> str:
-    """A song's name without how it may end; dots within it stay."""
+    """Name of a song without a known suffix; dots within it stay."""
     return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in LISTED else name

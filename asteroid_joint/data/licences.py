@@ -1,4 +1,4 @@
-"""What a model file says of the data that a model was trained on."""
+"""What a model file tells about the training data."""
 
 from typing import Any
 
@@ -19,20 +19,19 @@ def dataset_infos(
     license_link: str = "",
     non_commercial: bool = False,
 ) -> dict[str, Any]:
-    """Facts about a dataset under Asteroid's keys; a link that is not known is empty.
+    """Facts about a dataset under Asteroid's keys, for :attr:`~.base.JointDataset.infos`.
 
     Args:
-        dataset: Its name.
-        author: Who made it.
-        license: What it may be used for, in a few words.
-        task: What it is for.
-        title: What its licence calls it; by default its name.
-        title_link, author_link, license_link: Addresses of the data, their authors and the licence.
+        dataset: Name of the dataset.
+        author: Its authors.
+        license: Permitted use, in a few words.
+        task: Task that it serves.
+        title: Its name in the licence; by default its name.
+        title_link, author_link, license_link: Addresses of data, authors and licence, if known.
         non_commercial: Whether commercial use is forbidden.
 
     Returns:
-        ``dataset``, ``task`` and ``licenses``, a list of one dictionary: what
-        :attr:`~.base.JointDataset.infos` holds.
+        ``dataset``, ``task`` and ``licenses``, a list of one dictionary.
     """
     licence = {
         "title": title or dataset,

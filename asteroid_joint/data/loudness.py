@@ -1,4 +1,4 @@
-"""When a stem is heard: windows of 10 ms whose mean absolute amplitude is above a threshold.
+"""When a stem is audible: windows of 10 ms whose mean absolute amplitude is above a threshold.
 
 References:
     D. Stoller, S. Ewert, S. Dixon, "Jointly Detecting and Separating Singing Voice", LVA/ICA 2018,
@@ -17,14 +17,14 @@ BLOCK_SEC = 30  # in memory at a time
 
 
 def loud_windows(wav: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Which windows of a signal are heard.
+    """Which windows of a signal are audible.
 
     Args:
-        wav: ``(..., time)``; all axes but time are averaged over.
+        wav: ``(..., time)``; all axes but time are averaged.
         sample_rate: Hz.
 
     Returns:
-        ``(windows,)`` bool; a window that the signal does not fill counts as far as it goes.
+        ``(windows,)`` bool; the last window may be shorter.
 
     Example:
         >>> loud_windows(np.repeat([0.0, 0.1], 80), 8000)
@@ -50,7 +50,7 @@ def loud_file(audio: AudioFile) -> np.ndarray:
 
 
 def loud_at(audio: AudioFile, times: np.ndarray) -> np.ndarray:
-    """Whether a file is heard at ``times`` (seconds): 1, 0, or NaN past its end, float32."""
+    """Whether a file is audible at ``times`` (seconds): 1, 0, or NaN past its end, float32."""
     loud = loud_file(audio)
     # the sum keeps a time that is a multiple of the window in the window that it begins
     place = np.floor(times * WINDOWS_PER_SEC + 1e-6).astype(int)

@@ -1,19 +1,18 @@
 """MedleyDB: songs with a file for each instrument, and F0 of their melodies.
 
-Files are known by their names, at any depth below the folder; so versions 1 and 2 may lie side by
-side, and metadata and annotations where the repository of MedleyDB has them or beside the audio:
+Files are found by their names, at any depth below the folder. So versions 1 and 2 may lie side by
+side, and metadata and annotations in MedleyDB's repository or beside the audio:
 
 - ``<Artist_Title>_METADATA.yaml``: which instrument is in which stem, and whether stems bleed;
 - ``<Artist_Title>_STEM_<number>.wav``: the stems;
 - ``<Artist_Title>_MELODY1.csv``: F0 of the predominant source;
 - ``<Artist_Title>_RANKING.txt``: which stem that is.
 
-The voice is the sum of all stems of voices, the accompaniment that of all others, and the mixture
-the sum of both: the published mixes were mastered, and are no sum of their stems. Songs without a
-voice, and those whose stems bleed, are left out.
+The voice is the sum of all vocal stems, the accompaniment that of all others, and the mixture the
+sum of both: the published mixes were mastered, so their stems do not add up to them. Songs without
+vocals, and those whose stems bleed, are left out.
 
-F0 is that of the lead voice, from the first of these that there is; a song with neither is used
-without F0:
+F0 is that of the lead voice, from the first of these that exists; a song with neither has no F0:
 
 1. MELODY1, if the stem that ranks first (without a ranking: the only one of the component
    ``melody``) is a voice: from ``melody_dir``, mirdata's set ``medleydb_melody``, else from the
@@ -22,7 +21,7 @@ without F0:
    ``medleydb_pitch``. (Files ``_PITCH/`` in the repository are not used: some were made by a
    tracker, which glides over rests.)
 
-Where only others than the lead voice sing, it says unvoiced.
+Where only other voices sing, it is unvoiced.
 
 References:
     R. Bittner et al., "MedleyDB: A Multitrack Dataset for Annotation-Intensive MIR Research",
@@ -56,19 +55,13 @@ METADATA = "_METADATA.yaml"
 WORDS = ("singer", "rapper", "screamer", "speaker")  # each male and female
 VOICES = {f"{sex} {word}" for sex in ("male", "female") for word in WORDS}
 VOICES |= {"vocalists", "choir", "beatboxing"}
-# of an artist, by a checksum of the name modulo 10; so about 42 songs with voices are for training
-# and 10 each for validation and the test, as near to even as whole artists can be
+# of an artist, by a checksum of the name modulo 10: about 42 songs with vocals are for training and
+# 10 each for validation and the test, as nearly as whole artists can be divided
 SIDES = ("test", "test", "valid", "train", "valid", "train", "train", "train", "train", "train")
 
 
 class Song(NamedTuple):
-    """Files of a song.
-
-    Attributes:
-        name: ``<Artist_Title>``.
-        voices, others: Its stems.
-        f0: File of the F0 of the lead voice, if there is one.
-    """
+    """Files of a song ``<Artist_Title>``: its stems and, if there is one, F0 of the lead voice."""
 
     name: str
     voices: list[AudioFile]
@@ -78,22 +71,18 @@ class Song(NamedTuple):
 
 @DATASETS.register("medleydb")
 class MedleyDB(JointDataset):
-    """One side of MedleyDB's songs with voices; no artist is on two sides.
+    """One side of MedleyDB's songs with vocals; no artist is on two sides.
 
     Args:
-        data_dir: Folder that holds stems, metadata and, perhaps, annotations, at any depth.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that songs are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
-        melody_dir: Folder of mirdata's set ``medleydb_melody``; annotations in ``data_dir`` if
-            empty.
-        pitch_dir: Folder of mirdata's set ``medleydb_pitch``; not used if empty.
-        bleed: Also take songs whose stems hold other instruments.
+        data_dir: Folder of stems, metadata and, optionally, annotations, at any depth.
+        side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
+        melody_dir: Folder of mirdata's ``medleydb_melody``; if empty, annotations in ``data_dir``.
+        pitch_dir: Folder of mirdata's ``medleydb_pitch``; not used if empty.
+        bleed: Also use songs whose stems contain other instruments.
 
     Raises:
-        DataError: If there are no songs, or files are missing or differ in a format that was to be
-            kept.
-        UserError: If mirdata is asked for and missing.
+        DataError: If songs or files are missing, or formats differ.
+        UserError: If mirdata is needed but not installed.
     """
 
     infos = dataset_infos(
@@ -131,8 +120,8 @@ class MedleyDB(JointDataset):
         self.songs = [song for song in found if song is not None]
         if not self.songs:
             raise DataError(
-                f"{self.root} holds no song with a voice for the {side} side (<song>{METADATA} and "
-                "<song>_STEM_01.wav): point --data_dir at MedleyDB."
+                f"{self.root} contains no songs with vocals for the {side} side (<song>{METADATA} "
+                "and <song>_STEM_01.wav): point --data_dir at MedleyDB."
             )
         files = [file for song in self.songs for file in (*song.voices, *song.others)]
         self.sample_rate, self.n_channels = common_format(files, sample_rate, n_channels)
@@ -140,13 +129,12 @@ class MedleyDB(JointDataset):
 
     @property
     def rest_weights(self) -> np.ndarray:
-        """See :attr:`JointDataset.rest_weights`; a song of voices alone accompanies nobody."""
+        """See :attr:`JointDataset.rest_weights`; 0 for a song of vocals alone."""
         return super().rest_weights * [bool(song.others) for song in self.songs]
 
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         song = self.songs[index]
         sources = np.stack(
             [self._sum(index, stems, start, n_samples) for stems in (song.voices, song.others)]
@@ -156,18 +144,16 @@ class MedleyDB(JointDataset):
     def read_source(
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_source`."""
         song = self.songs[index]
         return self._sum(index, (song.voices, song.others)[source], start, n_samples)
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         return f0_from_file(self.songs[index].f0, times)
 
     def _sum(
         self, index: int, stems: list[AudioFile], start: int, n_samples: int | None
     ) -> np.ndarray:
-        """A stretch of the sum of some stems, ``(C, T)``; a stem that ends early is silent then."""
+        """An excerpt of the sum of stems, ``(C, T)``; after its end a stem is silent."""
         left = max(self.clips[index].n_samples - start, 0)
         total = np.zeros(
             (self.n_channels, left if n_samples is None else min(n_samples, left)), np.float32
@@ -184,16 +170,12 @@ def side_of_artist(name: str) -> str:
 
 
 def titles(data_dir: str | Path) -> set[str]:
-    """Names ``<Artist_Title>`` of all songs of MedleyDB in a folder, with voices or without.
-
-    Raises:
-        DataError: If there are none.
-    """
+    """Names ``<Artist_Title>`` of all MedleyDB songs in a folder; a :class:`DataError` if none."""
     root = Path(data_dir).expanduser()
     names = {path.name for path in files_below(root) if path.name.endswith(METADATA)}
     if not names:
         raise DataError(
-            f"{root} holds no song of MedleyDB (no <song>{METADATA}): correct the path."
+            f"{root} contains no MedleyDB songs (no <song>{METADATA}): correct the path."
         )
     return {name.removesuffix(METADATA) for name in names}
 
@@ -205,7 +187,7 @@ def _song(
     pitches: Mapping[str, Path],
     bleed: bool,
 ) -> Song | None:
-    """Files of a song, if it is one to learn from."""
+    """Files of a song, if it has vocals and its stems may be used."""
     path = by_name[name + METADATA]
     stems, bleeds = _metadata(path)
     if bleeds and not bleed:
@@ -233,7 +215,7 @@ def _metadata(path: Path) -> tuple[dict[str, dict[str, Any]], bool]:
         # YAML reads yes without quotes as true
         return stems, str(facts.get("has_bleed", "no")).casefold() in ("yes", "true")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as err:
-        raise DataError(f"{path} is not a metadata file of MedleyDB: get it again.") from err
+        raise DataError(f"{path} is not a MedleyDB metadata file: download it again.") from err
 
 
 def _instruments(stem: Mapping[str, Any]) -> set[str]:
@@ -245,7 +227,7 @@ def _instruments(stem: Mapping[str, Any]) -> set[str]:
 def _stem(stem: Mapping[str, Any], by_name: Mapping[str, Path], metadata: Path) -> AudioFile:
     name = str(stem.get("filename"))
     if name not in by_name:
-        raise DataError(f"{metadata} lists the stem {name}, which is not there: get it again.")
+        raise DataError(f"{metadata} lists the stem {name}, which is missing: download it again.")
     return audio_file(by_name[name])
 
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 LABEL_HOP = 0.02  # seconds; row i is centred at (i + 1) * LABEL_HOP
 VALID_SINGERS = frozenset({"bug", "jmzen"})
 TEST_SINGERS = frozenset({"abjones", "ariel", "stool"})
-# found by cross-correlation of all accompaniments; one song where songs are counted or drawn
+# found by cross-correlation of all accompaniments; one song where songs are counted or sampled
 SAME_BACKING = {"stool_3": "ariel_1", "stool_4": "abjones_2"}
 SIDES = ("train", "valid", "test")
 SPLITS = ("disjoint", "djcm_official")
@@ -52,16 +52,16 @@ class MIR1K(JointDataset):
         mixing: ``"sum"``: halved channels that add up to the mixture (0 dB on average).
             ``"djcm_official"``: mixture = mean of the channels, target = the voice at full scale,
             hence a mixture SDR of about 3 dB.
-        singers: Whose clips the training side keeps; the other sides are whole. Names, or
-            ``"first_half"`` or ``"second_half"``: the training singers in the order of the
-            alphabet, cut where the halves differ least in their number of clips (of the disjoint
-            split 6 singers with 362 clips, 8 with 420). ``"20%-60%"`` is cut likewise, where it is
-            nearest to these shares of the clips: for few singers with all labels and others with
-            one. Empty = all.
+        singers: Singers whose clips the training side keeps; the other sides are complete. Names,
+            or ``"first_half"`` or ``"second_half"``: the training singers in alphabetical order,
+            cut where the halves differ least in their number of clips (in the disjoint split 6
+            singers with 362 clips, 8 with 420). ``"20%-60%"`` is cut likewise, as near to these
+            shares of the clips as possible: for few singers with all labels and others with one.
+            Empty = all.
 
     Raises:
-        DataError: If files are missing, of another rate or not stereo.
-        ConfigError: If there is no such side, split, mixing or singer.
+        DataError: If files are missing, have another rate or are not stereo.
+        ConfigError: If the side, split, mixing or a singer is unknown.
     """
 
     infos = dataset_infos(
@@ -96,7 +96,10 @@ class MIR1K(JointDataset):
             )
         self.clips = [_clip(path) for path in paths if side_of(path.stem, split) == side]
         if not self.clips:
-            raise DataError(f"{self.root} holds no clip of the {side} side of {split}.")
+            raise DataError(
+                f"{self.root} contains no clips of the {side} side of the split {split}: "
+                "unpack all of MIR-1K there."
+            )
         if singers and side == "train":
             kept = _chosen(singers, self.clips)
             self.clips = [clip for clip in self.clips if clip.singer in kept]
@@ -104,7 +107,6 @@ class MIR1K(JointDataset):
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         path = self.root / "Wavfile" / f"{self.clips[index].name}.wav"
         frames = -1 if n_samples is None else n_samples
         wav, rate = sf.read(path, frames=frames, start=start, dtype="float32", always_2d=True)
@@ -114,12 +116,10 @@ class MIR1K(JointDataset):
         return sources.sum(0) * np.float32(self.mixture_gain), np.ascontiguousarray(sources)
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         f0_hz = midi_to_hz(_rows(self.root / "PitchLabel" / f"{self.clips[index].name}.pv"))
         return resample_f0(f0_hz, LABEL_HOP * np.arange(1, len(f0_hz) + 1), times)
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
         path = self.root / "vocal-nonvocalLabel" / f"{self.clips[index].name}.vocal"
         if not path.is_file():
             return None
@@ -130,12 +130,12 @@ class MIR1K(JointDataset):
 
 
 def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
-    """Names of the singers that are asked for; see :class:`MIR1K`."""
+    """Names of the requested singers; see :class:`MIR1K`."""
     counts = Counter(clip.singer for clip in clips)
     names = sorted(counts, key=str.casefold)
     if isinstance(singers, str) and singers in HALVES:
         if len(names) < 2:
-            raise DataError(f"There are no halves of one singer ({names[0]}): name no singers.")
+            raise DataError(f"One singer ({names[0]}) cannot be halved: leave singers out.")
         first = list(accumulate(counts[name] for name in names))
         cut = min(range(1, len(names)), key=lambda n: abs(2 * first[n - 1] - len(clips)))
         return set(names[:cut] if singers == HALVES[0] else names[cut:])
@@ -145,7 +145,7 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
     chosen = {singers} if isinstance(singers, str) else set(singers)
     if not chosen <= set(names):
         raise ConfigError(
-            f"No clip of the training side is by {min(chosen - set(names))}: singers are "
+            f"No training clip is sung by {min(chosen - set(names))}: choose from "
             f"{', '.join(names)}, or {' and '.join(HALVES)}."
         )
     return chosen
@@ -154,7 +154,9 @@ def _chosen(singers: list[str] | str, clips: list[Clip]) -> set[str]:
 def _between(names: list[str], counts: Counter[str], low: int, high: int) -> set[str]:
     """Singers whose clips are from ``low`` to ``high`` percent of all, in the order of names."""
     if not low < high <= 100:
-        raise ConfigError(f"Shares of singers go from 0% to 100%; received {low}%-{high}%.")
+        raise ConfigError(
+            f"Expected a range of singers within 0% to 100%; received {low}%-{high}%."
+        )
     before = [0, *accumulate(counts[name] for name in names)]
     cuts = [
         min(range(len(before)), key=lambda n: abs(100 * before[n] - share * before[-1]))
@@ -162,7 +164,7 @@ def _between(names: list[str], counts: Counter[str], low: int, high: int) -> set
     ]
     if cuts[0] == cuts[1]:
         logger.warning(
-            "%d singers are too few for %d%%-%d%%: shares overlap.", len(names), low, high
+            "%d singers are too few for %d%%-%d%%: these ranges overlap.", len(names), low, high
         )
         middle = (low + high) / 200 * before[-1]
         cuts = [n := next(n for n in range(len(names)) if before[n + 1] > middle), n + 1]

@@ -1,14 +1,12 @@
-"""MIR-ST500: notes of the singers of 500 Chinese pop songs, whose audio is not part of the set.
+"""MIR-ST500: notes of the singers of 500 Chinese pop songs, distributed without audio.
 
-Expected layout, at any depth: ``MIR-ST500_corrected.json``, and the audio that the user has, as the
-authors' script stores it, ``<number>/Mixture.mp3``, or as ``<number>.mp3``. A song without audio is
-left out. Songs 1 to 400 are for training, of which the last 40 are for validation here, and 401 to
-500 for the test.
+Expected layout, at any depth: ``MIR-ST500_corrected.json``, and the user's audio, as the authors'
+script stores it, ``<number>/Mixture.mp3``, or as ``<number>.mp3``. Songs without audio are left
+out. Songs 1 to 360 are for training, 361 to 400 for validation (ours) and 401 to 500 for the test.
 
 The file of notes is ``{"<number>": [[onset, offset, MIDI pitch], ...]}``, in seconds. A frame in a
-note has the pitch of its centre, with quality 0.5: singers glide, and vibrate about it. So has a
-frame within 40 ms of where a note begins or ends; other frames are unvoiced. The quality, and which
-frames are treated so, are ours.
+note has its pitch, with quality 0.5, as singers glide and use vibrato; frames within 40 ms of an
+onset or offset also have this quality. Other frames are unvoiced. These quality rules are ours.
 
 References:
     J.-Y. Wang, J.-S. R. Jang, "On the Preparation and Validation of a Large-Scale Dataset of
@@ -44,12 +42,11 @@ class MIRST500(Recordings):
     """One side of MIR-ST500: mixtures with F0 from notes.
 
     Args:
-        data_dir: Folder that holds the file of notes and the audio.
+        data_dir: Folder of the file of notes and the audio.
         side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
-        DataError: If the notes are missing or damaged, there is audio of no song of the side, or
-            songs differ in a format that was to be kept.
+        DataError: If notes are missing or damaged, no song has audio, or formats differ.
     """
 
     infos = dataset_infos(
@@ -64,7 +61,6 @@ class MIRST500(Recordings):
     )
 
     def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
-        """See :meth:`Recordings.find`."""
         files = files_below(self.root)
         noted = next((path for path in files if path.name == NOTES_FILE), None)
         if noted is None:
@@ -74,22 +70,20 @@ class MIRST500(Recordings):
         numbers = [n for n in SIDES[side] if n in notes and n in audio]
         if not numbers:
             raise DataError(
-                f"{self.root} holds the audio of no song of the {side} side: expected "
-                f"<number>/Mixture.mp3 with numbers from {SIDES[side][0]} to {SIDES[side][-1]}."
+                f"{self.root} contains no audio for the {side} side: expected <number>/Mixture.mp3 "
+                f"with numbers from {SIDES[side][0]} to {SIDES[side][-1]}."
             )
         missing = sum(n in notes for n in SIDES[side]) - len(numbers)
         if missing:
-            logger.warning("%d songs of the %s side have no audio: left out.", missing, side)
+            logger.warning("%d songs of the %s side have no audio and are left out.", missing, side)
         self._notes = [notes[n] for n in numbers]
         return self.root, [(audio[n], None) for n in numbers]
 
     def clip(self, file: AudioFile) -> Clip:
-        """See :meth:`Recordings.clip`."""
         number = _number(file.path)
         return Clip(str(number), f"MIR-ST500 {number}", "", file.length_at(self.sample_rate))
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray:
-        """See :meth:`JointDataset.f0_at`."""
         notes = self._notes[index]  # (notes, 3)
         place = np.searchsorted(notes[:, 0], times, "right") - 1
         note = notes[place.clip(0)]  # (N, 3)
@@ -99,7 +93,6 @@ class MIRST500(Recordings):
         return f0_hz.astype(np.float32)
 
     def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray:
-        """See :meth:`JointDataset.f0_quality_at`."""
         f0_hz = self.f0_at(index, times)
         edges = np.sort(self._notes[index][:, :2].ravel())  # (2 notes,)
         after = np.searchsorted(edges, times).clip(0, len(edges) - 1)
@@ -115,13 +108,13 @@ def read_notes(path: Path) -> dict[int, np.ndarray]:
     """Notes of every song by its number: onset and offset in seconds and MIDI pitch, ``(n, 3)``.
 
     Raises:
-        DataError: If that is not what is in the file.
+        DataError: If the file contains anything else.
     """
     try:
         songs = json.loads(path.read_text())
         notes = {int(n): np.array(rows, float).reshape(-1, 3) for n, rows in songs.items()}
     except (OSError, ValueError, TypeError, AttributeError) as err:
-        raise DataError(f"{path} is not a file of notes: get it again.") from err
+        raise DataError(f"{path} is not a file of notes: download it again.") from err
     for number, rows in notes.items():
         if not len(rows) or not np.isfinite(rows).all() or (rows[:, 1] < rows[:, 0]).any():
             raise DataError(f"{path}, song {number}: expected notes that end after they begin.")
@@ -130,7 +123,7 @@ def read_notes(path: Path) -> dict[int, np.ndarray]:
 
 
 def _number(path: Path) -> int | None:
-    """Number of the song that a file is the mixture of, if it is one."""
+    """Number of the song whose mixture a file contains, if any."""
     if path.suffix.lower() not in AUDIO:
         return None
     name = path.parent.name if path.stem.casefold() == "mixture" else path.stem

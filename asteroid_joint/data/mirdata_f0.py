@@ -1,6 +1,6 @@
-"""Files of F0 in the sets of MedleyDB that mirdata knows.
+"""F0 files of MedleyDB's datasets in mirdata.
 
-mirdata lists files by an index that it downloads once for each set:
+mirdata lists files by an index that it downloads once for each dataset:
 ``python -c "import mirdata; mirdata.initialize('medleydb_melody').download(['index'])"``.
 
 References:
@@ -17,16 +17,16 @@ F0_FILES = {"medleydb_melody": "melody1_path", "medleydb_pitch": "pitch_path"}
 
 
 def f0_files(name: str, data_home: str | Path) -> dict[str, Path]:
-    """Track to file of F0, for the tracks whose file is there.
+    """Track to F0 file, for the tracks whose file exists.
 
     Args:
-        name: Of the set: ``"medleydb_melody"`` (F0 of the predominant source of a song) or
-            ``"medleydb_pitch"`` (of a stem).
-        data_home: Folder of the set, as mirdata asks for it.
+        name: ``"medleydb_melody"`` (F0 of the predominant source of a song) or
+            ``"medleydb_pitch"`` (F0 of a stem).
+        data_home: Folder of the dataset, mirdata's ``data_home``.
 
     Raises:
         UserError: If mirdata is not installed.
-        DataError: If it has no index of the set, or the folder none of the files.
+        DataError: If mirdata's index or all files are missing.
     """
     mirdata = optional("mirdata", "medleydb")
     home = Path(data_home).expanduser()
@@ -41,5 +41,7 @@ def f0_files(name: str, data_home: str | Path) -> dict[str, Path]:
     paths = {id_: getattr(track, F0_FILES[name]) for id_, track in tracks.items()}
     found = {id_: Path(path) for id_, path in paths.items() if path and Path(path).is_file()}
     if not found:
-        raise DataError(f"{home} holds no file of {name}: unpack the set there as mirdata says.")
+        raise DataError(
+            f"{home} contains no files of {name}: unpack the dataset there as mirdata documents."
+        )
     return found

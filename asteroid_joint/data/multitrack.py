@@ -2,14 +2,13 @@
 
     <data_dir>/{train,valid,test}/<track>/{mixture,vocals,drums,bass,other}.wav
 
-Beside the audio of a track there may be labels; a track without them is used without them:
+Optional labels lie beside the audio of a track:
 
 - ``vocals_f0.csv``: time in seconds and F0 of the lead voice in Hz (0 = unvoiced), in even steps.
-- ``vocals_activity.csv``: start and end in seconds of what is sung; no rows = nothing is; see
-  :mod:`.segments`.
-- ``meta.json``: ``song`` and ``singer``, by which sides are told apart.
+- ``vocals_activity.csv``: start and end of singing, seconds; no rows = none; see :mod:`.segments`.
+- ``meta.json``: ``song`` and ``singer``, by which sides are kept disjoint.
 
-F0 may also lie in a folder of its own, where a teacher has put it: see :mod:`.teacher`.
+F0 that a teacher estimated lies in a separate folder: see :mod:`.teacher`.
 """
 
 import importlib.util
@@ -32,8 +31,8 @@ STEMS = ("vocals", "drums", "bass", "other", "accompaniment")
 F0_FILE = "vocals_f0.csv"
 ACTIVITY_FILE = "vocals_activity.csv"
 META_FILE = "meta.json"
-LABELS_FILE = "labels.json"  # beside labels that a teacher made, written after them
-MUSDB18 = "musdb18"  # in place of names: the validation tracks that the package musdb publishes
+LABELS_FILE = "labels.json"  # beside a teacher's labels, written after them
+MUSDB18 = "musdb18"  # instead of names: the validation tracks of the package musdb
 
 
 @DATASETS.register("multitrack")
@@ -41,20 +40,16 @@ class Multitrack(JointDataset):
     """One side of a folder of multitracks.
 
     Args:
-        data_dir: Folder that holds ``train``, ``test`` and, perhaps, ``valid``.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that clips are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+        data_dir: Folder that contains ``train``, ``test`` and, optionally, ``valid``.
+        side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
         sources: Stems in the order of the model. ``accompaniment`` is the mixture minus the first
-            stem; the others are files. Labels are those of ``vocals``: where another stem comes
-            first there are none.
-        accompaniment: Stems that make up the accompaniment, if a remix (``remix_stems``) is to take
-            each from a track of its own; otherwise it is one recording.
-        valid_tracks: Folders in ``train`` that make up the validation side, where there is no
-            ``valid``; ``"musdb18"`` is the 14 published for MUSDB18, unless there is a ``valid``.
-        labels_dir: Folder of labels that a teacher made, looked up before those beside the audio.
-        activity_from_stem: Where a track has no file of activity, its vocals say when they are
-            heard: see :mod:`.loudness`.
+            stem; the others are files. Labels are those of ``vocals`` and need it as first stem.
+        accompaniment: Stems of the accompaniment, for remixes (``remix_stems``) that take each from
+            a different track; otherwise it is one recording.
+        valid_tracks: Folders in ``train`` that form the validation side if there is no ``valid``;
+            ``"musdb18"`` is the 14 published for MUSDB18, unless there is a ``valid``.
+        labels_dir: Folder of a teacher's labels, preferred to those beside the audio.
+        activity_from_stem: Derive missing activity from the vocals: see :mod:`.loudness`.
 
     Raises:
         DataError: If tracks or files are missing, or differ in rate, channels or length.
@@ -99,7 +94,7 @@ class Multitrack(JointDataset):
             [audio_file(f / f"{name}.wav") for name in self._names] for f in self.folders
         ]
         everything = [file for files in self._files for file in files]
-        common_format(everything, None, n_channels)  # one rate on disk, whatever is asked for
+        common_format(everything, None, n_channels)  # one rate on disk in any case
         self.sample_rate, self.n_channels = common_format(everything, sample_rate, n_channels)
         self.clips = [
             _clip(folder, files, self.sample_rate)
@@ -109,7 +104,6 @@ class Multitrack(JointDataset):
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         files = self._files[index][: self._n_read]
         wavs = read_stretch(files, self.sample_rate, self.n_channels, start, n_samples)
         mixture, stems = wavs[0], iter(wavs[1:])  # wavs: (files, C, T)
@@ -120,71 +114,60 @@ class Multitrack(JointDataset):
     def read_source(
         self, index: int, source: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_source`."""
         return self._read_stem(index, source, self.sources[source], start, n_samples)
 
     def part_names(self, index: int, source: int) -> tuple[str, ...]:
-        """See :meth:`JointDataset.part_names`."""
         accompanies = self.sources[source] == "accompaniment"
         return self._parts if self._parts and accompanies else super().part_names(index, source)
 
     def read_part(
         self, index: int, source: int, part: int, start: int = 0, n_samples: int | None = None
     ) -> np.ndarray | None:
-        """See :meth:`JointDataset.read_part`."""
         name = self.part_names(index, source)[part]
         return self._read_stem(index, source, name, start, n_samples)
 
     def _wanted(self, folders: list[Path]) -> list[Path]:
-        """Those that are used: all, but where a subclass has reasons against some."""
+        """Tracks in use; a subclass may exclude some."""
         return folders
 
     def _read_stem(
         self, index: int, source: int, name: str, start: int, n_samples: int | None
     ) -> np.ndarray | None:
-        """A stem, or the part of it that is in a file of that name, ``(C, T)``."""
+        """A stem, or its part in the file ``name``, ``(C, T)``."""
         if name not in self._names:  # accompaniment: what the others leave
             return super().read_source(index, source, start, n_samples)
         file = self._files[index][self._names.index(name)]
         return read_stretch([file], self.sample_rate, self.n_channels, start, n_samples)[0]
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         return f0_from_file(self._f0_files[index], times)
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
         if not self._has_labels:
             return None
-        path = self.folders[index] / ACTIVITY_FILE
+        path, vocals = self.folders[index] / ACTIVITY_FILE, self._files[index][1]
         if not path.is_file():
-            if not self.activity_from_stem:
-                return None
-            return loud_at(self._voice(index), times)
-        return read_segments(path, self._voice(index).length_sec).active_at(times)
-
-    def _voice(self, index: int) -> AudioFile:
-        """File of the vocals."""
-        return self._files[index][1]
+            return loud_at(vocals, times) if self.activity_from_stem else None
+        return read_segments(path, vocals.length_sec).active_at(times)
 
 
 def _check_stems(sources: tuple[str, ...], accompaniment: tuple[str, ...]) -> None:
-    """Refuse stems that no file can give, or that would be heard twice."""
+    """Refuse stems that have no file, or that would occur twice."""
     if not set(sources) <= set(STEMS) or sources[:1] in ((), ("accompaniment",)):
         raise ConfigError(
-            f"Expected sources out of {STEMS} that begin with a stem of its own, received "
+            f"Expected sources from {STEMS} that begin with any but accompaniment, received "
             f"{sources}."
         )
     alone = set(STEMS) - {*sources, "accompaniment"}
     if accompaniment and not ("accompaniment" in sources and set(accompaniment) <= alone):
         raise ConfigError(
-            f"The accompaniment of {sources} can be made up of {sorted(alone)}, not of "
+            f"The accompaniment of {sources} can consist of {sorted(alone)}, not of "
             f"{accompaniment}."
         )
 
 
 def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
-    """What ``make-corpus`` says of a corpus it made; ``otherwise`` for any other folder."""
+    """Facts that ``make-corpus`` stored with its corpus; ``otherwise`` for any other folder."""
     try:
         made = json.loads((root / "corpus.json").read_text())
         tracks, seed = made["settings"]["tracks"], made["settings"]["seed"]
@@ -197,10 +180,7 @@ def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
 
 
 def track_folders(folder: Path) -> list[Path]:
-    """Folders in ``folder`` that hold a mixture, sorted by name.
-
-    Hidden ones are left out: they are halfway through being written, or of no concern.
-    """
+    """Folders in ``folder`` with a mixture, by name, without hidden, say unfinished, ones."""
     found = sorted(path.parent for path in folder.glob("*/mixture.wav"))
     return [track for track in found if not track.name.startswith(".")]
 
@@ -210,7 +190,7 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
     in_train = valid_tracks is not None
     if side == "valid" and not in_train and not (root / "valid").is_dir():
         raise DataError(
-            f"{root} has no folder valid: name tracks in train as valid_tracks (data_args)."
+            f"{root} has no folder valid: list tracks of train as valid_tracks (data_args)."
         )
     folder = root / ("train" if side == "valid" and in_train else side)
     tracks = track_folders(folder)
@@ -224,23 +204,25 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
         raise DataError(f"{folder} has no track {min(missing)}: correct valid_tracks.")
     kept = [track for track in tracks if (track.name in chosen) == (side == "valid")]
     if not kept:
-        raise DataError(f"valid_tracks leaves no track for {side}: name some of those in train.")
+        raise DataError(
+            f"valid_tracks leaves no track for {side}: list some, not all, of those in train."
+        )
     return kept
 
 
 def _named(valid_tracks: list[str] | str | None, root: Path) -> list[str] | None:
-    """Names of validation tracks, where a word stands for them."""
+    """Names of validation tracks, given as such or by ``MUSDB18``."""
     if not isinstance(valid_tracks, str):
         return valid_tracks
     if valid_tracks != MUSDB18:
-        raise ConfigError(f"valid_tracks: give a list of names, or {MUSDB18}; not {valid_tracks}.")
+        raise ConfigError(
+            f"valid_tracks must be a list of names or {MUSDB18}, received {valid_tracks}."
+        )
     return None if (root / "valid").is_dir() else musdb18_valid_tracks()
 
 
 def musdb18_valid_tracks() -> list[str]:
-    """The published validation tracks of MUSDB18, from the package ``musdb``, not imported.
-
-    Importing it would demand ffmpeg.
+    """The published validation tracks, read from the package ``musdb``, whose import needs ffmpeg.
 
     Raises:
         UserError: If the package is missing.
@@ -269,7 +251,9 @@ def _clip(folder: Path, files: list[AudioFile], sample_rate: int) -> Clip:
     mixture = files[0]
     for file in files:
         if file.n_samples != mixture.n_samples:
-            raise DataError(f"{file.path} and {mixture.path} differ in length: get them again.")
+            raise DataError(
+                f"{file.path} and {mixture.path} differ in length: download them again."
+            )
     meta = _meta(folder / META_FILE)
     song, singer = str(meta.get("song") or folder.name), str(meta.get("singer") or "")
     return Clip(folder.name, song, singer, mixture.length_at(sample_rate))
@@ -281,7 +265,7 @@ def _meta(path: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text())
     except ValueError as err:
-        raise DataError(f"{path} is not JSON: {err}.") from err
+        raise DataError(f"{path} is not valid JSON ({err}): correct it.") from err
     if not isinstance(meta, dict):
-        raise DataError(f"{path} must hold an object with keys song and singer.")
+        raise DataError(f"{path} must contain a JSON object with the keys song and singer.")
     return meta

@@ -1,7 +1,7 @@
-"""MUSDB18-HQ beside MedleyDB: without the songs that both have.
+"""MUSDB18-HQ without the songs that it shares with MedleyDB.
 
-A third of MUSDB18 came from MedleyDB. Where one of the two is learnt from and the other tested on,
-these songs would be on both sides; they are told by artist and title.
+A third of MUSDB18 comes from MedleyDB. If one is used for training and the other for testing, these
+songs would be on both sides; they are recognised by artist and title.
 
 References:
     Z. Rafii et al., "MUSDB18-HQ - an uncompressed version of MUSDB18", 2019,
@@ -22,22 +22,18 @@ from .multitrack import Multitrack
 
 @DATASETS.register("musdb18")
 class MUSDB18(Multitrack):
-    """One side of MUSDB18-HQ, for its stems; see :class:`.multitrack.Multitrack`.
+    """One side of MUSDB18-HQ, for its stems.
 
     Args:
-        data_dir: Folder that holds ``train`` and ``test``.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that tracks are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
-        sources: Stems in the order of the model.
+        data_dir: Folder that contains ``train`` and ``test``.
+        side, sample_rate, n_channels, sources, accompaniment: See :class:`.multitrack.Multitrack`.
         valid_tracks: Folders in ``train`` for validation; the 14 published ones by default.
-        accompaniment: Stems that make up the accompaniment in a remix.
-        medleydb_dir: Folder of MedleyDB, whose songs are left out on every side, whichever side of
-            MedleyDB they are on; none are if empty.
-        exclude: Further tracks to be left out, ``<artist> - <title>`` or ``<Artist_Title>``.
+        medleydb_dir: Folder of MedleyDB, whose songs, of any side, are left out on every side; if
+            empty, none are.
+        exclude: Further tracks to leave out, ``<artist> - <title>`` or ``<Artist_Title>``.
 
     Raises:
-        DataError: See there; also if MedleyDB is not in its folder, or no track is left.
+        DataError: As there; also if MedleyDB is not in its folder, or no track is left.
     """
 
     infos = dataset_infos(
@@ -77,19 +73,19 @@ class MUSDB18(Multitrack):
         )
 
     def _wanted(self, folders: list[Path]) -> list[Path]:
-        """Tracks that MedleyDB does not have."""
+        """Tracks that are not in MedleyDB."""
         self.left_out = [f.name for f in folders if plain(f.name) in self._unwanted]
         kept = [folder for folder in folders if folder.name not in self.left_out]
         if not kept:
             raise DataError(
-                f"All {len(folders)} tracks of MUSDB18 in {self.root} are in MedleyDB, too: "
-                "leave medleydb_dir empty, or give all of MUSDB18."
+                f"All {len(folders)} MUSDB18 tracks in {self.root} are also in MedleyDB: "
+                "leave medleydb_dir empty, or provide all of MUSDB18."
             )
         return kept
 
 
 def plain(name: str) -> str:
-    """Letters and digits of a name, without accents, by which two spellings of it are one.
+    """Letters and digits of a name, without accents, to recognise different spellings.
 
     Example:
         >>> plain("Music Delta - 80s Rock") == plain("MusicDelta_80sRock")

@@ -1,8 +1,8 @@
-"""Instrumental sections of a set with activity labels as extra examples for separation.
+"""Instrumental sections of a dataset with activity labels as extra examples for separation.
 
-The first approach of the paper below, and the control of its second: where a drawn example has a
-silent voice, an instrumental section of another set may take its place; there the accompaniment is
-the mixture and the voice is silence.
+The first approach of the paper below, and the control of its second: a sampled example with a
+silent voice may be replaced by an instrumental section of another dataset, whose accompaniment is
+the mixture and whose voice is silence.
 
 References:
     D. Stoller, S. Ewert, S. Dixon, "Jointly Detecting and Separating Singing Voice", LVA/ICA 2018,
@@ -18,10 +18,10 @@ from torch.utils.data import Dataset
 from ..errors import ConfigError, DataError
 from .base import JointDataset
 from .batch import JointExample
-from .drawing import DrawnExamples
+from .drawing import DrawnExamples, WeightedChoice
 from .loudness import loud_windows
 
-STREAM = 1  # beside the draw's own numbers, which stay what they are
+STREAM = 1  # of random numbers; those of the example itself stay the same
 
 
 class Section(NamedTuple):
@@ -33,21 +33,21 @@ class Section(NamedTuple):
 
 
 class ExtraNonVocal(Dataset[JointExample]):
-    """Drawn examples, some of whose silent voices give way to sections of another set.
+    """Sampled examples, of which some with silent voices are replaced by sections of other data.
 
-    With N clips in the drawn set and M in the other the probability is N / (N + M), so that
-    non-vocal sections of both are drawn alike. A voice is silent where :mod:`.loudness` hears it in
-    no window. What is drawn is a function of seed and number of the draw alone.
+    With N clips in the dataset and M in the other one the probability is N / (N + M), so non-vocal
+    sections of both are equally likely. A voice is silent if it has no audible window in the sense
+    of :mod:`.loudness`. An example is a function of seed and index alone.
 
     Args:
         draws: Examples with sources, vocals and accompaniment.
-        others: Set with activity labels; of nothing else use is made.
-        min_sec: Sections from this length on count, and so many are joined as an example needs;
-            0 = those that last a whole example (the paper's).
+        others: Dataset with activity labels; its other labels are not used.
+        min_sec: Shortest sections to use, joined to the length of an example; 0 = sections that
+            last a whole example (the paper's).
 
     Raises:
         ConfigError: If there are other stems than vocals and accompaniment.
-        DataError: If the other set has no labels, no such section, or another rate or channels.
+        DataError: If the other dataset lacks labels or sections, or differs in rate or channels.
     """
 
     def __init__(self, draws: DrawnExamples, others: JointDataset, min_sec: float = 0.0) -> None:
@@ -56,14 +56,14 @@ class ExtraNonVocal(Dataset[JointExample]):
         self.others = others
         if tuple(self.dataset.sources) != ("vocals", "accompaniment"):
             raise ConfigError(
-                "Extra non-vocal sections are for vocals and accompaniment: nothing is known of "
-                f"the other stems of {tuple(self.dataset.sources)}."
+                "Extra non-vocal sections need vocals and accompaniment as sources, received "
+                f"{tuple(self.dataset.sources)}: leave out extra_nonvocal."
             )
         form = (others.sample_rate, others.n_channels)
         if form != (self.dataset.sample_rate, self.dataset.n_channels):
             raise DataError(
-                f"{type(others).__name__} is at {form[0]} Hz with {form[1]} channels, unlike the "
-                "set its non-vocal sections are for: change its arguments."
+                f"{type(others).__name__} has {form[0]} Hz and {form[1]} channels, unlike the "
+                "dataset that its non-vocal sections extend: change its arguments."
             )
         self.probability = len(self.dataset) / (len(self.dataset) + len(others))
         least = min(round(min_sec * others.sample_rate) or draws.n_samples, draws.n_samples)
@@ -71,15 +71,15 @@ class ExtraNonVocal(Dataset[JointExample]):
         if not self.sections:
             raise DataError(
                 f"{type(others).__name__} has no non-vocal section of "
-                f"{least / others.sample_rate:.2f} s: ask for shorter ones (min_sec), or leave out "
+                f"{least / others.sample_rate:.2f} s: lower min_sec, or leave out "
                 "extra_nonvocal."
             )
-        # a section is drawn as often as it has places to begin at
-        places = np.array([s.stop - s.start - least + 1 for s in self.sections], float)
-        self._cumulative = np.cumsum(places / places.sum())
+        # a section is sampled in proportion to its possible starts
+        starts = np.array([s.stop - s.start - least + 1 for s in self.sections], float)
+        self._choice = WeightedChoice(starts, "a non-vocal section")
 
     def __getitem__(self, draw: int) -> JointExample:
-        """Draw number ``draw``."""
+        """Example number ``draw``."""
         example = self.draws[draw]
         rng = np.random.default_rng((self.draws.seed, draw, STREAM))
         if rng.random() >= self.probability or example.sources is None:
@@ -89,17 +89,16 @@ class ExtraNonVocal(Dataset[JointExample]):
         return self._instead(rng, example)
 
     def _instead(self, rng: np.random.Generator, example: JointExample) -> JointExample:
-        """Sections of the other set, one after another, until there is enough."""
-        pieces: list[np.ndarray] = []
+        """Sections of the other dataset, joined to the length of an example."""
+        excerpts: list[np.ndarray] = []
         missing = self.draws.n_samples
         while missing:
-            place = int(np.searchsorted(self._cumulative, rng.random()))
-            clip, start, stop = self.sections[min(place, len(self.sections) - 1)]
+            clip, start, stop = self.sections[self._choice.draw(rng)]
             start += int(rng.integers(0, max(stop - start - missing, 0) + 1))
             mixture, _ = self.others.read(clip, start, min(stop - start, missing))
-            pieces.append(mixture)
+            excerpts.append(mixture)
             missing -= mixture.shape[-1]
-        mixture = np.concatenate(pieces, -1).astype(np.float32)  # (C, T)
+        mixture = np.concatenate(excerpts, -1).astype(np.float32)  # (C, T)
         accompaniment = mixture / np.float32(self.dataset.mixture_gain)
         facts = self.others.clips[clip]
         sources = np.stack([np.zeros_like(accompaniment), accompaniment])  # (S, C, T)
@@ -114,7 +113,7 @@ class ExtraNonVocal(Dataset[JointExample]):
 
 
 def _sections(dataset: JointDataset, draws: DrawnExamples) -> Iterator[Section]:
-    """Stretches between the centres of frames in which nobody sings for certain."""
+    """Sections between the centres of frames that are labelled as not sung."""
     grid, labelled = draws.grid, False
     for index, clip in enumerate(dataset.clips):
         active = dataset.activity_at(index, grid.times(grid.n_frames(clip.n_samples)))
@@ -131,4 +130,6 @@ def _sections(dataset: JointDataset, draws: DrawnExamples) -> Iterator[Section]:
                 stop = clip.n_samples
             yield Section(index, int(first) * grid.hop_length, stop)
     if not labelled:
-        raise DataError(f"{type(dataset).__name__} has no activity labels: no section is known.")
+        raise DataError(
+            f"{type(dataset).__name__} has no activity labels: leave out extra_nonvocal."
+        )

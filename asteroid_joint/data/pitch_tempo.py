@@ -1,7 +1,7 @@
-"""Pitch and tempo of a recording, each moved without the other, while examples are drawn.
+"""Independent changes of pitch and tempo, applied while examples are sampled.
 
-Time runs evenly through a changed recording: what is heard at ``t`` seconds was at ``tempo * t``
-before. So labels follow by reading them there; F0 is then multiplied by ``pitch``.
+Time is stretched evenly: what sounds at ``t`` seconds was at ``tempo * t`` before. So labels are
+read there, and F0 is multiplied by ``pitch``.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..optional import optional
 
-MARGIN_SEC = 0.03  # seconds; the stretcher fades in and out at the ends of what it gets
+MARGIN_SEC = 0.03  # the stretcher fades in and out at the ends of its input
 
 
 class Change(NamedTuple):
@@ -27,7 +27,7 @@ class Change(NamedTuple):
     tempo: float = 1.0
 
     def n_before(self, n_samples: int, sample_rate: int) -> int:
-        """Samples to read so that, changed, they give ``n_samples`` and what is cut off."""
+        """Samples to read for ``n_samples`` after the change and the margin."""
         if self == UNCHANGED:
             return n_samples
         return int(np.ceil((n_samples + MARGIN_SEC * sample_rate) * self.tempo))
@@ -40,20 +40,20 @@ class Change(NamedTuple):
             sample_rate: Hz.
 
         Returns:
-            ``(C, T / tempo)``; of the last ``MARGIN_SEC`` the level is not right.
+            ``(C, T / tempo)``; the level of the last ``MARGIN_SEC`` is wrong.
 
         Raises:
-            UserError: If the library that does it is not installed.
+            UserError: If python-stretch is not installed.
         """
         if self == UNCHANGED:
             return wav
-        if not wav.any():  # as stems often are: for nothing
+        if not wav.any():  # stems are often silent
             return np.zeros((len(wav), round(wav.shape[1] / self.tempo)), np.float32)
         stretcher = optional("python_stretch", "train").Signalsmith.Stretch()
         stretcher.preset(wav.shape[0], sample_rate)
         stretcher.setTimeFactor(self.tempo)
         stretcher.setTransposeFactor(self.pitch)
-        # it reads channels as if they lay one after another, whatever the array says
+        # it ignores strides: channels must lie one after another
         return np.asarray(stretcher.process(np.ascontiguousarray(wav, np.float32)))
 
 
@@ -62,19 +62,19 @@ UNCHANGED = Change()
 
 @dataclass(frozen=True)
 class PitchTempo:
-    """Changes to draw from: both factors evenly within their ranges, independent of each other.
+    """Random changes: both factors are uniform within their ranges and independent.
 
-    The authors of DTTNet draw from 5 by 5 versions of every stem, which they write to disk
-    beforehand: a terabyte. Formants move with the pitch, as theirs do.
+    The authors of DTTNet choose from 5 by 5 versions of every stem, written to disk beforehand (a
+    terabyte). As in theirs, formants move with the pitch.
 
     Args:
-        probability: Of any change.
-        semitones: Pitch changes by up to this, either way.
-        percent: Tempo changes by up to this, either way. From 50 on the stretcher would blur with
-            random phases, and a draw would not be the same twice.
+        probability: Probability of a change.
+        semitones: Greatest change of pitch, up or down.
+        percent: Greatest change of tempo, either way. From 50 on the stretcher would use random
+            phases, so examples would not be reproducible.
 
     Raises:
-        ConfigError: If a range makes no sense.
+        ConfigError: If a range is invalid.
 
     Example:
         >>> import numpy as np
@@ -91,13 +91,13 @@ class PitchTempo:
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1 or self.semitones < 0 or not 0 <= self.percent < 50:
             raise ConfigError(
-                "Expected pitch_tempo from 0 to 1, pitch_semitones from 0 on and tempo_percent "
-                f"from 0 to less than 50, received {self.probability}, {self.semitones} and "
+                "Expected pitch_tempo from 0 to 1, pitch_semitones of at least 0 and tempo_percent "
+                f"from 0 to below 50, received {self.probability}, {self.semitones} and "
                 f"{self.percent}."
             )
 
     def draw(self, rng: np.random.Generator) -> Change:
-        """A change; draws nothing from ``rng`` where there are none."""
+        """A random change; takes nothing from ``rng`` if ``probability`` is 0."""
         if not self.probability or rng.random() >= self.probability:
             return UNCHANGED
         semitones = rng.uniform(-self.semitones, self.semitones)

@@ -1,4 +1,4 @@
-"""A set in which labels that a teacher made stand where labels are missing."""
+"""A dataset whose missing labels are filled in by a teacher."""
 
 from pathlib import Path
 
@@ -12,21 +12,21 @@ from .pseudo_files import Piece, cut, missing_label, piece_path, read_header, re
 
 
 class PseudoLabelled(Wrapped):
-    """A set in which a teacher's labels stand where labels are missing.
+    """A dataset whose missing labels are filled in by a teacher.
 
-    Its clips are the pieces that the teacher judged. Labels it has are true and stay as they are,
-    but for notes: where a voice is accepted, F0 near its notes is the teacher's. Pseudo labels that
-    were not accepted are missing, and so are single frames of F0.
+    Its clips are the segments that the teacher judged. True labels stay as they are, except notes:
+    where a voice is accepted, F0 near its notes is the teacher's. Rejected pseudo labels, and
+    rejected frames of F0, count as missing.
 
     Args:
-        dataset: The set.
+        dataset: Dataset with missing labels.
         labels_dir: Folder of pseudo labels.
-        name: Of the dataset in that folder.
-        filtered: ``False`` takes all labels for good: the control.
-        teacher: Model file that must have made them; anyone may if empty.
+        name: Name of the dataset in that folder.
+        filtered: ``False`` accepts all labels: the control.
+        teacher: Model file that must have made them; any if empty.
 
     Raises:
-        DataError: If labels are missing or by another teacher, or none was accepted.
+        DataError: If labels are missing or from another teacher, or none was accepted.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PseudoLabelled(Wrapped):
         self.header = read_header(self.folder)
         if teacher and sha256(Path(teacher)) != self.header.teacher:
             raise DataError(
-                f"The pseudo labels in {self.folder} were made by another teacher than {teacher}: "
+                f"The pseudo labels in {self.folder} come from another teacher than {teacher}: "
                 "make them again with this one, in another folder."
             )
         grid = self.header.pitch_grid
@@ -54,7 +54,7 @@ class PseudoLabelled(Wrapped):
             clip._replace(name=piece.name, n_samples=piece.n_samples)
             for clip, piece in zip(self.clips, self.pieces, strict=True)
         ]
-        # pieces share how often their clip is drawn
+        # segments share the sampling weight of their clip
         self._shares = np.array(
             [p.n_samples / dataset.clips[p.clip].n_samples for p in self.pieces]
         )
@@ -64,9 +64,9 @@ class PseudoLabelled(Wrapped):
         accepted = [self._accepted(facts) for facts in self._facts if facts is not None]
         if accepted and not any(accepted):
             raise DataError(
-                f"None of the {len(accepted)} pseudo labels for this set of {name} in "
-                f"{self.folder} was accepted: train the teacher longer, make labels with lower "
-                "demands (--rule), or leave the pseudo_dir of the set empty."
+                f"None of the {len(accepted)} pseudo labels for {name} in {self.folder} was "
+                "accepted: train the teacher longer, label with a less strict --rule, or leave "
+                "pseudo_dir empty."
             )
 
     def _read(self, piece: Piece) -> dict[str, np.ndarray]:
@@ -74,8 +74,8 @@ class PseudoLabelled(Wrapped):
         facts = read_piece(path, self.header)
         if facts is None:
             raise DataError(
-                f"The pseudo labels of {piece.name} are not in {self.folder}: start "
-                "python -m asteroid_joint.engine.pseudo again, it goes on where it was."
+                f"The pseudo labels of {piece.name} are missing from {self.folder}: run "
+                "python -m asteroid_joint.engine.pseudo again to resume."
             )
         return facts
 
@@ -83,25 +83,24 @@ class PseudoLabelled(Wrapped):
         return bool(facts["accepted"]) or not self.filtered
 
     def _pseudo(self, index: int, label: str) -> dict[str, np.ndarray] | None:
-        """Facts of a piece, if ``label`` of it is a pseudo label that is to be used."""
+        """Facts of a segment, if its ``label`` is an accepted pseudo label."""
         facts = self._facts[index]
         if facts is None or str(facts["label"]) != label or not self._accepted(facts):
             return None
         return facts
 
     def _refined(self, index: int) -> dict[str, np.ndarray] | None:
-        """Facts of a piece whose F0 is known from notes, if a teacher has heard it better."""
+        """Facts of a segment whose F0, known from notes, a teacher refined."""
         facts = self._pseudo(index, "sources")
         return facts if facts is not None and self.filtered and "f0_hz" in facts else None
 
     @property
     def voice_weights(self) -> np.ndarray:
-        """See :attr:`JointDataset.voice_weights`; pieces share that of their clip."""
+        """See :attr:`JointDataset.voice_weights`; segments share that of their clip."""
         return super().voice_weights * self._shares
 
     @property
     def rest_weights(self) -> np.ndarray:
-        """See :attr:`voice_weights`."""
         return super().rest_weights * self._shares
 
     def makes_sources(self, index: int) -> bool:
@@ -111,7 +110,6 @@ class PseudoLabelled(Wrapped):
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         mixture, sources = super().read(index, start, n_samples)
         if not self.makes_sources(index):
             return mixture, sources
@@ -121,7 +119,6 @@ class PseudoLabelled(Wrapped):
         return mixture, np.concatenate([stems, rest[None]]).astype(np.float32)
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         facts = self._pseudo(index, "f0") or self._refined(index)
         if facts is None:
             return super().f0_at(index, times)
@@ -131,7 +128,6 @@ class PseudoLabelled(Wrapped):
         return resample_f0(f0_hz, self.header.pitch_grid.times(len(f0_hz)), times)
 
     def f0_quality_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_quality_at`."""
         facts, key = self._pseudo(index, "f0"), "quality"
         if facts is None:
             facts, key = self._refined(index), "f0_quality"
@@ -144,7 +140,6 @@ class PseudoLabelled(Wrapped):
         return quality[frames.clip(0, len(quality) - 1)].astype(np.float32)
 
     def sources_quality(self, index: int) -> float:
-        """See :meth:`JointDataset.sources_quality`."""
         facts = self._pseudo(index, "sources")
         if facts is None:
             return super().sources_quality(index)
@@ -154,7 +149,7 @@ class PseudoLabelled(Wrapped):
 def with_pseudo_labels(
     dataset: JointDataset, labels_dir: str, name: str, filtered: bool = True, teacher: str = ""
 ) -> JointDataset:
-    """A :class:`PseudoLabelled` set, or the set itself where it lacks no label."""
+    """A :class:`PseudoLabelled` dataset, or the dataset itself if it lacks no label."""
     if not any(missing_label(dataset, i) for i in range(len(dataset))):
         return dataset
     return PseudoLabelled(dataset, labels_dir, name, filtered, teacher)

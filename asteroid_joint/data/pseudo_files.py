@@ -1,15 +1,16 @@
-"""Labels that a teacher made for what a set lacks, on disk.
+"""A teacher's labels on disk.
 
-A folder of pseudo labels holds ``pseudo.json`` (which teacher made them, on which grid, with which
-settings and thresholds) and, by dataset, two files per piece of a clip: ``<piece>.npz`` (F0 and its
-quality, or the quality of the separated voice, and what both were judged by) and, where sources
-were missing, ``<piece>.wav`` (all stems but the last, which is what they leave of the mixture).
-Every piece says by whom it was made; what another teacher made is refused.
+A folder of pseudo labels contains ``pseudo.json`` (teacher, grid, settings and thresholds) and, by
+dataset, two files per segment of a clip: ``<segment>.npz`` (F0 and its quality, or the quality of
+the separated voice, and the criteria for both) and, where sources were missing, ``<segment>.wav``
+(all stems but the last, the remainder of the mixture). Every segment names its teacher; those of
+another teacher are refused.
 """
 
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,20 +25,20 @@ from ..files import atomic_write, write_bytes, write_text
 from ..pitch import PitchGrid
 from .base import JointDataset
 
-FORMAT = 1  # of the files and of the rules they were made by
+FORMAT = 1  # version of the files and of the rules behind them
 HEADER_FILE = "pseudo.json"
 
 
 @dataclass(frozen=True)
 class Header:
-    """Who made the labels of a folder, and how.
+    """Origin of the labels in a folder.
 
     Args:
-        teacher: SHA-256 of the model file.
-        grid: Of F0 and its quality; see :meth:`PitchGrid.to_dict`.
-        settings: Of the rules.
-        thresholds: Chosen on validation data.
-        voicing_threshold: The teacher's own, for labels that are not filtered.
+        teacher: SHA-256 of the teacher's model file.
+        grid: Pitch grid of F0 and its quality; see :meth:`PitchGrid.to_dict`.
+        settings: Settings of the rules.
+        thresholds: Thresholds chosen on validation data.
+        voicing_threshold: The teacher's own, for unfiltered labels.
     """
 
     teacher: str
@@ -48,7 +49,7 @@ class Header:
 
     @property
     def identity(self) -> str:
-        """Short name of all of it; stands in every piece."""
+        """Short checksum of all fields, stored in every segment."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -64,13 +65,13 @@ class Header:
 
 
 class Piece(NamedTuple):
-    """A stretch of a clip that is judged as a whole.
+    """A segment of a clip that is judged as a whole.
 
     Attributes:
         clip: Index of the clip.
-        start: Sample, on a frame.
-        n_samples: Length.
-        name: The clip's, with ``@`` and a number where there are several.
+        start: First sample, on a frame.
+        n_samples: Length in samples.
+        name: Name of the clip, with ``@`` and a number if it has several segments.
     """
 
     clip: int
@@ -80,10 +81,10 @@ class Piece(NamedTuple):
 
 
 def read_header(folder: Path) -> Header:
-    """Who made the labels in ``folder``.
+    """Read the :class:`Header` of ``folder``.
 
     Raises:
-        DataError: If there are none, or none of this version.
+        DataError: If there are no labels, or none of this version.
     """
     path = folder / HEADER_FILE
     try:
@@ -98,12 +99,12 @@ def read_header(folder: Path) -> Header:
         ) from err
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise DataError(
-            f"{path} is damaged or of another version: make the labels again, with --relabel."
+            f"{path} is damaged or of another version: make the labels again with --relabel."
         ) from err
 
 
 def cut(dataset: JointDataset, piece_sec: float, grid: PitchGrid) -> list[Piece]:
-    """Equal pieces of at most ``piece_sec`` of every clip, from frame to frame; 0 = whole clips."""
+    """Equal segments of at most ``piece_sec`` of every clip, cut at frames; 0 = whole clips."""
     pieces = []
     for index, clip in enumerate(dataset.clips):
         count = max(1, -(-clip.n_samples // max(round(piece_sec * dataset.sample_rate), 1)))
@@ -117,28 +118,28 @@ def cut(dataset: JointDataset, piece_sec: float, grid: PitchGrid) -> list[Piece]
 
 
 def missing_label(dataset: JointDataset, index: int) -> str | None:
-    """``"f0"`` or ``"sources"`` where a clip has the other; else ``None``: nothing to go by."""
+    """``"f0"`` or ``"sources"``, if a clip has only the other; else ``None``."""
     has_f0 = dataset.f0_at(index, np.zeros(1)) is not None
     has_sources = dataset.read(index, 0, 1)[1] is not None
     return None if has_f0 == has_sources else "sources" if has_f0 else "f0"
 
 
 def piece_path(folder: Path, dataset_name: str, piece: Piece) -> Path:
-    """File of a piece, without its suffix."""
+    """File of a segment, without its suffix."""
     return folder / dataset_name / quote(piece.name, safe=" @")
 
 
 def write_piece(path: Path, header: Header, stems: np.ndarray | None, **facts: Any) -> None:
-    """Write the files of a piece, the one that says it is complete last.
+    """Write the files of a segment, last the ``.npz`` that marks it as complete.
 
     Args:
         path: See :func:`piece_path`.
-        header: Of the folder.
+        header: Header of the folder.
         stems: ``(n_src - 1, n_channels, time)``, where sources were missing.
-        **facts: What is known of it: arrays and numbers.
+        **facts: Arrays and numbers to store.
 
     Raises:
-        DataError: If that is not possible.
+        DataError: If a file cannot be written.
     """
     npz = path.parent / f"{path.name}.npz"
     try:
@@ -146,7 +147,7 @@ def write_piece(path: Path, header: Header, stems: np.ndarray | None, **facts: A
         if stems is not None:
             flat = stems.reshape(-1, stems.shape[-1]).T  # (T, S C)
             rate, audio = header.pitch_grid.sample_rate, io.BytesIO()
-            # not libsndfile: into files of floats it writes the time of day
+            # not libsndfile, which stores the time of day in float files
             wavfile.write(audio, int(rate), np.ascontiguousarray(flat, np.float32))
             write_bytes(path.parent / f"{path.name}.wav", audio.getvalue())
         with atomic_write(npz) as part:
@@ -156,24 +157,20 @@ def write_piece(path: Path, header: Header, stems: np.ndarray | None, **facts: A
 
 
 def read_piece(path: Path, header: Header) -> dict[str, np.ndarray] | None:
-    """What :func:`write_piece` was given; ``None`` where it is missing or damaged.
+    """Read the facts of :func:`write_piece`; ``None`` if they are missing or damaged.
 
     Raises:
-        DataError: If another teacher made it, or this one with other settings.
+        DataError: If they come from another teacher or other settings.
     """
     npz = path.parent / f"{path.name}.npz"
     try:
         with np.load(npz, allow_pickle=False) as content:
             facts = dict(content)
-    except (OSError, ValueError, EOFError, KeyError):
-        return None
-    except Exception as err:  # zipfile's own, of a file that was cut off
-        if type(err).__name__ != "BadZipFile":
-            raise
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     if str(facts.get("identity")) != header.identity:
         raise DataError(
-            f"{npz} was made by another teacher, or with other settings, than {HEADER_FILE} says: "
+            f"{npz} comes from another teacher or other settings than {HEADER_FILE} says: "
             "make all labels again (--relabel), or give another folder."
         )
     return facts
@@ -182,7 +179,7 @@ def read_piece(path: Path, header: Header) -> dict[str, np.ndarray] | None:
 def read_stems(
     path: Path, n_channels: int, start: int = 0, n_samples: int | None = None
 ) -> np.ndarray:
-    """Stems of a piece, but the last, ``(n_src - 1, n_channels, time)`` float32.
+    """Read all stems of a segment but the last, ``(n_src - 1, n_channels, time)`` float32.
 
     Raises:
         DataError: If they cannot be read.

@@ -1,4 +1,4 @@
-"""Recordings with a file each and no stems: what datasets of this kind have in common."""
+"""Base of datasets with one file per recording and no stems."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ class Recordings(JointDataset):
     """One side of a folder of recordings; a subclass finds them.
 
     Args:
-        data_dir: Folder that is searched, at any depth.
+        data_dir: Folder to search, at any depth.
         side: ``"train"``, ``"valid"`` or ``"test"``.
-        sample_rate: Hz that recordings are resampled to; ``None`` is the rate on disk.
-        n_channels: 1 mixes the channels down to their mean; ``None`` leaves them as on disk.
+        sample_rate: Hz to resample to; ``None`` keeps the rate on disk.
+        n_channels: 1 mixes the channels down to their mean; ``None`` keeps them.
 
     Class attributes:
-        tolerance_sec: A segment of activity may end so long after the audio.
+        tolerance_sec: How far a segment of activity may extend beyond the audio.
 
     Raises:
-        DataError: If files differ in a format that was to be kept.
+        DataError: If files differ in a rate or number of channels that is kept.
     """
 
     sources: tuple[str, ...] = ()  # there are none, so they fit any model
@@ -49,20 +49,20 @@ class Recordings(JointDataset):
 
     @abstractmethod
     def find(self, side: str) -> tuple[Path, Sequence[tuple[Path, Path | None]]]:
-        """Recordings of a side, somewhere below ``root``.
+        """Find the recordings of a side below ``root``.
 
         Returns:
-            The folder that names of clips are relative to, and audio files, each with its file of
-            vocal activity, which may be ``None``.
+            The folder that clip names are relative to, and audio files, each with its file of
+            vocal activity or ``None``.
 
         Raises:
             DataError: If there are none.
         """
 
     def clip(self, file: AudioFile) -> Clip:
-        """Facts of a recording; its path is its name, and nothing is known of its singer."""
+        """Facts of a recording, named after its path, with an unknown singer."""
         relative = file.path.relative_to(self.top).with_suffix("")
-        name = "_".join(relative.parts)  # a slash in a name stands after the part of a blend
+        name = "_".join(relative.parts)  # a slash is reserved for the parts of a blend
         return Clip(name, name, "", file.length_at(self.sample_rate))
 
     def read(
@@ -73,7 +73,6 @@ class Recordings(JointDataset):
         return read_stretch(files, self.sample_rate, self.n_channels, start, n_samples)[0], None
 
     def activity_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.activity_at`."""
         label = self._labels[index]
         if label is None:
             return None

@@ -1,10 +1,10 @@
-"""A folder in the layout of MUSDB at another rate, once, for trainings that would do it every time.
+"""Resample a folder in the layout of MUSDB once, rather than during every training.
 
 ``python -m asteroid_joint.data.resampled SOURCE DEST [--sample_rate 16000] [--n_channels 1]``
 
-Every stem is resampled as :mod:`.files` does it on the fly, so that a training hears the same;
-other files of a track (labels, ``meta.json``) are copied, and so are the notes on the whole set
-beside its sides (``corpus.json``). Tracks that are there are left alone.
+Stems are resampled exactly as :mod:`.files` does on the fly. Other files of a track (labels,
+``meta.json``) and notes on the whole dataset beside its sides (``corpus.json``) are copied.
+Existing tracks are kept.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from .files import audio_file, common_format, read_stretch
 from .multitrack import track_folders
 
 SIDES = ("train", "valid", "test")
-NOTES = ("", ".csv", ".json", ".md", ".txt", ".yml", ".yaml")  # not archives of what is unpacked
+NOTES = ("", ".csv", ".json", ".md", ".txt", ".yml", ".yaml")  # not the archives themselves
 
 
 def resample_folder(
@@ -30,23 +30,25 @@ def resample_folder(
     """Write ``source`` to ``dest`` in 32-bit float at another rate.
 
     Args:
-        source: Folder that holds ``train``, ``test`` and, perhaps, ``valid``.
-        dest: Folder; made if need be. A track appears in it when it is complete.
+        source: Folder that contains ``train``, ``test`` and, optionally, ``valid``.
+        dest: Folder, created if necessary. A track appears in it when it is complete.
         sample_rate: Hz, above 0.
-        n_channels: 1 for the mean of the channels; ``None`` leaves them.
+        n_channels: 1 for the mean of the channels; ``None`` keeps them.
 
     Returns:
-        Tracks that were written.
+        Number of written tracks.
 
     Raises:
-        DataError: If there are no tracks, they cannot be read, ``dest`` cannot be written to or
-            has tracks of another rate.
-        ConfigError: If there is no such rate or number of channels.
+        DataError: If tracks are missing or unreadable, or ``dest`` is not writable or has tracks of
+            another format.
+        ConfigError: If the rate or number of channels is invalid.
     """
     if sample_rate <= 0:
-        raise ConfigError(f"There is no sample rate of {sample_rate} Hz: give one above 0.")
+        raise ConfigError(f"{sample_rate} is not a usable sample rate: give one above 0 Hz.")
     if n_channels is not None and n_channels <= 0:
-        raise ConfigError(f"There is no audio of {n_channels} channels: give 1 or leave it out.")
+        raise ConfigError(
+            f"{n_channels} is not a usable number of channels: give 1 or leave it out."
+        )
     source, dest = Path(source).expanduser(), Path(dest).expanduser()
     tracks = [track for side in SIDES for track in track_folders(source / side)]
     if not tracks:
@@ -69,11 +71,11 @@ def resample_folder(
 
 
 def _check_written(target: Path, sample_rate: int, n_channels: int | None) -> None:
-    """Refuse a track that is there in another format: a set has one."""
+    """Refuse an existing track of another format."""
     there = audio_file(target / "mixture.wav")
     if there.sample_rate != sample_rate or there.n_channels != (n_channels or there.n_channels):
         raise DataError(
-            f"{target} is there already, at {there.sample_rate} Hz with {there.n_channels} "
+            f"{target} already exists, at {there.sample_rate} Hz with {there.n_channels} "
             "channels: give another folder, or remove it."
         )
 
@@ -98,7 +100,7 @@ def _copy_note(path: Path, target: Path) -> None:
 
 
 def _plain_files(folder: Path) -> list[Path]:
-    """Files of a folder in order, without hidden ones, as some systems leave them behind."""
+    """Files of a folder in order, without hidden ones."""
     return [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
 
 
@@ -108,7 +110,7 @@ def _failure(target: Path, err: Exception) -> DataError:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line; a user's error is one sentence."""
+    """Command line; errors are one sentence."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("dest", type=Path)

@@ -1,11 +1,11 @@
-"""Files that say when somebody sings: read, checked, and asked at any time.
+"""Label files of vocal activity: read, checked, and sampled at any time.
 
-Two forms: ``start,end`` in seconds of what is sung (``.csv``; the rest is not sung), and lines
+Two formats: ``start,end`` of singing in seconds (``.csv``; the rest is not sung), and lines
 ``start end sing`` or ``start end nosing`` (``.lab``; what neither covers is unknown). A file
-without a segment says that nobody sings. A file that is not there says nothing.
+without segments means that nobody sings, a missing file that nothing is known.
 
-Columns are parted by semicolons, tabs, commas or blanks, a line by the first of these that it has;
-so decimal commas are never taken for two numbers.
+Columns are separated by semicolons, tabs, commas or blanks; the first of these in a line is its
+separator, so decimal commas are never taken for two numbers.
 """
 
 import logging
@@ -20,7 +20,7 @@ from ..errors import DataError
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE_SEC = 0.05  # past the end of the audio: what rounding and frames of 50 ms explain
+TOLERANCE_SEC = 0.05  # past the end of the audio, for rounding and frames of 50 ms
 DELIMITERS = (";", "\t", ",", None)  # None: any blanks
 WORDS = {"sing": True, "nosing": False, "1": True, "0": False}
 
@@ -29,9 +29,9 @@ class Segments(NamedTuple):
     """When somebody sings, seconds.
 
     Attributes:
-        sung: ``(n, 2)`` float64, start and end; in order, none touching the next.
-        unsung: The same of what is known not to be sung; ``None`` = all the rest.
-        length_sec: Of the audio.
+        sung: ``(n, 2)`` float64, start and end; sorted and disjoint.
+        unsung: Likewise, segments known not to be sung; ``None`` = all the rest.
+        length_sec: Length of the audio.
     """
 
     sung: np.ndarray
@@ -50,20 +50,20 @@ class Segments(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def read_segments(path: Path, length_sec: float, tolerance_sec: float = TOLERANCE_SEC) -> Segments:
-    """Read a label file of either form.
+    """Read a label file of either format.
 
-    Sung segments that overlap are joined, with a warning: two singers make them. What is sung and
-    not sung at once is refused.
+    Overlapping sung segments, as from two singers, are merged with a warning. Overlapping segments
+    of both classes are refused.
 
     Args:
-        path: ``.lab`` is read as such, anything else as ``start,end``, below a header or none. A
-            header is a first line without numbers. Words may be in quotes.
-        length_sec: Of the audio.
-        tolerance_sec: A segment may end so long after the audio does, and is cut there.
+        path: ``.lab`` file, or any other as ``start,end`` with an optional header, a first line
+            without numbers. Words may be in quotes.
+        length_sec: Length of the audio.
+        tolerance_sec: How far a segment may extend beyond the audio; it is cut there.
 
     Raises:
-        DataError: One sentence with file and line: no numbers, columns too many, an end before
-            its start, times before 0 or beyond the audio, both classes at once.
+        DataError: With file and line, for missing numbers, extra columns, an end before its start,
+            times before 0 or beyond the audio, or both classes at once.
     """
     lab = path.suffix.lower() == ".lab"
     sung: list[tuple[float, float, int]] = []
@@ -83,18 +83,18 @@ def read_segments(path: Path, length_sec: float, tolerance_sec: float = TOLERANC
 
 
 def _rows(path: Path, header: bool) -> list[tuple[int, list[str]]]:
-    """Number, from 1, and words of the lines that hold any; without a header, where one may be."""
+    """Number, from 1, and words of the lines that are not blank, without an optional header."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as err:
-        raise DataError(f"{path} cannot be read as a text file: get it again.") from err
+        raise DataError(f"{path} cannot be read as a text file: download it again.") from err
     rows = [(number, _words(line)) for number, line in enumerate(lines, 1)]
     rows = [(number, words) for number, words in rows if any(words)]
     return rows[1:] if header and rows and _is_header(rows[0][1]) else rows
 
 
 def _is_header(words: list[str]) -> bool:
-    """Whether nothing in a line could be a time, not even 1,5 or 0:01."""
+    """Whether nothing in a line looks like a time, not even 1,5 or 0:01."""
     return all(_float(word) is None and not re.match(r"[-+.]?\d", word) for word in words)
 
 
@@ -120,12 +120,12 @@ def _check_columns(path: Path, number: int, words: list[str], lab: bool) -> None
         raise DataError(f"{where} expected a third word, sing or nosing.")
     wanted = 3 if lab else 2
     if len(words) > wanted:
-        hint = "" if lab else ", start and end of what is sung; a third belongs into a .lab file"
+        hint = "" if lab else ", start and end of singing; a third belongs in a .lab file"
         raise DataError(f"{where} expected {wanted} columns, received {len(words)}{hint}.")
 
 
 def _float(word: str) -> float | None:
-    """A number, which may be infinite or NaN; ``None`` if it is none."""
+    """A number, which may be infinite or NaN; ``None`` for other words."""
     try:
         return float(word)
     except ValueError:
@@ -137,23 +137,25 @@ def _check_range(
 ) -> None:
     where = f"{path}, line {number}: the segment from {start:g} to {end:g} s"
     if end < start:
-        raise DataError(f"{where} ends before it starts: exchange the two.")
+        raise DataError(f"{where} ends before it starts: swap the two times.")
     if start < 0:
         raise DataError(f"{where} starts before the audio does: correct or remove it.")
     if end > length_sec + tolerance_sec:
         raise DataError(
-            f"{where} ends after the audio, which is {length_sec:.3f} s long: correct it, or get "
-            "the recording that it was made for."
+            f"{where} ends after the audio, which is {length_sec:.3f} s long: correct it, or use "
+            "the recording that was labelled."
         )
 
 
 def _joined(path: Path, segments: list[tuple[float, float, int]]) -> np.ndarray:
-    """In order, overlapping and touching ones as one, ``(n, 2)``."""
+    """Sorted segments, overlapping and touching ones merged, ``(n, 2)``."""
     joined: list[list[float]] = []
     for start, end, number in sorted(segments):
         if joined and start <= joined[-1][1]:
             if start < joined[-1][1]:
-                logger.warning("%s, line %d overlaps another segment: joined.", path, number)
+                logger.warning(
+                    "%s, line %d overlaps another segment: the two are merged.", path, number
+                )
             joined[-1][1] = max(joined[-1][1], end)
         else:
             joined.append([start, end])
@@ -163,7 +165,7 @@ def _joined(path: Path, segments: list[tuple[float, float, int]]) -> np.ndarray:
 def _refuse_contradiction(
     path: Path, sung: list[tuple[float, float, int]], unsung: list[tuple[float, float, int]]
 ) -> None:
-    """Refuse times that are in a segment of either class, for longer than rounding explains."""
+    """Refuse segments of both classes that overlap by more than the tolerance."""
     both = sorted([(*s, True) for s in sung] + [(*s, False) for s in unsung])
     last = {True: (-np.inf, 0), False: (-np.inf, 0)}  # latest end of each class, and its line
     for start, end, number, is_sung in both:
@@ -177,7 +179,7 @@ def _refuse_contradiction(
 
 
 def _inside(segments: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Whether ``times`` lie in segments that are in order and apart, starts included."""
+    """Whether ``times`` lie in sorted, disjoint segments, starts included."""
     starts, ends = segments.T
     place = np.searchsorted(starts, times, "right") - 1
     if not len(starts):

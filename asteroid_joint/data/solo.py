@@ -1,10 +1,10 @@
-"""Solo singing with pitch labels: voices to be mixed over somebody else's accompaniment.
+"""Solo singing with pitch labels: voices to mix with other accompaniment.
 
     <data_dir>/[train|valid|test/][<singer>/]<name>.wav, and <name>.csv or <name>.f0.csv beside it
 
-A label file has the time in seconds and the frequency in Hz (0 or less = unvoiced) in even steps.
-The folder that a file is in is taken for its singer. Where there are no folders named after the
-sides, a singer's name decides on the side: about one in ten is for validation and one for the test.
+A label file lists time in seconds and frequency in Hz (0 or less = unvoiced) in even steps. The
+folder of a file names its singer. Without folders named after the sides, a singer's name decides on
+the side: about one in ten is for validation and one for the test.
 """
 
 from pathlib import Path
@@ -26,11 +26,11 @@ class SoloVoice(Recordings):
     """One side of a folder of solo singing; the accompaniment is silence.
 
     Args:
-        data_dir: Folder that is searched for ``.wav`` files, at any depth.
+        data_dir: Folder to search for ``.wav`` files, at any depth.
         side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
 
     Raises:
-        DataError: If there are no files, or they differ in a format that was to be kept.
+        DataError: If there are no files, or their formats differ.
     """
 
     sources = JointDataset.sources
@@ -42,10 +42,11 @@ class SoloVoice(Recordings):
     )
 
     def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
-        """See :meth:`Recordings.find`."""
         top, paths = files_of_side(self.root, side, (".wav",))
         if not paths:
-            raise DataError(f"{top} holds no .wav file for the {side} side: name another folder.")
+            raise DataError(
+                f"{top} contains no .wav files for the {side} side: give another folder."
+            )
         return top, [(path, None) for path in paths]
 
     def clip(self, file: AudioFile) -> Clip:
@@ -55,18 +56,16 @@ class SoloVoice(Recordings):
 
     @property
     def rest_weights(self) -> np.ndarray:
-        """Nothing here accompanies."""
+        """0, as there is no accompaniment."""
         return np.zeros(len(self))
 
     def read(
         self, index: int, start: int = 0, n_samples: int | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """See :meth:`JointDataset.read`."""
         voice, _ = super().read(index, start, n_samples)
         return voice, np.stack([voice, np.zeros_like(voice)])
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        """See :meth:`JointDataset.f0_at`."""
         wav = self._files[index].path
         label = next((p for s in LABELS if (p := wav.with_suffix(s)).is_file()), None)
         return f0_from_file(label, times)

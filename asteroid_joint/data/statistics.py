@@ -1,4 +1,4 @@
-"""What is measured on training data before the training."""
+"""Statistics of training data, computed before the training."""
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ def input_statistics(
     """Mean and standard deviation per bin of the mixtures' magnitude, averaged over channels.
 
     Args:
-        dataset: Its clips are read one stretch at a time.
-        n_fft: STFT window, samples.
-        hop_length: Samples.
-        max_bin: Bins.
+        dataset: Dataset, read in blocks of 30 s.
+        n_fft: STFT window in samples.
+        hop_length: Hop in samples.
+        max_bin: Number of lowest bins.
 
     Returns:
         Two arrays ``(max_bin,)``, float64.
@@ -43,6 +43,9 @@ def input_statistics(
             count, total = count + len(inside), total + inside.sum(0)
             squares += np.square(inside).sum(0)
     if not count:
-        raise DataError(f"{type(dataset).__name__} has no clip of {n_fft} samples or more.")
+        raise DataError(
+            f"{type(dataset).__name__} has no clip of at least {n_fft} samples: choose a "
+            "smaller n_fft."
+        )
     mean = total / count
     return mean, np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))

@@ -1,10 +1,10 @@
-"""Pitch labels by a teacher: torchcrepe listens to the true voice of sets that have no labels.
+"""Pitch labels by a teacher: torchcrepe applied to the true vocals of datasets without labels.
 
-A folder in the layout of MUSDB goes in; ``<labels_dir>/<side>/<track>/`` gets ``vocals_f0.csv``
+For a folder in the layout of MUSDB, ``<labels_dir>/<side>/<track>/`` gets ``vocals_f0.csv``
 (``time_sec,f0_hz``, every 10 ms; 0 = unvoiced, ``nan`` = unknown) and ``labels.json`` (settings,
-checksum of the audio). Losses and metrics leave unknown frames out: a label that may be wrong is
-worse than none. Labels corrected by hand belong in another folder, as what does not fit its
-``labels.json`` is made again.
+checksum of the audio). Losses and metrics ignore unknown frames, as a label that may be wrong is
+worse than none. Keep labels corrected by hand in another folder: here, labels that do not match
+their ``labels.json`` are made again.
 
 References:
     J. W. Kim et al., "CREPE: A convolutional representation for pitch estimation", ICASSP 2018,
@@ -30,41 +30,40 @@ from ..pitch import PitchGrid, decode_argmax
 from .files import AudioFile, audio_file, read_columns, read_stretch
 from .multitrack import F0_FILE, LABELS_FILE, track_folders
 
-FORMAT = 1  # of labels.json and of the rules below: another number means other labels
+FORMAT = 1  # version of labels.json and of the rules below
 GRID = PitchGrid(160, 16000)  # 10 ms at CREPE's rate
 WINDOW = 1024  # samples that CREPE sees per frame
 BLOCK_FRAMES = 3000  # in memory at a time
 BATCH_FRAMES = 256
-HEARD_DB = 60.0  # below the loudest frame: what is quieter does not count among a track's frames
+RANGE_DB = 60.0  # below the loudest frame: quieter frames do not affect the gate
 FLOOR_DB = -90.0  # dBFS; no voice is quieter
 CONFUSED_CENTS = (1200, 1900, 2400)  # octave, twelfth, two octaves: partials of one voice
-AROUND = 5  # frames on either side that `crowd` looks at
+AROUND = 5  # frames on either side that `crowd` considers
 
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """How labels are made.
+    """Settings of the labelling.
 
     Frames more than ``gate_db`` below the loud ones, or with a confidence below ``low``, are
-    unvoiced; those of ``high`` and more are voiced. Unknown are frames
+    unvoiced; those with a confidence of at least ``high`` are voiced. Unknown are frames
 
     - between the two;
     - with a second voice: a peak of the activation of at least ``second`` times the strongest,
-      more than 100 cents from it, and not by an octave, a twelfth or two octaves (which one voice
-      shows, too);
-    - above the gate, in the midst of such frames: a share of ``crowd`` of the 11 around. Of two
-      voices CREPE follows now the one, now the other, with confidence at times.
+      more than 100 cents from it, and not by an octave, a twelfth or two octaves (as found in a
+      single voice);
+    - above the gate, if such frames are a share of ``crowd`` of the 11 around: CREPE alternates
+      between two voices, at times with confidence.
 
     Args:
         model: ``"full"`` or ``"tiny"`` of torchcrepe.
         low, high: Confidence, 0 to 1.
-        gate_db: Below a track's loud frames (95th percentile of those it sounds in), dB.
-        second: See above; more than 1 turns it off.
-        crowd: See above; more than 1 turns it off.
-        min_hz, max_hz: Range of F0.
+        gate_db: Gate below a track's loud frames (95th percentile of the audible ones) in dB.
+        second, crowd: See above; more than 1 disables the rule.
+        min_hz, max_hz: Range of F0 in Hz.
 
     Raises:
-        ConfigError: If a value makes no sense.
+        ConfigError: If a value is invalid.
     """
 
     model: str = "full"
@@ -78,7 +77,9 @@ class TeacherSettings:
 
     def __post_init__(self) -> None:
         if self.model not in ("full", "tiny"):
-            raise ConfigError(f"Expected full or tiny as teacher, received {self.model!r}.")
+            raise ConfigError(
+                f"Expected full or tiny as the teacher's model, received {self.model!r}."
+            )
         if not 0 <= self.low <= self.high <= 1:
             raise ConfigError(f"Expected 0 <= low <= high <= 1, received {self.low}, {self.high}.")
         if self.gate_db <= 0 or self.second <= 0 or self.crowd <= 0:
@@ -97,27 +98,27 @@ def label_vocals(
 ) -> str:
     """Label the vocals of all tracks that have no labels of these settings yet.
 
-    Interrupted, it goes on where it was: every track is written completely or not at all.
+    An interrupted run can be resumed, as every track is written completely or not at all.
 
     Args:
-        data_dir: Folder with ``train``, ``test`` and, perhaps, ``valid``; a folder per track.
-        labels_dir: Where labels go.
-        settings: How they are made.
+        data_dir: Folder with ``train``, ``test`` and, optionally, ``valid``; a folder per track.
+        labels_dir: Folder for the labels.
+        settings: Settings of the labelling.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
         progress: Whether to show a bar, in seconds of audio.
-        relabel: Make labels of other settings again, which are refused otherwise.
+        relabel: Whether to replace labels of other settings, which are refused otherwise.
 
     Returns:
-        A sentence on what was done.
+        A one-sentence report.
 
     Raises:
-        DataError: If there are no tracks, files are missing or not audio, or labels of other
-            settings lie there.
-        UserError: If a GPU is asked for and there is none.
+        DataError: If tracks are missing, files are missing or not audio, or existing labels have
+            other settings.
+        UserError: If a GPU is requested but not available.
     """
     settings = settings or TeacherSettings()
     root, target = Path(data_dir).expanduser(), Path(labels_dir).expanduser()
-    folders = [p.parent for side in ("train", "valid", "test") for p in _mixtures(root / side)]
+    folders = [path for side in ("train", "valid", "test") for path in track_folders(root / side)]
     if not folders:
         raise DataError(
             f"No tracks in {root}: expected train/<track>/mixture.wav and test/..., as in MUSDB."
@@ -130,7 +131,7 @@ def label_vocals(
     made = 0
     shares: list[tuple[int, int, int]] = []  # frames, voiced, unknown
     total = round(sum(audio.n_samples / audio.sample_rate for audio, _ in jobs))
-    off = None if progress else True  # None: where nobody looks at it, too
+    off = None if progress else True  # None: off unless on a terminal
     with tqdm(total=total, desc=f"torchcrepe {settings.model}", unit="s", disable=off) as bar:
         for audio, folder in jobs:
             checksum = sha256(audio.path)
@@ -144,7 +145,7 @@ def label_vocals(
             shares.append((facts["frames"], facts["voiced"], facts["unknown"]))
     frames, voiced, unknown = np.sum(shares, 0)
     return (
-        f"labels of {len(jobs)} tracks in {target}: {made} made, {len(jobs) - made} were there; "
+        f"labels of {len(jobs)} tracks in {target}: {made} made, {len(jobs) - made} kept; "
         f"{100 * voiced / frames:.0f} % of frames voiced, {100 * unknown / frames:.0f} % unknown"
     )
 
@@ -155,20 +156,20 @@ def label_voice(
     device: str | torch.device = "cpu",
     update: Callable[[float], Any] | None = None,
 ) -> np.ndarray:
-    """F0 of a recording of a voice; channels are mixed down.
+    """Estimate F0 of a recorded voice; channels are mixed down.
 
     Args:
-        audio: Of any rate and length; it is read in blocks.
-        settings: How.
-        device: Where the network runs.
-        update: Called with the seconds that have been heard.
+        audio: Recording of any rate and length, read in blocks.
+        settings: Settings of the labelling.
+        device: Device of the network.
+        update: Called with the seconds of each processed block.
 
     Returns:
         ``(frames,)`` Hz every 10 ms, 0 = unvoiced, NaN = unknown.
     """
     parts = []
     for wav in _blocks(audio):  # with half a window on either side
-        parts.append(_hear(wav, settings, device))
+        parts.append(_estimate(wav, settings, device))
         if update:
             update(len(parts[-1][0]) * float(GRID.hop))
     hz, confidence, second, power = (np.concatenate(x) for x in zip(*parts, strict=True))
@@ -185,26 +186,22 @@ def judge(
     """Which frames are voiced, unvoiced (0) and unknown (NaN); see :class:`TeacherSettings`.
 
     Args:
-        hz: ``(frames,)`` F0 of the strongest peak.
-        confidence: Its activation.
+        hz: F0 of the strongest peak, ``(frames,)`` like the others.
+        confidence: Activation of that peak.
         second: Activation of another voice.
-        level_db: Level, dBFS.
+        level_db: Level in dBFS.
         settings: Thresholds.
     """
-    loud_db = np.percentile(level_db[level_db >= level_db.max() - HEARD_DB], 95)
-    heard = level_db > max(loud_db - settings.gate_db, FLOOR_DB)
+    loud_db = np.percentile(level_db[level_db >= level_db.max() - RANGE_DB], 95)
+    audible = level_db > max(loud_db - settings.gate_db, FLOOR_DB)
     doubtful = (confidence >= settings.low) & (confidence < settings.high)
     doubtful |= (confidence >= settings.low) & (second >= settings.second * confidence)
-    doubtful &= heard
+    doubtful &= audible
     share = np.convolve(doubtful, np.full(2 * AROUND + 1, 1 / (2 * AROUND + 1)), "full")
-    crowded = heard & (share[AROUND : AROUND + len(hz)] >= settings.crowd)
-    f0_hz = np.where(heard & (confidence >= settings.high), hz, 0.0)
+    crowded = audible & (share[AROUND : AROUND + len(hz)] >= settings.crowd)
+    f0_hz = np.where(audible & (confidence >= settings.high), hz, 0.0)
     f0_hz[doubtful | crowded] = np.nan
     return f0_hz
-
-
-def _mixtures(side: Path) -> list[Path]:
-    return [track / "mixture.wav" for track in track_folders(side)]
 
 
 def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:
@@ -218,12 +215,12 @@ def _blocks(audio: AudioFile) -> Iterator[np.ndarray]:
         inside = max(start, 0)
         wav = read_stretch([audio], GRID.sample_rate, 1, inside, stop - inside)[0, 0]
         if not np.isfinite(wav).all():
-            raise DataError(f"{audio.path} holds values that are not finite: get it again.")
+            raise DataError(f"{audio.path} contains NaN or infinite samples: download it again.")
         yield np.pad(wav, (inside - start, stop - inside - len(wav)))
 
 
 @torch.inference_mode()
-def _hear(
+def _estimate(
     wav: np.ndarray, settings: TeacherSettings, device: str | torch.device
 ) -> tuple[np.ndarray, ...]:
     """Hz, confidence, activation of a second voice and power of the frames of a block."""
@@ -243,7 +240,7 @@ def _hear(
 
 
 def _second_voice(activation: np.ndarray) -> np.ndarray:
-    """Activation ``(N, P)`` of the strongest peak that is not of the first voice, ``(N,)``."""
+    """Activation of the strongest peak of another voice, from activations ``(N, P)``, ``(N,)``."""
     first = activation.argmax(1)
     cents = np.abs(np.arange(activation.shape[1]) - first[:, None]) * GRID.cents_per_bin
     other = cents > 100
@@ -259,7 +256,7 @@ def _made_by(settings: TeacherSettings) -> dict[str, Any]:
 
 
 def _read_facts(path: Path) -> dict[str, Any] | None:
-    """What ``labels.json`` says; ``None`` where it is missing or damaged."""
+    """Content of ``labels.json``; ``None`` if it is missing or damaged."""
     try:
         facts = json.loads(path.read_text())
         return facts if isinstance(facts, dict) and "settings" in facts else None
@@ -274,13 +271,13 @@ def _refuse_other_settings(path: Path, settings: TeacherSettings) -> None:
     was = facts["settings"] if isinstance(facts["settings"], dict) else {}
     changed = [f"{k} {was.get(k)}, now {v}" for k, v in wanted.items() if was.get(k) != v]
     raise DataError(
-        f"{path} was made with other settings ({'; '.join(changed) or 'unknown ones'}): give "
+        f"{path} was made with other settings ({'; '.join(changed) or 'unknown ones'}): use "
         "--relabel true to make all labels again, or another --labels_dir."
     )
 
 
 def _current(folder: Path, settings: TeacherSettings, checksum: str) -> dict[str, Any] | None:
-    """Facts of labels that need not be made again."""
+    """Facts of labels that are up to date, else ``None``."""
     facts, labels = _read_facts(folder / LABELS_FILE), folder / F0_FILE
     wanted = {"settings": _made_by(settings), "vocals_sha256": checksum}
     if facts is None or not labels.is_file() or any(facts.get(k) != v for k, v in wanted.items()):
@@ -292,7 +289,7 @@ def _current(folder: Path, settings: TeacherSettings, checksum: str) -> dict[str
 def _write(
     folder: Path, f0_hz: np.ndarray, settings: TeacherSettings, checksum: str
 ) -> dict[str, Any]:
-    """Both files, ``labels.json`` last: it says that the other is complete."""
+    """Write both files, last ``labels.json``, which marks the other as complete."""
     times = GRID.times(len(f0_hz))
     rows = [f"{sec:.2f},{hz:.3f}" for sec, hz in zip(times, f0_hz, strict=True)]
     labels = "\n".join(["time_sec,f0_hz", *rows]) + "\n"
@@ -311,5 +308,5 @@ def _write(
         write_text(folder / LABELS_FILE, json.dumps(facts, indent=1) + "\n")
     except OSError as err:
         raise DataError(f"Cannot write labels to {folder}: {err.strerror or err}.") from err
-    read_columns.cache_clear()  # it may have read the labels that were there before
+    read_columns.cache_clear()  # it may contain earlier labels
     return facts

@@ -1,4 +1,4 @@
-"""The contract of a joint model: what every system of this package offers and what it must write.
+"""The contract of a joint model: what every system of this package provides and must implement.
 
 A new system subclasses :class:`JointModel`, sets ``sources`` and ``presets``, and implements
 ``estimate``. Shapes, short inputs, model arguments, files and registration are handled here.
@@ -32,7 +32,7 @@ SOURCES = ("vocals", "drums", "bass", "other")  # the stems of MUSDB, in the ord
 
 
 class JointOutput(NamedTuple):
-    """What one pass of a joint model gives; unused fields are ``None``.
+    """Output of one pass of a joint model; unused fields are ``None``.
 
     Attributes:
         sources: ``(batch, n_src, time)``, or ``(batch, n_src, n_channels, time)`` where the model
@@ -58,7 +58,7 @@ class JointModel(BaseModel):
 
     Args:
         sample_rate: Hz.
-        pitch_grid: Frames of all that is per frame, labels included, and bins of ``pitch_logits``.
+        pitch_grid: Frames of all framewise outputs and labels, and bins of ``pitch_logits``.
         in_channels: 1 for mono models, 2 for stereo ones.
         has_pitch: Whether the model has a pitch output.
 
@@ -67,16 +67,14 @@ class JointModel(BaseModel):
         presets: Name to constructor arguments; ``"paper"`` is the published configuration.
         min_samples: Shorter inputs are zero-padded to this and cut afterwards.
         mixture_scale: Sum of the sources over the mixture; 1 where they add up.
-        context_samples: Samples on either side beyond which nothing matters to an output, with the
-            window of any transform; ``None`` where everything matters.
-        window_multiple: Samples by which an input can be moved so that the outputs move with it.
-        window_samples: Least length of windows, for models to which longer ones come cheap.
+        context_samples: Receptive field on either side of an output, including the window of any
+            transform; ``None`` if unlimited.
+        window_multiple: Shifts of the input by multiples of this shift the outputs alike.
+        window_samples: Minimum length of windows, for models that process long ones efficiently.
 
-    Where ``context_samples`` is given, long audio is cut into windows that begin at multiples of
-    ``window_multiple`` and overlap by twice the context, and the result is that of one pass; else
-    windows are cross-faded.
-
-    The voicing threshold is a buffer, hence stored with the weights.
+    With ``context_samples``, long audio is cut into windows that begin at multiples of
+    ``window_multiple`` and overlap by twice the context, so the result is that of one pass; without
+    it, windows are cross-faded. The voicing threshold is a buffer, hence stored with the weights.
     """
 
     sources: tuple[str, ...] = (VOICE, COMPLEMENT)
@@ -91,7 +89,7 @@ class JointModel(BaseModel):
     _plain_arguments = staticmethod(plain_types)  # for models whose arguments may be objects
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Remember constructor arguments, so that ``get_model_args`` needs no code per model."""
+        """Record constructor arguments for ``get_model_args``."""
         super().__init_subclass__(**kwargs)
         if "__init__" not in vars(cls):
             return
@@ -155,7 +153,7 @@ class JointModel(BaseModel):
             :class:`JointOutput`, without the batch axis where the input had none.
 
         Raises:
-            ValueError: If the shape fits neither, or there is not one sample.
+            ValueError: If the shape is another one, or there are no samples.
         """
         mono = self.in_channels == 1
         unbatched = wav.ndim == (1 if mono else 2)
@@ -199,11 +197,7 @@ class JointModel(BaseModel):
         return separate_in_eval_mode(self, wav)
 
     def prepare_training(self, dataset: JointDataset) -> None:
-        """Initialise from the data, before the first step of a fresh model; here: nothing.
-
-        Args:
-            dataset: The training side.
-        """
+        """Initialise a fresh model from the training dataset; by default does nothing."""
 
     @torch.no_grad()
     def decode_pitch(
@@ -226,16 +220,15 @@ class JointModel(BaseModel):
 
     @torch.no_grad()
     def sung_probability(self, output: JointOutput) -> torch.Tensor | None:
-        """How likely somebody sings, per frame, whatever the model has to say it with.
+        """Probability of singing per frame, from the activity or else the pitch output.
 
         Args:
-            output: Of this model.
+            output: Output of this model.
 
         Returns:
-            ``(..., frames)`` in [0, 1]: the sigmoid of ``activity_logits`` where there are any,
-            else the confidence of the pitch, stretched below and above the voicing threshold, each
-            linearly, so that the threshold becomes 0.5; it says "voiced" rather than "sung", as
-            consonants have no pitch. ``None`` where the model has neither output.
+            ``(..., frames)`` in [0, 1]: the sigmoid of ``activity_logits``, or the confidence of
+            the pitch, rescaled piecewise linearly so that the voicing threshold becomes 0.5; it
+            then means "voiced", as consonants have no pitch. ``None`` with neither output.
         """
         if output.activity_logits is not None:
             return output.activity_logits.float().sigmoid()
@@ -252,35 +245,30 @@ class JointModel(BaseModel):
 
         Args:
             audio: A file; or samples ``(n_samples,)`` or ``(n_channels, n_samples)``.
-            sample_rate: Of the samples, Hz.
+            sample_rate: Sample rate of the samples in Hz.
             **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``title``.
 
         Returns:
             ``asteroid_joint.inference.transcription.Transcription``.
 
         Raises:
-            AudioError: One sentence on why the file or the samples cannot be used.
+            AudioError: If the file or the samples cannot be used.
         """
         return OPERATIONS["transcribe"](self, audio, sample_rate, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Share the model on the Hugging Face hub; see ``asteroid_joint.share.push_to_hub``.
+        """Share the model on the Hugging Face hub as ``"user/name"`` and return its address.
 
-        Args:
-            repo_id: ``"user/name"``.
-            **options: ``facts``, ``private``, ``token``, ``message``.
-
-        Returns:
-            Address of the model's page.
+        Options are ``facts``, ``private``, ``token`` and ``message``: see
+        ``asteroid_joint.share.push_to_hub``.
         """
         return OPERATIONS["push_to_hub"](self, repo_id, **options)
 
     def export_onnx(self, path: str | os.PathLike, **options: Any) -> pathlib.Path:
-        """Write the model as an ONNX file; see ``asteroid_joint.share.onnx.export_onnx``.
+        """Write the model to an ONNX file.
 
-        Args:
-            path: File to write.
-            **options: ``window_sec``, ``licence``, ``overwrite``.
+        Options are ``window_sec``, ``licence`` and ``overwrite``: see
+        ``asteroid_joint.share.onnx.export_onnx``.
         """
         return OPERATIONS["export_onnx"](self, path, **options)
 
@@ -299,10 +287,10 @@ class JointModel(BaseModel):
         return plain_types(conf)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Load weights, as ``torch.nn.Module`` does: the mode stays as it is.
+        """Load weights as ``torch.nn.Module`` does; the mode is kept.
 
-        Only when stock ``BaseModel.from_pretrained`` is what calls this does the model go to
-        evaluation mode; see :func:`asteroid_joint.compat.called_by_stock_loader`.
+        Only for stock ``BaseModel.from_pretrained`` does the model switch to evaluation mode; see
+        :func:`asteroid_joint.compat.called_by_stock_loader`.
         """
         result = super().load_state_dict(*args, **kwargs)
         if called_by_stock_loader():
@@ -318,7 +306,7 @@ class JointModel(BaseModel):
         Files are read as data (``weights_only=True``); the model comes back in ``.eval()``.
 
         Raises:
-            CheckpointError: One sentence on why the file cannot be used.
+            CheckpointError: If the file cannot be used.
         """
         conf = pretrained_model_conf_or_path
         if isinstance(conf, str | os.PathLike):  # a Path, too, which Asteroid takes for a dict
@@ -350,11 +338,7 @@ class JointModel(BaseModel):
 
 
 def stem_index(sources: Sequence[str], name: str) -> int | None:
-    """Place of a stem among others, ``None`` where it is not one of them.
-
-    Args:
-        sources: Names in order.
-        name: Of the stem, as ``VOICE``.
+    """Index of a stem by its name, ``None`` if it is missing.
 
     Example:
         >>> stem_index(("vocals", "accompaniment"), VOICE), stem_index(("drums",), VOICE)
@@ -364,12 +348,9 @@ def stem_index(sources: Sequence[str], name: str) -> int | None:
 
 
 def check_activity(model: JointModel) -> None:
-    """Refuse a model that cannot say when somebody sings.
+    """Refuse a model that cannot detect singing.
 
-    Without a pitch output only running it shows that, hence the shortest possible silence is run.
-
-    Args:
-        model: Any joint model.
+    Without a pitch output this is found by running it on the shortest possible silence.
 
     Raises:
         ConfigError: If it has neither an activity output nor pitch.
@@ -386,19 +367,16 @@ def check_activity(model: JointModel) -> None:
         model.train(was_training)
     if model.sung_probability(output) is None:
         raise ConfigError(
-            f"{type(model).__name__} has neither an activity output nor pitch to tell when "
-            "somebody sings: choose another model, or leave activity out."
+            f"{type(model).__name__} has neither an activity output nor a pitch output to "
+            "detect singing with: choose another model, or leave activity out."
         )
 
 
 def check_sources(sources: Sequence[str]) -> None:
-    """Refuse what cannot name files and modules, or does not begin with vocals.
-
-    Args:
-        sources: Names, as a user gave them.
+    """Refuse names that do not suit files and modules, or do not begin with vocals.
 
     Raises:
-        ConfigError: One sentence on what is wrong.
+        ConfigError: If ``sources``, as a user gave them, are invalid.
     """
     if isinstance(sources, str) or not isinstance(sources, Sequence):
         raise ConfigError(
@@ -410,10 +388,12 @@ def check_sources(sources: Sequence[str]) -> None:
             "Expected different plain names that begin with vocals as sources, "
             f"received {', '.join(map(str, sources))}."
         )
-    containers = nn.ModuleDict(), nn.ParameterDict()  # what they have for themselves is taken
+    containers = nn.ModuleDict(), nn.ParameterDict()  # their attributes are reserved
     for name in sources:
         if any(hasattr(container, name) for container in containers):
-            raise ConfigError(f"A source cannot be called {name}: PyTorch uses that name itself.")
+            raise ConfigError(
+                f"A source cannot be called {name}, a name that PyTorch uses itself: rename it."
+            )
 
 
 def register_model(cls: type[Model]) -> type[Model]:

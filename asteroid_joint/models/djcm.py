@@ -30,7 +30,7 @@ class Polar(NamedTuple):
     Attributes:
         magnitude: ``(B, N, F)``.
         cos, sin: Phase, ``(B, N, F)`` each.
-        level: ``(B, 1, 1)``, what magnitudes are measured against; 1 in the paper.
+        level: ``(B, 1, 1)``, reference of the magnitudes; 1 in the paper.
     """
 
     magnitude: torch.Tensor
@@ -43,15 +43,15 @@ class PolarFrontEnd(nn.Module):
     """STFT, features for the separator, and the way back through the four maps.
 
     Args:
-        n_fft: Window and transform, samples.
-        hop_length: Samples.
+        n_fft: Window and transform in samples.
+        hop_length: Hop in samples.
         n_freqs: Bins the networks see; the rest (the paper: Nyquist only) is silent in the output.
-        power: Exponent that compresses magnitudes for the network; the paper's is 1.
-        level_norm: Measure magnitudes against the segment's mean. Makes the model indifferent to
-            the level of its input; off in the paper.
+        power: Exponent that compresses magnitudes for the network; 1 in the paper.
+        level_norm: Normalise magnitudes by the segment's mean, for invariance to the input level;
+            off in the paper.
 
     Raises:
-        ConfigError: If there are not that many bins.
+        ConfigError: If ``n_freqs`` exceeds the number of bins.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class PolarFrontEnd(nn.Module):
         super().__init__()
         if not 0 < n_freqs <= n_fft // 2 + 1:
             raise ConfigError(
-                f"n_freqs {n_freqs} must be at most {n_fft // 2 + 1}, the bins of n_fft {n_fft}."
+                f"n_freqs {n_freqs} must be from 1 to {n_fft // 2 + 1}, the bins of n_fft {n_fft}."
             )
         self.stft = STFT(n_fft, hop_length)
         self.n_freqs = n_freqs
@@ -176,7 +176,7 @@ TINY: dict[str, Any] = {
 def make_pitch_head(
     options: Mapping[str, Any] | None, n_fft: int, n_freqs: int, grid: PitchGrid
 ) -> nn.Module:
-    """The paper's recurrent head, or a harmonic one where ``options`` says how it looks.
+    """The paper's recurrent head, or a harmonic one if ``options`` are given.
 
     Either maps ``(B, 1, N, n_freqs)`` to logits ``(B, N, n_bins)``.
     """
@@ -189,16 +189,16 @@ def make_pitch_head(
 class DJCM(JointModel):
     """Mixture -> separator -> estimated vocal magnitude -> pitch network.
 
-    The pitch loss reaches the separator through the vocal magnitude; nothing of the phase does.
+    The pitch loss reaches the separator through the vocal magnitude, not through the phase.
 
     Args:
         sample_rate: Hz.
-        n_fft: STFT window, samples.
-        hop_length: Samples; one pitch frame each.
+        n_fft: STFT window in samples.
+        hop_length: Samples per pitch frame.
         n_freqs: Bins the separator sees.
         separator: Arguments of the separator's
             :class:`~asteroid_joint.masknn.residual_unet.ResidualUNet`.
-        pitch: Same for the pitch network; empty for none, the head then reads the magnitude.
+        pitch: Same for the pitch network; if empty, the head reads the magnitude.
         pitch_head: Arguments of a
             :class:`~asteroid_joint.masknn.harmonic.HarmonicPitchHead`; ``None`` is the paper's
             recurrent head.
@@ -247,7 +247,6 @@ class DJCM(JointModel):
         start_phase_at(self.separator.decoder.out, phase_init)
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         wav = wav[:, 0]  # (B, T)
         mixture = self.front_end.analyse(wav)
         maps = self.separator(self.front_end.features(mixture))  # (B, 4, N, n_freqs)

@@ -1,4 +1,4 @@
-"""The two naive joint models that DJCM is compared with: shared bottom and mixture of experts.
+"""The two naive joint baselines of DJCM: shared bottom and mixture of experts.
 
 Both tasks read the mixture; there is no cascade.
 
@@ -20,14 +20,13 @@ from .djcm import N_MAPS, PAPER_TRUNK, SMALL, TINY, PolarFrontEnd, make_pitch_he
 
 
 class _TwoHeads(JointModel):
-    """What both controls share: front end, a decoder per task, pitch head; encoders are missing.
+    """Common part of both: front end, a decoder per task and pitch head, without encoders.
 
     Args:
         sample_rate: Hz.
-        front_end: From waveform to features and back.
-        sizes: Of the trunk; both decoders are built alike.
-        pitch_head: See :class:`~asteroid_joint.models.DJCM`.
-        mixture_scale: The same.
+        front_end: Transform from waveform to features and back.
+        sizes: Sizes of the trunk; both decoders are built alike.
+        pitch_head, mixture_scale: See :class:`~asteroid_joint.models.DJCM`.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class _TwoHeads(JointModel):
         self.pitch_head = make_pitch_head(pitch_head, n_fft, sizes.n_freqs, grid)
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         wav = wav[:, 0]  # (B, T)
         mixture = self.front_end.analyse(wav)
         x = self.front_end.features(mixture)  # (B, 1, N, n_freqs)
@@ -78,7 +76,7 @@ class SharedBottom(_TwoHeads):
 
     Args:
         sample_rate, n_fft, hop_length, n_freqs: As in :class:`~asteroid_joint.models.DJCM`.
-        pitch_head, power, level_norm, phase_init, mixture_scale: The same.
+        pitch_head, power, level_norm, phase_init, mixture_scale: As there.
         separator: Trunk arguments; both decoders are built alike.
     """
 
@@ -153,7 +151,7 @@ class MMoE(_TwoHeads):
     Args:
         n_experts: Parallel encoders; 2 and 3 in the paper.
         sample_rate, n_fft, hop_length, n_freqs: As in :class:`~asteroid_joint.models.DJCM`.
-        pitch_head, power, level_norm, phase_init, mixture_scale: The same.
+        pitch_head, power, level_norm, phase_init, mixture_scale: As there.
         separator: Trunk arguments; encoders and decoders are built alike.
     """
 

@@ -72,7 +72,7 @@ def read_dttnet(separator: Any) -> DTTNetWeights:
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or "first_conv.0.weight" not in state:
         raise CheckpointError(
-            "These are no weights of DTTNet: its checkpoints hold a state_dict with "
+            "These are not DTTNet weights: its checkpoints contain a state_dict with "
             "first_conv.0.weight."
         )
     try:
@@ -80,24 +80,24 @@ def read_dttnet(separator: Any) -> DTTNetWeights:
         return DTTNetWeights(args, {_rename(k): v for k, v in state.items() if k not in CONSTANTS})
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as err:
         reason = " ".join(str(err).split())[:200]
-        raise CheckpointError(f"These are no usable weights of DTTNet: {reason}") from err
+        raise CheckpointError(f"These are not usable DTTNet weights: {reason}") from err
 
 
 def _read(path: str) -> Any:
     """Content of a checkpoint, as data, never as code."""
     if not os.path.isfile(path):
-        raise CheckpointError(f"There is no checkpoint {path}.")
+        raise CheckpointError(f"There is no checkpoint {path}: correct the path.")
     try:
         with torch.serialization.safe_globals(PLAIN_OBJECTS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
         raise CheckpointError(
-            f"{path} is corrupt or holds more than plain data, and was not run: save its "
-            "state_dict alone."
+            f"{path} is corrupt or contains more than plain data, and was not run: save only its "
+            "state_dict."
         ) from err
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint (corrupt or cut off)."
+            f"{path} cannot be read as a checkpoint (corrupt or truncated): download it again."
         ) from err
 
 
@@ -133,6 +133,6 @@ def _arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     if "window" in state:
         window, hann = state["window"], torch.hann_window(state["window"].numel())
         if not torch.allclose(window.cpu().float(), hann, atol=1e-5):
-            raise ValueError("their window is not Hann's.")
+            raise ValueError("their window is not a Hann window.")
         args["n_fft"] = window.numel()
     return {name: int(value) for name, value in args.items()}

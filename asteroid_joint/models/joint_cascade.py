@@ -119,14 +119,14 @@ class JointCascade(JointModel):
         rate = whole_rate(net)
         if rate < heard.sample_rate and not upsample:
             raise ConfigError(
-                f"The pitch estimator listens at {heard.sample_rate} Hz and the separator works at "
-                f"{rate} Hz: take one of a higher rate, or allow for the missing band by "
+                f"The pitch estimator needs {heard.sample_rate} Hz but the separator works at "
+                f"{rate} Hz: choose one with a higher rate, or accept the missing band with "
                 "upsample=True."
             )
         if hop_length is None:
             hop_length = max(round(heard.hop * rate), 1)
         elif hop_length < 1:
-            raise ConfigError(f"hop_length is at least one sample, received {hop_length}.")
+            raise ConfigError(f"hop_length must be at least one sample, received {hop_length}.")
         self._model_args.update(described(net, listener))
         super().__init__(rate, PitchGrid(hop_length, rate), net.in_channels or 1)
         self.separator, self.estimator = net, listener
@@ -152,7 +152,6 @@ class JointCascade(JointModel):
         return {}
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         stems = run_separator(self.separator, wav)
         if stems.ndim == 3 and self.in_channels > 1:  # one channel for several, as beamformers
             stems = stems[:, :, None].expand(-1, -1, self.in_channels, -1)  # (B, S, C, T)
@@ -231,15 +230,15 @@ def find_estimator(
         return make_estimator(estimator, **(arguments or {}))
     if not isinstance(estimator, PitchEstimator):
         raise ConfigError(
-            "A pitch estimator is a PitchEstimator or the name of one "
-            f"({', '.join(sorted(ESTIMATORS))}), not a {type(estimator).__name__}."
+            "Expected a PitchEstimator or the name of one "
+            f"({', '.join(sorted(ESTIMATORS))}), received a {type(estimator).__name__}."
         )
     if arguments:
-        raise ConfigError("estimator_args are for an estimator given by its registered name.")
+        raise ConfigError("estimator_args only apply to an estimator given by its registered name.")
     if ESTIMATORS.get(estimator.name) is not type(estimator):
         raise ConfigError(
-            f"{type(estimator).__name__} is not registered, so a file could not be read back: put "
-            "@register_estimator(name) before its class."
+            f"{type(estimator).__name__} is not registered, so its model files could not be "
+            "loaded: decorate its class with @register_estimator(name)."
         )
     return estimator
 
@@ -264,8 +263,8 @@ def whole_rate(separator: BaseModel) -> int:
     rate = separator.sample_rate
     if rate is None or rate <= 0 or rate != int(rate):
         raise ConfigError(
-            f"{type(separator).__name__} has the sample rate {rate}: make it with the one that it "
-            "was trained at."
+            f"{rate} is not a usable sample rate of {type(separator).__name__}: construct it with "
+            "the one that it was trained at."
         )
     return int(rate)
 

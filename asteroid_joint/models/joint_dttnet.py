@@ -285,7 +285,6 @@ class JointDTTNet(JointModel):
         return model.eval()
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         n_samples, hop = wav.shape[-1], self.pitch_grid.hop_length
         if self.chunks is None or n_samples <= self.chunks.length:
             voice, mag, logits = self._at_once(wav)
@@ -347,9 +346,13 @@ class JointDTTNet(JointModel):
 def _check_target(target: str, pitch: bool, pitch_from: str) -> None:
     """Refuse a stem that cannot be named or has no pitch, and a pitch head there is none of."""
     if not re.fullmatch(r"\w[\w-]*", target) or target == "accompaniment":
-        raise ConfigError(f"Expected the plain name of a stem as target, received {target!r}.")
+        raise ConfigError(
+            f"Expected a plain stem name other than accompaniment as target, received {target!r}."
+        )
     if pitch and target != "vocals":
-        raise ConfigError(f"The pitch is that of vocals: {target} needs pitch=False.")
+        raise ConfigError(
+            f"Only vocals have a pitch output: give pitch=False with the target {target}."
+        )
     if pitch_from not in PITCH_FROM:
         raise ConfigError(f"Expected pitch_from in {PITCH_FROM}, received {pitch_from!r}.")
 
@@ -363,6 +366,5 @@ def _check_sizes(n_fft: int, n_freqs: int, fold: int, depth: int, chunk_frames: 
         )
     if chunk_frames is not None and chunk_frames % 2**depth:
         raise ConfigError(
-            f"chunk_frames {chunk_frames} is not divisible by {2**depth}, which depth {depth} asks "
-            "for."
+            f"chunk_frames {chunk_frames} must be divisible by {2**depth}, as depth is {depth}."
         )

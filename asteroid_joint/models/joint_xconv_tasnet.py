@@ -258,7 +258,7 @@ class JointXConvTasNet(JointModel):
     ) -> None:
         check_sources(sources)
         if joint and bridges:
-            raise ConfigError("One network for all sources has no bridges: give bridges=().")
+            raise ConfigError("A joint network for all sources has no bridges: give bridges=().")
         grid = PitchGrid(pitch_hop, sample_rate)
         super().__init__(sample_rate, grid, in_channels, has_pitch=pitch)
         self.sources = tuple(sources)
@@ -269,14 +269,15 @@ class JointXConvTasNet(JointModel):
         self.bridge = Bridge(self.POINTS, bridges)
         ratio, rest = divmod(pitch_hop, nets[0].stride)
         if rest:
-            raise ConfigError(f"pitch_hop {pitch_hop} is no multiple of stride {nets[0].stride}.")
+            raise ConfigError(
+                f"pitch_hop {pitch_hop} must be a multiple of stride {nets[0].stride}."
+            )
         bn_chan = nets[0].bottleneck.out_channels
         self.pitch_head = (
             PooledPitchHead(bn_chan, ratio, grid.n_bins, pitch_chan) if pitch else None
         )
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         n_samples = wav.shape[-1]
         encoded = [net.encode(wav) for net in self.nets]  # (B, n_filters, K) each
         hidden = [net.narrow(x) for net, x in zip(self.nets, encoded, strict=True)]

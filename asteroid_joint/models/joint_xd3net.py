@@ -180,8 +180,8 @@ class JointXD3Net(JointModel):
         own = own_networks or {}
         if not set(own) <= set(sources) or own and bridges:
             raise ConfigError(
-                f"Own networks for {sorted(own)} need sources of that name (there are "
-                f"{', '.join(sources)}) and bridges=()."
+                f"own_networks for {sorted(own)} must name sources (out of {', '.join(sources)}), "
+                "and require bridges=()."
             )
         self.stft = STFT(n_fft, hop_length)
         nets = [
@@ -209,7 +209,6 @@ class JointXD3Net(JointModel):
         return (mag / level).pow(self.power), spec / mag, level
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
-        """See :meth:`JointModel.forward_joint`."""
         n_frames = self.pitch_grid.n_frames(wav.shape[-1])  # the STFT may have one more
         x, phase, level = self.analyse(wav)
         encoded = [net.encode(x) for net in self.nets]
@@ -250,7 +249,10 @@ class JointXD3Net(JointModel):
                 count += len(x)
                 total, squares = total + x.sum(0), squares + x.square().sum(0)
         if not count:
-            raise DataError(f"{type(dataset).__name__} has no clip of {self.min_samples} samples.")
+            raise DataError(
+                f"{type(dataset).__name__} has no clip of at least {self.min_samples} samples: "
+                "choose a smaller n_fft."
+            )
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
         for net in self.nets:

@@ -242,7 +242,9 @@ class JointXUMX(JointModel):
             ValueError: If there are not ``max_bin`` values each.
         """
         if np.shape(mean) != (self.max_bin,) or np.shape(std) != (self.max_bin,):
-            raise ValueError(f"Expected ({self.max_bin},), got {np.shape(mean)}, {np.shape(std)}.")
+            raise ValueError(
+                f"Expected ({self.max_bin},), received {np.shape(mean)}, {np.shape(std)}."
+            )
         std = np.maximum(std, max(STD_FLOOR * np.max(std), np.finfo(np.float32).tiny))
         for name in self.sources:
             self.mean_scale[f"input_mean_{name}"].copy_(torch.as_tensor(-np.asarray(mean)))

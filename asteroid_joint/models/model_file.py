@@ -28,21 +28,22 @@ def read_model_file(path: str) -> dict[str, Any]:
     """
     if not pathlib.Path(path).is_file():
         if not can_be_fetched(path):
-            raise CheckpointError(f"There is no model file {path}.")
+            raise CheckpointError(f"There is no model file {path}: correct the path.")
         path = fetch(path)
     try:
         conf = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
         raise CheckpointError(
-            f"{path} is not a plain model file: it is corrupt or holds code, and was not run."
+            f"{path} is not a plain model file: it is corrupt or contains code, and was not run."
         ) from err
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
         raise CheckpointError(
-            f"{path} cannot be read as a model file (corrupt or cut off)."
+            f"{path} cannot be read as a model file (corrupt or truncated): download it again."
         ) from err
     if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
         raise CheckpointError(
-            f"{path} is no Asteroid model file: it lacks one of {', '.join(sorted(MODEL_KEYS))}."
+            f"{path} is not an Asteroid model file: it must contain "
+            f"{', '.join(sorted(MODEL_KEYS))}."
         )
     return conf
 
@@ -106,7 +107,7 @@ def fetch(name: str) -> str:
         return cached_download(name)
     except Exception as err:  # a network stack raises what it likes
         raise CheckpointError(
-            f"{name} is neither a file nor a model to be fetched: {hub_reason(err)}."
+            f"{name} is neither a file nor a model that can be downloaded: {hub_reason(err)}."
         ) from err
 
 
@@ -119,7 +120,7 @@ def hub_reason(error: BaseException) -> str:
     if "LocalTokenNotFoundError" in kinds or status == 401:
         return "the hub asks for a token, or has no such repository: run hf auth login first"
     if status == 403:
-        return "the token has no right to do that: ask for one that may write"
+        return "the token does not permit that: use one with write access"
     if "RepositoryNotFoundError" in kinds or status == 404:
         return "the hub has no such repository or file, or it is private: run hf auth login first"
     return f"{type(error).__name__} {' '.join(str(error).split())[:120]}".rstrip(" .")

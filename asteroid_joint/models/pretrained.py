@@ -101,7 +101,9 @@ def hub_model(
     model_class = MODELS[model_name]
     if name_url_or_file is not None:
         if "preset" in kwargs:
-            raise ConfigError("preset is for a fresh model; weights bring their own.")
+            raise ConfigError(
+                "preset only applies to a fresh model, as weights come with one: leave it out."
+            )
         name = os.fspath(name_url_or_file)
         shipped = f"{entry}_{name}"
         path = model_path(shipped if shipped in available_weights() else name)

@@ -57,11 +57,11 @@ def find_separator(
         found = read_separator(separator)
     else:
         raise ConfigError(
-            "A separator is an Asteroid model, its name or a model file, not a "
+            "Expected an Asteroid model, its name or a model file as separator, received a "
             f"{type(separator).__name__}."
         )
     if arguments:
-        raise ConfigError("separator_args are for a separator given by its registered name.")
+        raise ConfigError("separator_args only apply to a separator given by its registered name.")
     if sample_rate is not None and sample_rate != found.sample_rate:
         raise ConfigError(
             f"{type(found).__name__} works at {found.sample_rate:g} Hz, not at {sample_rate} Hz: "
@@ -95,8 +95,8 @@ def build_separator(model_class: type[BaseModel], arguments: Mapping[str, Any]) 
         return model_class(**wanted)
     except (TypeError, ValueError, AssertionError, RuntimeError) as err:
         raise ConfigError(
-            f"{model_class.__name__} cannot be made of separator_args {sorted(arguments)}: "
-            f"{' '.join(str(err).split())[:200]}"
+            f"{model_class.__name__} cannot be constructed from separator_args "
+            f"{sorted(arguments)}: {' '.join(str(err).split())[:200]}"
         ) from err
 
 
@@ -139,7 +139,7 @@ def read_separator(path: str | os.PathLike) -> BaseModel:
         return BaseModel.from_pretrained(conf).eval()
     except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
         raise CheckpointError(
-            f"{name} does not make a {conf['model_name']}: {' '.join(str(err).split())[:200]}"
+            f"{name} is not a usable {conf['model_name']}: {' '.join(str(err).split())[:200]}"
         ) from err
 
 
@@ -156,13 +156,13 @@ def describe_separator(separator: BaseModel) -> tuple[str, dict[str, Any]]:
     name = type(separator).__name__
     if vars(zoo).get(name) is not type(separator):
         raise ConfigError(
-            f"Asteroid does not know {name}, so a file could not be read back: call "
+            f"Asteroid does not know {name}, so its model files could not be loaded: call "
             f"asteroid.models.register_model({name}) first."
         )
     try:
         arguments = model_arguments(separator)
     except (NotImplementedError, TypeError) as err:
-        raise ConfigError(f"get_model_args() of {name} gives no plain values: {err}.") from err
+        raise ConfigError(f"get_model_args() of {name} must return plain values: {err}.") from err
     return name, {key: value for key, value in arguments.items() if key != "sample_rate"}
 
 
@@ -178,7 +178,8 @@ def check_arguments(separator: BaseModel) -> None:
             again = type(separator)(**arguments, sample_rate=separator.sample_rate)
     except (TypeError, ValueError, RuntimeError) as err:
         raise ConfigError(
-            f"{name} cannot be made of its own get_model_args(): {' '.join(str(err).split())[:200]}"
+            f"{name} cannot be constructed from its get_model_args(): "
+            f"{' '.join(str(err).split())[:200]}"
         ) from err
     made, wanted = (
         (model_arguments(model), {key: value.shape for key, value in model.state_dict().items()})
@@ -222,7 +223,7 @@ def run_separator(separator: BaseModel, wav: torch.Tensor) -> torch.Tensor:
     out = separator(wav)
     if not isinstance(out, torch.Tensor) or out.ndim not in (2, 3, 4):
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-        raise ValueError(f"{type(separator).__name__} gives {shape}, not (batch, n_src, time).")
+        raise ValueError(f"{type(separator).__name__} returns {shape}, not (batch, n_src, time).")
     if out.ndim == 2:
         out = out[:, None]  # (B, T): one source
     missing = wav.shape[-1] - out.shape[-1]

@@ -73,7 +73,7 @@ def read_xumx(separator: Any) -> XUMXWeights:
         return XUMXWeights(*_arguments(conf["model_args"], windows), state)
     except (KeyError, TypeError, ValueError, AttributeError) as err:
         reason = " ".join(str(err).split())[:200]
-        raise CheckpointError(f"These are no usable weights of Asteroid's XUMX: {reason}") from err
+        raise CheckpointError(f"These are not usable weights of Asteroid's XUMX: {reason}") from err
 
 
 def _arguments(
@@ -85,7 +85,7 @@ def _arguments(
         raise ValueError("window_length must be in_chan, and spec_power 1.")
     hann = torch.hann_window(n_fft)
     if not all(w.shape == hann.shape and torch.allclose(w.cpu().float(), hann) for w in windows):
-        raise ValueError("their window is not Hann's.")
+        raise ValueError("their window is not a Hann window.")
     max_bin = args.get("max_bin") or n_fft // 2 + 1
     return list(args["sources"]), {
         "sample_rate": int(rate),

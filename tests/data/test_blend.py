@@ -81,7 +81,7 @@ def test_a_clip_without_rest_weight_always_gets_anothers():
     pairs = drawn_pairs(Constants([1, 1], [0, 1]), remix=0.0, n=200)
     assert set(pairs) == {(0, 1), (1, 1)}
     for voice, rest, what in (([1], [0], "accompaniment"), ([0], [1], "a voice")):
-        with pytest.raises(DataError, match=f"No clip gives {what}"):
+        with pytest.raises(DataError, match=f"No clip provides {what}"):
             DrawnExamples(Constants(voice, rest), GRID, 320)
 
 
@@ -196,9 +196,9 @@ def test_silence_is_not_levelled(tmp_path, voices):
     ("change", "error", "message"),
     [
         ({"sample_rate": None}, DataError, "mir1k and multitrack do not fit: sample_rate is 16000"),
-        ({"n_channels": None}, DataError, "n_channels is 1 in the one and 2 in the other"),
+        ({"n_channels": None}, DataError, "n_channels is 1 in one and 2 in the other"),
         ({"sources": ["vocals", "bass"]}, DataError, "sources is"),
-        ({"name": "mir1k"}, ConfigError, "names of their own"),
+        ({"name": "mir1k"}, ConfigError, "need different names"),
         ({"name": "a/b"}, ConfigError, "without a slash"),
         ({"voice": -1}, ConfigError, "at least 0"),
         ({"dataset": "nothing"}, ConfigError, "Unknown dataset"),
@@ -286,7 +286,7 @@ def test_a_dub_lends_its_voices_only(mir1k_dir, corpus_dir):
         np.testing.assert_allclose(parts_of, sources[..., 320:4320], atol=1e-6)
         np.testing.assert_array_equal(test.read(index)[1], sources)
         assert piece.shape == (1, 4000)
-    with pytest.raises(ConfigError, match="leave out its share of rest"):
+    with pytest.raises(ConfigError, match="leave out its share rest"):
         Blend("train", [{**described[0], "rest": 0.5}, described[1]])
     with pytest.raises(ConfigError, match="a part without dub"):
         Blend("train", described[:1])

@@ -174,7 +174,7 @@ def test_errors_are_one_sentence(tree, tmp_path):
         MIR1K(tmp_path, "train")
     (tmp_path / "Wavfile").mkdir()
     sf.write(tmp_path / "Wavfile" / "amy_1_01.wav", np.zeros((100, 1)), 8000)
-    with pytest.raises(DataError, match="no clip of the test side of disjoint"):
+    with pytest.raises(DataError, match="no clips of the test side of the split disjoint"):
         MIR1K(tmp_path, "test")
     dataset = MIR1K(tmp_path, "train")
     with pytest.raises(DataError, match="not a 16 kHz stereo file"):

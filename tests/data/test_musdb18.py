@@ -35,7 +35,7 @@ def test_the_published_validation_tracks_are_read_without_importing_musdb(tracks
     assert len(names) == 14 and "Actions - One Minute Smile" in names
     with pytest.raises(DataError, match="has no track ANiMAL - Rockshow: correct valid_tracks"):
         Multitrack(str(tracks), "train", valid_tracks="musdb18")
-    with pytest.raises(ConfigError, match="give a list of names, or musdb18"):
+    with pytest.raises(ConfigError, match="must be a list of names or musdb18"):
         Multitrack(str(tracks), "train", valid_tracks="musdb")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="musdb is not installed"):

@@ -251,7 +251,7 @@ def test_hidden_sets_keep_their_parts():
 
 @pytest.mark.parametrize("wrong", [(1.5, 2, 20), (0.5, -1, 20), (0.5, 2, 50), (-0.1, 2, 20)])
 def test_ranges_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ConfigError, match="tempo_percent from 0 to less than 50, received"):
+    with pytest.raises(ConfigError, match="tempo_percent from 0 to below 50, received"):
         PitchTempo(*wrong)
 
 

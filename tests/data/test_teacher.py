@@ -74,7 +74,7 @@ def labelled(tmp_path_factory) -> tuple[Path, Path]:
     root = make_tracks(tmp_path_factory.mktemp("musdb"))
     labels = tmp_path_factory.mktemp("labels")
     said = label_vocals(root, labels, TINY, "cpu", progress=False)
-    assert "2 tracks" in said and "2 made, 0 were there" in said
+    assert "2 tracks" in said and "2 made, 0 kept" in said
     return root, labels
 
 
@@ -173,7 +173,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 def test_a_second_run_does_nothing(copy):
     root, labels = copy
     before = files_of(labels)
-    assert "0 made, 2 were there" in label_vocals(root, labels, TINY, "cpu", progress=False)
+    assert "0 made, 2 kept" in label_vocals(root, labels, TINY, "cpu", progress=False)
     assert files_of(labels) == before and len(before) == 4
     facts = json.loads((labels / "test/Two/labels.json").read_text())
     assert facts["settings"]["model"] == "tiny" and len(facts["vocals_sha256"]) == 64
@@ -182,7 +182,7 @@ def test_a_second_run_does_nothing(copy):
 def test_other_settings_are_refused_unless_asked_for(copy):
     root, labels = copy
     other, before = TeacherSettings("tiny", high=0.7), files_of(labels)
-    with pytest.raises(DataError, match=r"high 0.6, now 0.7\): give --relabel true") as error:
+    with pytest.raises(DataError, match=r"high 0.6, now 0.7\): use --relabel true") as error:
         label_vocals(root, labels, other, "cpu", progress=False)
     assert "\n" not in str(error.value) and files_of(labels) == before
     said = label_vocals(root, labels, other, "cpu", progress=False, relabel=True)
@@ -206,7 +206,7 @@ def test_what_is_damaged_or_belongs_to_other_audio_is_made_again(copy, damage):
     else:
         (folder / "labels.json").write_text(json.dumps({**facts, "vocals_sha256": "0" * 64}))
     untouched = files_of(labels / "train")
-    assert "1 made, 1 were there" in label_vocals(root, labels, TINY, "cpu", progress=False)
+    assert "1 made, 1 kept" in label_vocals(root, labels, TINY, "cpu", progress=False)
     assert (folder / "vocals_f0.csv").read_text() == good
     assert json.loads((folder / "labels.json").read_text()) == facts
     assert files_of(labels / "train") == untouched and not list(labels.rglob("*.part*"))
@@ -240,7 +240,7 @@ def test_errors_are_one_sentence(labelled, tmp_path):
     with pytest.raises(DataError, match="vocals.wav is missing"):
         label_vocals(tmp_path, tmp_path / "labels", TINY, "cpu", progress=False)
     write_voice(tmp_path / "train" / "x" / "vocals.wav", np.full(100, np.nan))
-    with pytest.raises(DataError, match="not finite"):
+    with pytest.raises(DataError, match="contains NaN or infinite samples"):
         label_vocals(tmp_path, tmp_path / "labels", TINY, "cpu", progress=False)
 
 
@@ -307,5 +307,5 @@ def test_prepare_labels_first(labelled, tmp_path, capsys):
     with pytest.raises(SystemExit, match="has no track ANiMAL - Rockshow"):  # it is not MUSDB18
         prepare_main(script, options)
     assert "labels of 2 tracks" in capsys.readouterr().out and len(files_of(tmp_path)) == 4
-    with pytest.raises(SystemExit, match="prepare.py: .* give --relabel true"):
+    with pytest.raises(SystemExit, match="prepare.py: .* use --relabel true"):
         prepare_main(script, [*options, "--teacher_model", "full"])

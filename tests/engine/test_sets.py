@@ -204,7 +204,7 @@ def test_a_further_set_is_described_by_what_differs(corpus_dir, jamendo_dir):
         ({"batch_size": 0}, "The set x needs a batch_size"),
         ("mir1k", "described by keys"),
         ({"dataset": "nothing"}, "Unknown dataset"),
-        ({"hide": ["stems"]}, "hide takes a list out of"),
+        ({"hide": ["stems"]}, "Expected hide to list some of"),
     ],
 )
 def test_sets_that_make_no_sense_are_refused(mir1k_dir, described, message):

@@ -277,7 +277,7 @@ def test_a_model_that_cannot_tell_is_refused_before_anything_is_written(
 ):
     path, out = tmp_path / "song.wav", tmp_path / "out"
     sf.write(path, np.zeros((800, 2)), 44100)
-    with pytest.raises(ConfigError, match="neither an activity output nor pitch"):
+    with pytest.raises(ConfigError, match="neither an activity output nor a pitch output"):
         separate_file(FourStems(), path, out, activity=SegmentRules())
     assert not out.exists()
     monkeypatch.setattr("asteroid_joint.inference.collection.run.load", lambda *args: FourStems())

@@ -387,15 +387,21 @@ def test_silence_is_silent_in_the_stream():
     [
         ({"n_heads": 5}, "n_heads 5 does not divide the 12 channels"),
         ({"first_chan": 40, "growth": 8, "n_heads": 1}, "3 groups .* divide the 56 channels"),
-        ({"chunk_frames": 18}, "chunk_frames 18 is not divisible by 4"),
+        ({"chunk_frames": 18}, "chunk_frames 18 must be divisible by 4"),
         ({"chunk_frames": 4}, "chunk_frames 4 is too few: .* at least 8"),
         ({"overlap": 0.8}, "overlap from 0 to 0.75, received 0.8"),
         ({"n_freqs": 500}, "n_freqs 500 must be divisible by fold 16"),
         ({"n_freqs": 656}, "n_freqs 656 .* at most 641, the bins of n_fft 1280"),
         ({"n_freqs": 480}, "30 frequency positions are not divisible by 4"),
         ({"bottleneck": 9}, "bottleneck 9 leaves nothing of the 8 "),
-        ({"target": "drums"}, "pitch is that of vocals: drums needs pitch=False"),
-        ({"target": "a/b", "pitch": False}, "plain name of a stem as target, received 'a/b'"),
+        (
+            {"target": "drums"},
+            "Only vocals have a pitch output: give pitch=False with the target drums",
+        ),
+        (
+            {"target": "a/b", "pitch": False},
+            "plain stem name other than accompaniment as target, received 'a/b'",
+        ),
         ({"target": "accompaniment", "pitch": False}, "received 'accompaniment'"),
         ({"pitch_from": "nothing"}, "pitch_from in .*latent.*received 'nothing'"),
     ],
@@ -492,11 +498,11 @@ def test_bad_checkpoints(authors, tmp_path):
     for given, message in (
         (tmp_path / "none.ckpt", "There is no checkpoint"),
         (tmp_path / "cut.ckpt", "corrupt"),
-        (tmp_path / "other.ckpt", "no weights of DTTNet"),
+        (tmp_path / "other.ckpt", "are not DTTNet weights"),
         (tmp_path / "code", "more than plain data"),
-        (17, "no weights of DTTNet"),
+        (17, "are not DTTNet weights"),
         (less, r"do not fit DTTNet: .*ups\.1\.0\.bias"),
-        (wrong, "window is not Hann's"),
+        (wrong, "window is not a Hann window"),
     ):
         with pytest.raises(CheckpointError, match=message) as caught:
             JointDTTNet.from_separator(given, pitch=False)

@@ -162,7 +162,7 @@ def test_bridging_equal_networks_changes_nothing():
 def test_options_that_contradict_each_other():
     with pytest.raises(ConfigError, match="bridges=()"):
         make(joint=True)
-    with pytest.raises(ConfigError, match="pitch_hop 100 is no multiple of stride 16"):
+    with pytest.raises(ConfigError, match="pitch_hop 100 must be a multiple of stride 16"):
         make(pitch_hop=100)
     with pytest.raises(ConfigError, match="no bridge decoder"):
         make(bridges=("decoder",))

@@ -410,7 +410,7 @@ def test_hub_id_without_a_network(monkeypatch):
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr("asteroid.utils.hub_utils.cached_download", no_network)
-    with pytest.raises(CheckpointError, match="neither a file nor a model to be fetched"):
+    with pytest.raises(CheckpointError, match="neither a file nor a model that can be downloaded"):
         JointXUMX.from_separator("r-sawata/XUMX_MUSDB18_music_separation")
 
 

@@ -127,7 +127,9 @@ def test_an_address(model, tmp_path, monkeypatch):
         for loader in (load, load_model, JointModel.from_pretrained):
             assert same(model, loader(url))
         joint = with_pitch(url, "djcm_mir1k", source=0)
-        with pytest.raises(CheckpointError, match="neither a file nor a model to be fetched"):
+        with pytest.raises(
+            CheckpointError, match="neither a file nor a model that can be downloaded"
+        ):
             load(url.replace("model", "other"))
         server.shutdown()
     assert type(joint.separator) is DJCM
@@ -209,7 +211,7 @@ def test_cards_of_the_shipped_weights(name, tmp_path):
     [
         (error("LocalTokenNotFoundError"), "run hf auth login first"),
         (error("HfHubHTTPError", 401), "run hf auth login first"),
-        (error("HfHubHTTPError", 403), "has no right to do that"),
+        (error("HfHubHTTPError", 403), "the token does not permit that"),
         (error("HfHubHTTPError", 404), "no such repository"),
         (error("OfflineModeIsEnabled"), "no connection to the hub"),
         (requests.ConnectionError(), "no connection to the hub"),
@@ -256,7 +258,7 @@ def test_a_file_of_the_hub_that_holds_code(hub, tmp_path):
             return (Path.touch, (mark,))
 
     torch.save({"model_name": Evil()}, hub / "me/evil/pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="holds code, and was not run"):
+    with pytest.raises(CheckpointError, match="contains code, and was not run"):
         load("me/evil")
     assert not mark.exists()
 

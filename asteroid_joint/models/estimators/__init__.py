@@ -1,19 +1,12 @@
 """Pitch estimators that a cascade can put behind any separator."""
 
-from .base import PitchEstimator, SpectralEstimator, make_estimator, register_estimator
-from .crepe import Crepe, CrepeFull, CrepeTiny
-from .djcm import DJCMPitch
-from .networks import RMVPE, PitchCNN
-
-__all__ = [
-    "RMVPE",
-    "Crepe",
-    "CrepeFull",
-    "CrepeTiny",
-    "DJCMPitch",
-    "PitchCNN",
-    "PitchEstimator",
-    "SpectralEstimator",
-    "make_estimator",
-    "register_estimator",
-]
+from .base import PitchEstimator as PitchEstimator
+from .base import SpectralEstimator as SpectralEstimator
+from .base import make_estimator as make_estimator
+from .base import register_estimator as register_estimator
+from .crepe import Crepe as Crepe
+from .crepe import CrepeFull as CrepeFull
+from .crepe import CrepeTiny as CrepeTiny
+from .djcm import DJCMPitch as DJCMPitch
+from .networks import RMVPE as RMVPE
+from .networks import PitchCNN as PitchCNN

@@ -1,8 +1,8 @@
-"""What a pitch estimator is: a network from a waveform to logits on a pitch grid of its own.
+"""Base of pitch estimators: networks from a waveform to logits on their own pitch grid.
 
-A new one subclasses :class:`PitchEstimator` (or :class:`SpectralEstimator`) and is made known by
-one line, ``@register_estimator("name")``; :class:`~asteroid_joint.models.JointCascade` finds it
-by that name and bridges its rate and its frames to those of any separator.
+A new one subclasses :class:`PitchEstimator` (or :class:`SpectralEstimator`) and is registered by
+``@register_estimator("name")``; :class:`~asteroid_joint.models.JointCascade` finds it by that name
+and bridges its rate and frames to those of any separator.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ class PitchEstimator(nn.Module):
         pitch_grid: Frames and bins of the output; its ``sample_rate`` is that of the input.
 
     Class attributes:
-        name: Under which the estimator is registered.
-        voicing_threshold: To begin with; better chosen on validation data.
+        name: Registered name of the estimator.
+        voicing_threshold: Initial value; better chosen on validation data.
 
     Shape:
         ``(B, T)`` at ``pitch_grid.sample_rate`` to logits ``(B, N, P)``, with
@@ -43,11 +43,7 @@ class PitchEstimator(nn.Module):
         self.pitch_grid = pitch_grid
 
     def get_args(self) -> dict[str, Any]:
-        """Constructor arguments, plain values, of an estimator of this shape.
-
-        Weights are not among them: they are in the state dictionary, so what is built from these
-        arguments fetches none.
-        """
+        """Constructor arguments, plain values, of an estimator of this shape, without weights."""
         raise NotImplementedError(f"{type(self).__name__} does not implement get_args().")
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
@@ -59,21 +55,25 @@ class SpectralEstimator(PitchEstimator):
     """Base of the estimators that read a linear magnitude.
 
     Args:
-        n_fft: STFT window, samples.
-        hop_length: Samples; one pitch frame each.
+        n_fft: STFT window in samples.
+        hop_length: Samples per pitch frame.
         sample_rate: Hz.
     """
+
+    _args: dict[str, Any]  # of the constructor; set by subclasses
 
     def __init__(self, n_fft: int, hop_length: int, sample_rate: int) -> None:
         super().__init__(PitchGrid(hop_length, sample_rate))
         self.stft = STFT(n_fft, hop_length)
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
-        """See :class:`PitchEstimator`."""
         n_frames = self.pitch_grid.n_frames(wav.shape[-1])
         missing = max(self.stft.n_fft - wav.shape[-1], 0)  # reflect padding needs half a window
         mag = magnitude(self.stft(functional.pad(wav, (0, missing))))  # (B, N', F)
         return self.from_magnitude(mag[:, :n_frames])
+
+    def get_args(self) -> dict[str, Any]:
+        return dict(self._args)
 
     def from_magnitude(self, mag: torch.Tensor) -> torch.Tensor:
         """Linear magnitude ``(B, N, n_fft / 2 + 1)`` to logits ``(B, N, P)``."""
@@ -113,4 +113,4 @@ def make_estimator(name: str, **kwargs: Any) -> PitchEstimator:
     try:
         return ESTIMATORS[name](**kwargs)
     except TypeError as err:
-        raise ConfigError(f"The pitch estimator {name} cannot be made: {err}.") from err
+        raise ConfigError(f"The pitch estimator {name} cannot be constructed: {err}.") from err

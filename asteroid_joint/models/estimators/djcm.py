@@ -1,4 +1,4 @@
-"""The pitch module of DJCM as an estimator of its own.
+"""The pitch module of DJCM as a separate estimator.
 
 References:
     H. Wei et al., "DJCM: A Deep Joint Cascade Model for Singing Voice Separation and Vocal Pitch
@@ -28,20 +28,13 @@ SMALL_PITCH: dict[str, Any] = {  # as in DJCM's `small`
 class DJCMPitch(SpectralEstimator):
     """Linear magnitude of the voice, residual U-Net, recurrent head.
 
-    In DJCM the level that magnitudes are measured against is that of the mixture; here, where only
-    the voice is heard, it is the voice's.
+    DJCM normalises magnitudes by the level of the mixture; without a mixture, it is the voice's.
 
     Args:
-        sample_rate: Hz.
-        n_fft: STFT window, samples.
-        hop_length: Samples; one pitch frame each.
+        n_fft, hop_length, sample_rate: See :class:`SpectralEstimator`.
         n_freqs: Bins that the network sees.
-        pitch: Arguments of the :class:`~asteroid_joint.masknn.residual_unet.ResidualUNet`; empty
-            for none.
-        pitch_head: Arguments of a :class:`~asteroid_joint.masknn.harmonic.HarmonicPitchHead`;
-            ``None`` is the paper's recurrent head.
-        power: Compression of magnitudes; 1 is the paper's.
-        level_norm: Measure magnitudes against their mean; off in the paper.
+        pitch, pitch_head, power: See :class:`~asteroid_joint.models.DJCM`.
+        level_norm: Normalise magnitudes by their mean; off in the paper.
     """
 
     def __init__(
@@ -73,17 +66,14 @@ class DJCMPitch(SpectralEstimator):
 
     @classmethod
     def from_model(cls, model: nn.Module) -> "DJCMPitch":
-        """The pitch module of a DJCM, with copies of its weights.
-
-        Args:
-            model: Trained or not.
+        """The pitch module of a DJCM, trained or not, with copies of its weights.
 
         Raises:
-            ConfigError: If it is another kind of model.
+            ConfigError: If ``model`` is of another class.
         """
         if not isinstance(model, DJCM):
             raise ConfigError(
-                f"The pitch module of a DJCM is wanted, not of {type(model).__name__}."
+                f"Expected a DJCM, whose pitch module is used, received {type(model).__name__}."
             )
         args = model.get_model_args()
         estimator = cls(
@@ -101,12 +91,7 @@ class DJCMPitch(SpectralEstimator):
         estimator.voicing_threshold = float(model.voicing_threshold)
         return estimator.train(model.training)
 
-    def get_args(self) -> dict[str, Any]:
-        """See :meth:`PitchEstimator.get_args`."""
-        return dict(self._args)
-
     def from_magnitude(self, mag: torch.Tensor) -> torch.Tensor:
-        """See :class:`SpectralEstimator`."""
         if self.power != 1.0:
             level = mag.mean((1, 2), keepdim=True) + 1e-4 if self.level_norm else 1.0
             mag = (mag / level + 1e-3).pow(self.power)

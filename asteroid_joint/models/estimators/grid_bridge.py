@@ -47,7 +47,7 @@ class GridBridge(nn.Module):
                 low, high = source.bin_to_hz(0.0), source.bin_to_hz(float(source.n_bins - 1))
                 raise ConfigError(
                     f"The estimator's pitch range, {low:.0f} to {high:.0f} Hz, does not overlap "
-                    f"with {target.bin_to_hz(0.0):.0f} to "
+                    f"{target.bin_to_hz(0.0):.0f} to "
                     f"{target.bin_to_hz(float(target.n_bins - 1)):.0f} Hz: choose another one."
                 )
             distance = (wanted - torch.arange(source.n_bins, device="cpu")[:, None]).abs()

@@ -6,7 +6,6 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -21,14 +20,12 @@ LEVEL_FLOOR = 1e-4  # magnitude; silence is not divided by less
 
 @register_estimator("cnn")
 class PitchCNN(SpectralEstimator):
-    """Small: harmonic stack and convolutions, no recurrence. OURS.
+    """Small network: harmonic stack and convolutions, no recurrence. OURS.
 
-    Magnitudes are measured against their mean over the segment, so level does not matter.
+    Magnitudes are normalised by their mean over the segment, so level does not matter.
 
     Args:
-        n_fft: STFT window, samples.
-        hop_length: Samples; one pitch frame each.
-        sample_rate: Hz.
+        n_fft, hop_length, sample_rate: See :class:`SpectralEstimator`.
         harmonics, channels, context_chan: See
             :class:`~asteroid_joint.masknn.harmonic.LocalPitchHead`.
     """
@@ -55,12 +52,7 @@ class PitchCNN(SpectralEstimator):
             n_fft, n_fft // 2 + 1, self.pitch_grid, harmonics, channels, context_chan
         )
 
-    def get_args(self) -> dict[str, Any]:
-        """See :meth:`PitchEstimator.get_args`."""
-        return dict(self._args)
-
     def from_magnitude(self, mag: torch.Tensor) -> torch.Tensor:
-        """See :class:`SpectralEstimator`."""
         level = mag.mean((1, 2), keepdim=True) + LEVEL_FLOOR
         return self.head((mag / level + 1e-3).pow(POWER)[:, None])
 
@@ -69,16 +61,14 @@ class PitchCNN(SpectralEstimator):
 class RMVPE(SpectralEstimator):
     """In the style of RMVPE: log-mel spectrum, deep residual U-Net, bidirectional GRU.
 
-    Not the published network, which has four residual blocks per level and 90 million parameters;
-    what is kept is the shape: a U-Net that pools time and frequency five times, one map of its
-    output per frame, a recurrent layer over frames.
+    Not the published network, which has four residual blocks per level and 90 million parameters,
+    but of its shape: a U-Net that pools time and frequency five times, one map of its output per
+    frame, a recurrent layer over frames.
 
     Args:
-        n_fft: STFT window, samples.
-        hop_length: Samples; one pitch frame each.
-        sample_rate: Hz.
-        n_mels: Bands of the spectrum between 30 Hz and half the rate, divisible by 2 per level;
-            of twice as many the lowest would be narrower than a bin of the transform.
+        n_fft, hop_length, sample_rate: See :class:`SpectralEstimator`.
+        n_mels: Bands between 30 Hz and half the rate, divisible by 2 per level; with twice as many
+            the lowest would be narrower than a bin of the transform.
         channels: Features per level.
         hid_chan: Recurrent features per direction.
     """
@@ -112,11 +102,6 @@ class RMVPE(SpectralEstimator):
         self.head = PitchHead(n_mels, self.pitch_grid.n_bins, hid_chan)
         init_convolutions(self)
 
-    def get_args(self) -> dict[str, Any]:
-        """See :meth:`PitchEstimator.get_args`."""
-        return dict(self._args)
-
     def from_magnitude(self, mag: torch.Tensor) -> torch.Tensor:
-        """See :class:`SpectralEstimator`."""
         log_mel = (mag @ self.filters).clamp_min(1e-5).log()  # (B, N, n_mels)
         return self.head(self.unet(log_mel[:, None]))
