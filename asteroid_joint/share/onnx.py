@@ -123,11 +123,17 @@ def export_onnx(
     graph = ExportGraph(model)
     plan = plan_windows(graph.model, window_sec)
     wav = torch.zeros(1, int(model.in_channels), plan.length)
-    program = _export(graph, wav, list(_outputs(graph, wav)))
+    with torch.no_grad():
+        names = list(graph(wav))
+    program = _export(graph, wav, names)
     for key, value in _metadata(model, plan, licence).items():
         if value != "":
             program.model.metadata_props[key] = str(value)
-    _write(program, path)
+    try:
+        with atomic_write(path) as part:
+            program.save(str(part))
+    except OSError as err:
+        raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err
     return path
 
 
