@@ -45,6 +45,7 @@ from ..dsp.overlap_add import WindowPlan
 from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
+from ..files import atomic_write
 from ..inference.options import WINDOW_SEC
 from ..inference.stream import plan_windows
 from ..models.base import JointModel
