@@ -20,9 +20,9 @@ def djcm(name_url_or_file=None, **kwargs):
     """DJCM (Wei et al. 2024): vocals, accompaniment and pitch in a cascade.
 
     Args:
-        name_url_or_file (str): "pop" or "mir1k" (shipped), a file, or what Asteroid can fetch.
-            Without it a fresh model is made.
-        **kwargs: For a fresh model: constructor arguments, and ``preset`` ("paper", "small").
+        name_url_or_file (str): "pop" or "mir1k" (shipped), a file, or a name or URL that Asteroid
+            can download. Without it a new, untrained model is created.
+        **kwargs: Constructor arguments of a new model, and ``preset`` ("paper", "small").
 
     Example:
         >>> model = torch.hub.load("<owner>/<repo>", "djcm", "pop")
@@ -94,10 +94,11 @@ def joint_cascade(name_url_or_file=None, estimator=None, **kwargs):
     """Any separator with any pitch estimator behind it, in the style of MAJL (Wei et al. 2025).
 
     Args:
-        name_url_or_file (str): With an estimator: the separator, by its name ("conv_tasnet"), a
-            file, or what Asteroid can fetch. Without: a cascade's weights, as for ``djcm``.
+        name_url_or_file (str): With an estimator, the separator: a class name ("conv_tasnet"), a
+            file, or a name or URL that Asteroid can download. Without one, the weights of a
+            cascade, as for ``djcm``.
         estimator (str): "crepe-tiny", "crepe-full", "cnn", "rmvpe", "djcm", "djcm_pop".
-        **kwargs: More arguments of ``JointCascade``; for a fresh model also ``preset``.
+        **kwargs: Further arguments of ``JointCascade``; for a new model also ``preset``.
 
     Example:
         >>> model = torch.hub.load("<owner>/<repo>", "joint_cascade", "conv_tasnet", "crepe-tiny")

@@ -1,8 +1,8 @@
 """Joint singing-voice separation and pitch estimation for Asteroid.
 
-Importing this package makes Asteroid know the models below: ``asteroid.models.get("DJCM")``,
-``BaseModel.from_pretrained(path)`` and ``asteroid-infer``'s code find them from then on. The names
-below are loaded when they are first used, and torch with them.
+Importing this package registers the models below with Asteroid: ``asteroid.models.get("DJCM")``,
+``BaseModel.from_pretrained(path)`` and the code of ``asteroid-infer`` then find them. The names
+below, and torch with them, are loaded on first use.
 
 Axis letters, used in every shape comment of this package:
 
@@ -15,7 +15,7 @@ Axis letters, used in every shape comment of this package:
 ``N``   time frame; frame ``n`` is centred at sample ``n * hop_length``
 ``P``   pitch bin of a :class:`~asteroid_joint.pitch.PitchGrid`
 ``D``   feature (channel of a hidden layer)
-``K``   class, expert or other small enumeration; the text says which
+``K``   class, expert or another small enumeration, named where it is used
 ======  ==========================================================================
 """
 
@@ -73,7 +73,7 @@ _ELSEWHERE = {  # public names that are not in ``models``
     "PitchGrid": ".pitch",
     **dict.fromkeys(("DATASETS", "DECODERS", "ESTIMATORS", "LOSSES", "MODELS"), ".registry"),
 }
-_SUBPACKAGES = ("models", "pitch", "registry")  # what has always come with the import
+_SUBPACKAGES = ("models", "pitch", "registry")  # available without importing them separately
 
 
 def __getattr__(name: str) -> Any:

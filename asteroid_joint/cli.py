@@ -1,8 +1,8 @@
-"""The command ``asteroid-joint``; each of its commands has a file of its own.
+"""The command ``asteroid-joint``; its subcommands are in :mod:`asteroid_joint.apps.commands`.
 
 Exit codes: 0 all done; 1 some inputs failed, the others are complete; 2 the call itself was wrong
-and nothing ran; 130 interrupted, finished inputs are complete. Nothing heavy is imported before a
-command runs: ``--help`` and mistakes are answered at once.
+and nothing ran; 130 interrupted, finished inputs are complete. Heavy imports wait until a command
+runs: ``--help`` and usage errors appear at once.
 """
 
 import argparse
@@ -21,13 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: Arguments without the program's name; ``None`` takes those of the process.
+        argv: Arguments without the program's name; by default those of the process.
 
     Returns:
         Exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["infer"]:  # Asteroid's own options, not ours to parse
+    if arguments[:1] == ["infer"]:  # Asteroid parses the options
         from .compat import infer
 
         infer(arguments[1:])
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except KeyboardInterrupt:
-        say("interrupted; finished inputs are complete, of the others nothing was kept.")
+        say("interrupted; finished inputs are complete, others were discarded.")
         return INTERRUPTED
     except UserError as err:
         say(str(err))
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="asteroid-joint",
-        description="Separate songs into voice and accompaniment, with the voice's pitch.",
+        description="Separate songs into voice and accompaniment, and track the voice's pitch.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -68,14 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     add_corpus_commands(commands)
     add_describe_command(commands)
     add_demo_command(commands)
-    commands.add_parser("infer", help="asteroid-infer, knowing the models of this package")
+    commands.add_parser("infer", help="run asteroid-infer with the models of this package")
     add_list_commands(commands)
     add_share_commands(commands)
     return parser
 
 
 def _stop(signum: int, _frame: Any) -> None:
-    """End as if by an exception, so that nothing half-written stays."""
+    """Raise an exception on SIGTERM, whose handlers remove partial files."""
     raise SystemExit(128 + signum)
 
 

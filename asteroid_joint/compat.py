@@ -1,7 +1,7 @@
-"""Every way round a defect of asteroid 0.7.0: one function, one reason.
+"""Workarounds for defects of asteroid 0.7.0, one function each.
 
-``tests/package/test_compat.py`` holds one probe per function that fails on the day upstream mends
-it, so that the function can go.
+For every function ``tests/package/test_compat.py`` has a probe that fails once upstream has fixed
+the defect, which is when the function can go.
 """
 
 import pathlib
@@ -14,13 +14,13 @@ import torch
 
 
 def register_once(model_class: type) -> type:
-    """Register a model with Asteroid; doing it again is harmless.
+    """Register a model with Asteroid; repeated calls are harmless.
 
-    Reason: ``asteroid.models.register_model`` raises ``ValueError`` when the same class comes
-    twice, as it does after a reload or a second ``torch.hub.load``.
+    Reason: ``asteroid.models.register_model`` raises ``ValueError`` when the same class is
+    registered twice, as after a reload or a second ``torch.hub.load``.
 
     Raises:
-        ValueError: If the name belongs to something of Asteroid's own.
+        ValueError: If Asteroid uses the name for something else.
     """
     import asteroid.models as zoo
 
@@ -35,7 +35,7 @@ def register_once(model_class: type) -> type:
 
 
 def plain_types(value: Any) -> Any:
-    """Turn what a model file holds into types that ``torch.load(weights_only=True)`` reads.
+    """Convert the contents of a model file to types that ``torch.load(weights_only=True)`` reads.
 
     Reason: ``BaseModel.serialize`` stores ``torch.__version__``, a ``TorchVersion`` object, and
     recipes store numpy scalars; Asteroid's own loader refuses such files on torch >= 2.6.
@@ -46,11 +46,8 @@ def plain_types(value: Any) -> Any:
         items = [(plain_types(k), plain_types(v)) for k, v in value.items()]
         return type(value)(items)  # type: ignore[call-arg]
     if isinstance(value, tuple | list):
-        return (
-            type(value)(plain_types(v) for v in value)
-            if type(value) in (tuple, list)
-            else [plain_types(v) for v in value]
-        )
+        kind = type(value) if type(value) in (tuple, list) else list
+        return kind(plain_types(v) for v in value)
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, pathlib.Path):
@@ -64,13 +61,13 @@ def plain_types(value: Any) -> Any:
 
 
 def model_arguments(model: Any) -> dict[str, Any]:
-    """Constructor arguments of an Asteroid model in types of a model file.
+    """Constructor arguments of an Asteroid model as plain types for a model file.
 
-    Reason: ``FasNetTAC.get_model_args`` gives its stride in samples, its constructor takes
-    milliseconds, so that what is read from a file steps further than what was written.
+    Reason: ``FasNetTAC.get_model_args`` returns the stride in samples but the constructor expects
+    milliseconds, so a model read from a file would have a longer stride than the one written.
     """
     arguments = plain_types(model.get_model_args())
-    if type(model).__name__ == "FasNetTAC":  # half a sample more, as the constructor cuts
+    if type(model).__name__ == "FasNetTAC":  # plus half a sample: the constructor truncates
         arguments["stride"] = 1000 * (model.stride + 0.5) / model.sample_rate
     return arguments
 
@@ -78,9 +75,9 @@ def model_arguments(model: Any) -> dict[str, Any]:
 def called_by_stock_loader() -> bool:
     """Whether a model's ``load_state_dict`` was called by ``BaseModel.from_pretrained``.
 
-    Reason: that method reads a file for use but never calls ``.eval()``, so dropout would be active
-    and BatchNorm statistics would move; ``load_state_dict`` is the last thing it calls. Everybody
-    else who calls that, such as a training loop that swaps averaged weights, keeps the mode.
+    Reason: that method never calls ``.eval()``, so dropout would be active and BatchNorm statistics
+    would change; ``load_state_dict`` is the last thing it calls. Other callers, such as a training
+    loop that swaps in averaged weights, keep the mode.
     """
     from asteroid.models import BaseModel
 
@@ -91,10 +88,10 @@ def called_by_stock_loader() -> bool:
 
 
 def separate_in_eval_mode(model: torch.nn.Module, wav: torch.Tensor) -> torch.Tensor:
-    """Call ``model`` in evaluation mode and give back its previous mode.
+    """Call ``model`` in evaluation mode, then restore its previous mode.
 
     Reason: neither ``separate``, the command line nor ``torch.hub`` ever calls ``.eval()``, so
-    BatchNorm statistics would move and dropout be active during inference.
+    BatchNorm statistics would change and dropout would be active during inference.
     """
     was_training = model.training
     model.eval()
@@ -107,7 +104,7 @@ def separate_in_eval_mode(model: torch.nn.Module, wav: torch.Tensor) -> torch.Te
 def flat_hparams(config: Mapping[str, Any]) -> dict[str, Any]:
     """Flatten a configuration for Lightning's ``save_hyperparameters``.
 
-    Reason: ``System.config_to_hparams`` turns lists into tensors and dies on a list of strings.
+    Reason: ``System.config_to_hparams`` turns lists into tensors and fails on a list of strings.
     """
     flat: dict[str, Any] = {}
     for key, value in config.items():
@@ -121,9 +118,9 @@ def flat_hparams(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def log_hp_metric(system: Any) -> None:
-    """Write ``hp_metric`` where there is a logger.
+    """Log ``hp_metric`` if there is a logger.
 
-    Reason: ``System.on_validation_epoch_end`` uses ``trainer.logger`` unconditionally and dies
+    Reason: ``System.on_validation_epoch_end`` uses ``trainer.logger`` unconditionally and fails
     with ``Trainer(logger=False)``.
     """
     value = system.trainer.callback_metrics.get(system.default_monitor)
@@ -132,19 +129,19 @@ def log_hp_metric(system: Any) -> None:
 
 
 def loader_or_empty(loader: Any) -> Any:
-    """The loader, or an empty list.
+    """The loader, or an empty list instead of ``None``.
 
-    Reason: ``System.val_dataloader`` returns ``None`` where there is no validation set, which
+    Reason: ``System.val_dataloader`` returns ``None`` if there is no validation set, which
     Lightning 2.x rejects.
     """
     return [] if loader is None else loader
 
 
 def infer(argv: list[str]) -> None:
-    """Asteroid's own ``asteroid-infer``, made to know this package's models.
+    """Run ``asteroid-infer`` with this package's models registered.
 
-    Reason: ``asteroid-infer`` has no plugin discovery; its overlap-add asks scipy for a window
-    called "hanning", which scipy removed, and re-orders stems whose order is fixed.
+    Reason: ``asteroid-infer`` has no plugin discovery; its overlap-add requests a window called
+    "hanning", which scipy has removed, and reorders stems whose order is fixed.
     """
     from asteroid.scripts import asteroid_cli
 

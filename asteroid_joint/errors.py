@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something a user can mend: the message says what to do."""
+    """Something the user can fix: the message says what to do."""
 
 
 class ConfigError(UserError, ValueError):
@@ -14,7 +14,7 @@ class AudioError(UserError):
 
 
 class OutputError(AudioError):
-    """Results that cannot be written; the input is not to blame."""
+    """Results that cannot be written, for a reason other than the input."""
 
 
 class CheckpointError(UserError, ValueError):

@@ -1,4 +1,4 @@
-"""Files and folders that are there completely or not at all, and checksums of files."""
+"""Atomic writing of files and folders, and checksums."""
 
 import hashlib
 import os
@@ -13,17 +13,17 @@ from .errors import DataError
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """Write a file so that it is there completely or not at all, whatever happens meanwhile.
+    """Write a file completely or not at all.
 
     Args:
-        path: File to write, in a folder that exists. A file that is there is replaced at the end.
+        path: File to write, in an existing folder. An existing file is replaced at the end.
 
     Yields:
-        Path to write to: the same name in a hidden folder beside the file. Every call has a folder
-        of its own, so any number of processes can write the same file; the last one wins.
+        Path to write to: the same name in a hidden folder beside the file. Every call has its own
+        folder, so any number of processes can write the same file; the last one wins.
 
     Raises:
-        OSError: If the file cannot be written. What was there before is there still.
+        OSError: If the file cannot be written; an existing file is then left unchanged.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         ['song.txt']
     """
     path = Path(path)
-    # a name may take all of the 255 bytes that file systems allow
+    # the file's own name may already use all of the 255 bytes that file systems allow
     prefix = f".{path.name[:40]}.part-"
     with tempfile.TemporaryDirectory("", prefix, path.parent, ignore_cleanup_errors=True) as hidden:
         part = Path(hidden) / path.name
@@ -54,14 +54,14 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder so that it is there completely or not at all.
+    """Create a folder with all of its contents or not at all.
 
     Args:
-        path: Folder to make, which does not exist; its parents may not exist either.
+        path: Folder to create, which must not exist yet; missing parents are created.
 
     Yields:
-        Path of an empty folder beside it, ``.<name>.part``. One process at a time can fill it: what
-        it finds there was left by one that was killed, and is removed.
+        Path of an empty folder beside it, ``.<name>.part``. Only one process at a time may fill it:
+        existing contents are taken for those of a killed process and removed.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -77,7 +77,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal digits.
+    """SHA-256 of a file, as hexadecimal digits.
 
     Raises:
         DataError: If the file cannot be read.

@@ -1,7 +1,4 @@
-"""What a machine may lack: libraries that only some purposes need, and a GPU.
-
-Libraries are imported late and missed in one sentence.
-"""
+"""What a machine may lack: optional libraries, which are imported late, and a GPU."""
 
 import importlib
 from types import ModuleType
@@ -14,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def optional(module: str, extra: str) -> ModuleType:
-    """Import a module that an extra of this package brings.
+    """Import a module that an extra of this package installs.
 
     Args:
-        module: Dotted name.
+        module: Dotted module name.
         extra: Name of the extra in ``pyproject.toml``.
 
     Raises:
@@ -27,21 +24,21 @@ def optional(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as err:
         if err.name != module.partition(".")[0]:
-            raise  # it is there, but something it needs is not: say which
+            raise  # it is installed, but one of its dependencies is not: say which
         raise UserError(
             f"{err.name} is not installed: pip install 'asteroid-joint[{extra}]'."
         ) from err
 
 
 def pick_device(name: str) -> "torch.device":
-    """The device that a user means.
+    """Resolve the name of a device.
 
     Args:
-        name: ``"auto"`` for a GPU where there is one, or what torch calls a device: ``"cpu"``,
+        name: ``"auto"`` for a GPU if there is one, or torch's name of a device: ``"cpu"``,
             ``"cuda"``, ``"cuda:1"``.
 
     Raises:
-        UserError: If a GPU is asked for and there is none.
+        UserError: If a GPU is requested and there is none.
 
     Example:
         >>> pick_device("cpu")

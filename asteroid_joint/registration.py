@@ -1,8 +1,8 @@
-"""Asteroid learns this package's models as soon as both are there, and torch is not loaded before.
+"""Registration of this package's models with Asteroid, without loading torch early.
 
 ``import asteroid_joint`` promises that Asteroid knows the models. Loading them at once would make
-``asteroid-joint --help`` wait for torch and Asteroid, so the promise is kept later where it can be:
-when Asteroid's table of models is itself imported, in whichever order that happens.
+``asteroid-joint --help`` wait for torch and Asteroid, so they are registered when Asteroid's own
+table of models is imported, before or after this package.
 """
 
 import importlib.abc
@@ -27,13 +27,13 @@ HOMES = {  # modules that fill each table
 
 
 def tell_homes() -> None:
-    """Tell every table which modules fill it."""
+    """Tell every registry which modules fill it."""
     for table, homes in HOMES.items():
         getattr(registry, table).homes = tuple(f"{__package__}.{home}" for home in homes)
 
 
 def register_models() -> None:
-    """Put every model into Asteroid's table; doing it again is harmless."""
+    """Add every model to Asteroid's table; repeated calls are harmless."""
     from . import models  # noqa: F401  # each registers itself
     from .compat import register_once
     from .registry import MODELS
@@ -43,16 +43,16 @@ def register_models() -> None:
 
 
 def register_with_asteroid() -> None:
-    """Register the models now if Asteroid's table is loaded, else as soon as it is."""
+    """Register the models now if Asteroid's table is loaded, otherwise as soon as it is."""
     if TABLE in sys.modules:
         register_models()
-    # one finder only: after a second import of this package that of the first is still there
+    # one finder only: if this package is imported again, the finder of the first import remains
     others = [finder for finder in sys.meta_path if type(finder).__module__ != __name__]
     sys.meta_path[:] = [_WhenAsteroidIsImported(), *others]
 
 
 class _WhenAsteroidIsImported(importlib.abc.MetaPathFinder):
-    """Finds Asteroid's table as the other finders do, and registers the models after its import."""
+    """Lets the other finders find Asteroid's table and registers the models after its import."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

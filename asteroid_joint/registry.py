@@ -1,4 +1,4 @@
-"""Name -> object tables: the one line by which a model, dataset, loss or decoder becomes known.
+"""Tables from name to object, in which models, datasets, losses and decoders are registered.
 
 Example:
     >>> from asteroid_joint.registry import Registry
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class Registry(dict[str, Any]):
-    """A dictionary whose unknown keys raise one sentence that lists the known ones.
+    """A dictionary that answers an unknown key with an error listing the known ones.
 
     Args:
-        kind: What the table holds, in the singular; used in messages.
+        kind: What the table holds, in the singular, for messages.
 
     Attributes:
-        homes: Modules that fill the table, imported at the latest when a name is not found. The
-            package's ``registration`` says which, as a table knows nothing of who fills it.
+        homes: Modules that fill the table, set by ``registration`` and imported at the latest when
+            a name is not found.
     """
 
     def __init__(self, kind: str) -> None:
@@ -37,8 +37,8 @@ class Registry(dict[str, Any]):
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that stores its argument under ``name``.
 
-        Re-registering after a module reload replaces the entry; a different object from another
-        module under a taken name raises ``ValueError``.
+        Registering again after a module reload replaces the entry; a different object under a name
+        that is taken raises ``ValueError``.
         """
 
         def decorator(obj: T) -> T:
@@ -66,10 +66,10 @@ def _origin(obj: Any) -> str:
 
 
 def import_plugins(modules: str) -> None:
-    """Import modules that register what the package lacks.
+    """Import plugin modules, which register their contents.
 
     Args:
-        modules: Names, separated by commas.
+        modules: Module names, separated by commas.
 
     Raises:
         ConfigError: If one of them is not found.
@@ -79,7 +79,7 @@ def import_plugins(modules: str) -> None:
             importlib.import_module(name)
         except ModuleNotFoundError as err:
             if err.name != name:
-                raise  # it is there, but something it needs is not
+                raise  # it exists, but one of its dependencies does not
             raise ConfigError(
                 f"There is no plugin module {name}: put its folder on PYTHONPATH."
             ) from err

@@ -123,7 +123,7 @@ def main() -> None:
     args = parser.parse_args()
     model = ready_model(args.model, args.device, 1)
     if not model.has_pitch:
-        parser.error(f"{args.model} does not read pitch.")
+        parser.error(f"{args.model} does not estimate pitch.")
     device = next(model.parameters()).device
     dataset = MIR1K(str(args.data_dir), args.side)
     clips = WholeClips(dataset, model.pitch_grid, args.n_clips or None)

@@ -1,4 +1,4 @@
-"""Audio files: decoding any format as a stream, writing stems as they come."""
+"""Audio files: streaming decoding of any format, and writing stems block by block."""
 
 from .reading import AudioReader, open_audio
 from .writing import AUDIO_FORMATS, AudioFormat, StemWriter, to_pcm24

@@ -1,12 +1,13 @@
-"""Audio files as streams, block by block.
+"""Streaming decoding of audio files.
 
-libsndfile where it can (WAV, FLAC, OGG, AIFF, ...), FFmpeg through PyAV for the rest. MP3 goes to
-FFmpeg as well: libsndfile's decoder prints warnings of its own on damaged files.
+libsndfile decodes what it can (WAV, FLAC, OGG, AIFF, ...), FFmpeg (through PyAV) the rest. MP3 goes
+to FFmpeg as well, as libsndfile's decoder prints its own warnings on damaged files.
 """
 
 import os
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ import numpy as np
 
 from ..errors import AudioError
 
-BLOCK = 1 << 16  # samples per block that is given out, at least
-PIECE = 1 << 12  # samples asked of libsndfile at a time: what an error in a damaged file costs
+BLOCK = 1 << 16  # samples per returned block, at least
+READ_SAMPLES = 1 << 12  # per call of libsndfile; lost at an error in a damaged file
 INTEGER_SUBTYPES = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "ALAC_16", "ALAC_20", "ALAC_24"}
 INTEGER_SAMPLE_FORMATS = {"u8", "u8p", "s16", "s16p"}  # FFmpeg's names
-# FFmpeg's formats that name other files or hosts: what is to be read is this file and no other
+# FFmpeg's formats that refer to other files or hosts, which must not be read
 REFERRING = {"concat", "dash", "hls", "image2", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub"}
-SHORTFALL = 0.02  # part of the announced length; containers round theirs
+SHORTFALL = 0.02  # tolerated fraction of the length, which containers round
 
 
 class AudioReader:
@@ -30,10 +31,11 @@ class AudioReader:
         path: The file.
         sample_rate: Hz.
         n_channels: Number of channels.
-        announced: Samples per channel that the header promises, ``None`` where it does not.
-        subtype: What :class:`StemWriter` should write for it, ``"PCM_24"`` or ``"FLOAT"``.
-        n_read: Samples per channel that ``blocks`` has given out.
-        damaged: Whether the decoder has met something it could not decode.
+        announced: Samples per channel according to the header, ``None`` if it does not say.
+        subtype: Subtype for writing its stems with :class:`StemWriter`, ``"PCM_24"`` or
+            ``"FLOAT"``.
+        n_read: Samples per channel that ``blocks`` has returned.
+        damaged: Whether parts of the file could not be decoded.
     """
 
     def __init__(self, path: Path, source: "_SndfileSource | _FFmpegSource") -> None:
@@ -47,33 +49,33 @@ class AudioReader:
         self._source = source
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Decode: float32 arrays ``(n_channels, n_samples)`` in which 1.0 is full scale.
+        """Decode to float32 arrays ``(n_channels, n_samples)`` with full scale 1.0.
 
         Raises:
-            AudioError: At NaN or infinite samples (with the position), or if there is no sample.
+            AudioError: If a sample is NaN or infinite (with its position), or there are none.
         """
-        for block in _gather(self._source.pieces()):  # (T, C)
+        for block in _gather(self._source.decode()):  # (T, C)
             if not np.isfinite(block).all():
                 bad = self.n_read + int(np.argmin(np.isfinite(block).all(1)))
                 raise AudioError(
-                    f"{self.path} holds NaN or infinite samples, the first at "
+                    f"{self.path} contains NaN or infinite samples, the first at "
                     f"{bad / self.sample_rate:.3f} s: repair the file first."
                 )
             self.n_read += len(block)
             yield np.ascontiguousarray(block.T)
         self.damaged = self._source.damaged
         if self.n_read == 0:
-            raise AudioError(f"{self.path} holds no samples.")
+            raise AudioError(f"{self.path} contains no samples.")
 
     def warning(self) -> str | None:
-        """After reading: one sentence if the file is cut off or damaged, else ``None``."""
+        """After reading, one sentence if the file is cut off or damaged, otherwise ``None``."""
         seconds = self.n_read / self.sample_rate
         missing = (self.announced or 0) - self.n_read
         if missing > max(SHORTFALL * self.n_read, 0.1 * self.sample_rate):
             promised = (self.announced or 0) / self.sample_rate
             return (
                 f"{self.path} is cut off: its header announces {promised:.2f} s, "
-                f"the {seconds:.2f} s that are there were used."
+                f"the {seconds:.2f} s that are present were used."
             )
         if self.damaged:
             return f"{self.path} is damaged: the {seconds:.2f} s that can be decoded were used."
@@ -94,7 +96,7 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
     """Open an audio file for reading.
 
     Args:
-        path: Anything libsndfile or FFmpeg decodes; of a video, its audio.
+        path: Any file that libsndfile or FFmpeg decodes; of a video, the audio is read.
 
     Raises:
         AudioError: If it is missing, a folder, empty, unreadable, or not audio.
@@ -108,7 +110,7 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
         with open(path, "rb") as file:
             head = file.read(4)
     except PermissionError as err:
-        raise AudioError(f"{path} may not be read: change its permissions.") from err
+        raise AudioError(f"{path} is not readable: change its permissions.") from err
     except OSError as err:
         raise AudioError(f"{path} cannot be read: {err.strerror}.") from err
     if not head:
@@ -119,14 +121,14 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
             return AudioReader(path, source(path))
         except _CannotDecode:
             continue
-    raise AudioError(f"{path} holds no audio that libsndfile or FFmpeg can decode.")
+    raise AudioError(f"{path} contains no audio that libsndfile or FFmpeg can decode.")
 
 
-def _gather(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Join ``(T, C)`` pieces until they are worth handing on."""
+def _gather(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Join short ``(T, C)`` arrays to blocks of at least ``BLOCK`` samples."""
     held: list[np.ndarray] = []
-    for piece in pieces:
-        held.append(piece)
+    for part in parts:
+        held.append(part)
         if sum(map(len, held)) >= BLOCK:
             yield np.concatenate(held)
             held = []
@@ -139,7 +141,7 @@ class _CannotDecode(Exception):
 
 
 def native_path(path: Path) -> str | bytes:
-    """A path as libsndfile's wrapper wants it: names on POSIX need not be valid UTF-8."""
+    """Convert a path for libsndfile's wrapper: names on POSIX need not be valid UTF-8."""
     return os.fsencode(path) if os.name == "posix" else str(path)
 
 
@@ -165,26 +167,22 @@ class _SndfileSource:
         self.damaged = False
 
     def _in_header(self) -> int:
-        """Samples in the header of a WAV file that ends before, else 0.
+        """Samples according to the header of a truncated WAV file, otherwise 0.
 
-        libsndfile corrects the count silently; its log keeps what it found. Sizes near the end of
-        the 32-bit range are what programs write that do not know the length yet.
+        libsndfile corrects the count silently but logs the original. Sizes near the end of the
+        32-bit range come from programs that did not know the length yet.
         """
         found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", self._file.extra_info, re.M)
         if found is None or int(found[1]) >= 0x7FFF0000 or int(found[2]) == 0:
             return 0
         return self._file.frames * int(found[1]) // int(found[2])
 
-    def pieces(self) -> Iterator[np.ndarray]:
-        while True:
-            try:
-                piece = self._file.read(PIECE, dtype="float32", always_2d=True)  # (T, C)
-            except self._error:
-                self.damaged = True
-                return
-            if len(piece) == 0:
-                return
-            yield piece
+    def decode(self) -> Iterator[np.ndarray]:
+        try:
+            while len(part := self._file.read(READ_SAMPLES, "float32", always_2d=True)):
+                yield part  # (T, C)
+        except self._error:
+            self.damaged = True
 
     def close(self) -> None:
         self._file.close()
@@ -198,8 +196,8 @@ class _FFmpegSource:
 
         self._error = av.FFmpegError
         self.damaged = False
-        # "file:" keeps a colon in a name from being read as a protocol; a name that is not UTF-8
-        # has to be read through Python
+        # "file:" keeps a colon in a name from being read as a protocol; PyAV cannot open names that
+        # are not UTF-8, but it reads files opened by Python
         source = f"file:{path.absolute()}" if _is_utf8(path) else open(path, "rb")
         formats = ",".join(sorted(av.formats_available - REFERRING - {"webm_dash_manifest"}))
         try:
@@ -210,12 +208,12 @@ class _FFmpegSource:
             self._container.close()
             raise _CannotDecode
         stream = self._container.streams.best("audio") or self._container.streams.audio[0]
-        self._frames = self._decode(stream)
+        self._frames = self._decode_frames(stream)
         self._first: Any = next(self._frames, None)
         if self._first is None:
             self._container.close()
             raise _CannotDecode
-        # the first frame knows better than the header (HE-AAC doubles its rate)
+        # the first frame is more reliable than the header (HE-AAC doubles its rate)
         self.sample_rate: int = self._first.sample_rate
         self.n_channels: int = self._first.layout.nb_channels
         integer = self._first.format.name in INTEGER_SAMPLE_FORMATS
@@ -224,40 +222,32 @@ class _FFmpegSource:
         if stream.duration is not None and stream.time_base is not None:
             self.announced = int(stream.duration * stream.time_base * self.sample_rate)
 
-    def _decode(self, stream: Any) -> Iterator[Any]:
-        """Frames of one stream; packets that do not decode are left out."""
+    def _decode_frames(self, stream: Any) -> Iterator[Any]:
+        """Frames of one stream, without packets that cannot be decoded."""
         packets = self._container.demux(stream)
         while True:
             try:
                 packet = next(packets)
                 yield from packet.decode()
-            except StopIteration:
-                return
-            except EOFError:
+            except (StopIteration, EOFError):
                 return
             except self._error:
                 self.damaged = True
 
-    def pieces(self) -> Iterator[np.ndarray]:
+    def decode(self) -> Iterator[np.ndarray]:
         import av
 
         resampler = av.AudioResampler(
             format="flt", layout=self._first.layout, rate=self.sample_rate
         )
-        frame = self._first
-        while frame is not None:
-            yield from self._convert(resampler, frame)
-            frame = next(self._frames, None)
-        yield from self._convert(resampler, None)
-
-    def _convert(self, resampler: Any, frame: Any) -> list[np.ndarray]:
-        """A decoded frame (``None``: the end) to float32 ``(T, C)``."""
-        try:
-            frames = resampler.resample(frame)
-        except (ValueError, self._error):  # the format changed half-way
-            self.damaged = True
-            return []
-        return [f.to_ndarray().reshape(-1, self.n_channels) for f in frames]
+        for frame in chain([self._first], self._frames, [None]):  # None flushes the resampler
+            try:
+                converted = resampler.resample(frame)
+            except (ValueError, self._error):  # the format changed half-way
+                self.damaged = True
+                continue
+            for part in converted:
+                yield part.to_ndarray().reshape(-1, self.n_channels)  # (T, C) float32
 
     def close(self) -> None:
         self._container.close()

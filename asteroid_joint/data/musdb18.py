@@ -65,10 +65,10 @@ class MUSDB18(Multitrack):
         super().__init__(
             data_dir,
             side,
-            sample_rate,
-            n_channels,
-            sources,
-            valid_tracks,
+            sample_rate=sample_rate,
+            n_channels=n_channels,
+            sources=sources,
+            valid_tracks=valid_tracks,
             accompaniment=accompaniment,
         )
 

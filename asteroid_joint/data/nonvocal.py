@@ -10,7 +10,7 @@ References:
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -100,13 +100,16 @@ class ExtraNonVocal(Dataset[JointExample]):
             missing -= mixture.shape[-1]
         mixture = np.concatenate(excerpts, -1).astype(np.float32)  # (C, T)
         accompaniment = mixture / np.float32(self.dataset.mixture_gain)
-        silent: dict[str, Any] = {
-            label: None if (had := getattr(example, label)) is None else np.zeros_like(had)
-            for label in ("f0_hz", "activity")
-        }
         facts = self.others.clips[clip]
         sources = np.stack([np.zeros_like(accompaniment), accompaniment])  # (S, C, T)
-        return JointExample(mixture, sources, **silent, name=facts.name, song=facts.song)
+        return JointExample(
+            mixture,
+            sources,
+            None if example.f0_hz is None else np.zeros_like(example.f0_hz),
+            None if example.activity is None else np.zeros_like(example.activity),
+            facts.name,
+            facts.song,
+        )
 
 
 def _sections(dataset: JointDataset, draws: DrawnExamples) -> Iterator[Section]:

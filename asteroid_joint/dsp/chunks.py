@@ -1,8 +1,8 @@
-"""Overlapping chunks inside a model: for networks that want a fixed number of frames.
+"""Overlapping chunks inside a model, for networks that expect a fixed number of frames.
 
-Chunks start at multiples of one step, counted from the first sample. What is made of a sample
-depends on the chunks over it and nothing else, so a recording that is cut at multiples of the step,
-with ``context`` on either side, gives what the whole recording gives.
+Chunks start at multiples of one step, counted from the first sample. A sample's result depends only
+on the chunks that contain it, so a recording cut at multiples of the step, with ``context`` on
+either side, gives the same result as the whole recording.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from ..errors import ConfigError
 class Chunks:
     """A plan of chunks of ``n_frames`` frames, and the cross-fade between them.
 
-    Neighbours overlap by a linear cross-fade. Chunks start with a frame, so that frames of two
-    chunks coincide. The last chunk is as long as what is left.
+    Neighbours are joined by a linear cross-fade. Chunks start at a frame, so that the frames of two
+    chunks coincide. The last chunk contains the remaining samples.
 
     Args:
-        n_frames: Frames of a chunk.
-        overlap: Part of a chunk that the next one covers, 0 to 0.75. Above one half more than two
+        n_frames: Frames per chunk.
+        overlap: Fraction of a chunk that the next one overlaps, 0 to 0.75. Above 0.5, more than two
             chunks are averaged.
         hop_length: Samples per frame.
-        shortest: Least overlap in samples; what a window of the transform needs.
+        shortest: Smallest overlap in samples: the window length of the transform.
 
     Raises:
-        ConfigError: If ``overlap`` is not in its range, or a chunk has not twice the least overlap.
+        ConfigError: If ``overlap`` is out of range or a chunk is shorter than two such overlaps.
 
     Example:
         >>> chunks = Chunks(256, 0.5, 1024, shortest=6144)
@@ -55,29 +55,26 @@ class Chunks:
         n_more = max(0, -(-(n_samples - self.length) // self.step))
         return [k * self.step for k in range(n_more + 1)]
 
-    def join(self, pieces: Sequence[torch.Tensor], length: int, dim: int, per: int) -> torch.Tensor:
-        """Weighted mean of what the chunks gave.
+    def join(self, chunks: Sequence[torch.Tensor], length: int, dim: int, per: int) -> torch.Tensor:
+        """Weighted mean of the results of consecutive chunks.
 
         Args:
-            pieces: Results of consecutive chunks, of any shape.
-            length: Size of the result along ``dim``.
-            dim: Axis of time in ``pieces``.
+            chunks: Results of any shape.
+            length: Size of the mean along ``dim``; its other axes are those of a chunk.
+            dim: Time axis.
             per: Samples per entry of that axis: 1, or ``hop_length``.
-
-        Returns:
-            Like a piece, with ``length`` entries along ``dim``.
         """
-        shape = [1] * pieces[0].ndim
+        shape = [1] * chunks[0].ndim
         shape[dim] = -1
-        size = list(pieces[0].shape)
+        size = list(chunks[0].shape)
         size[dim] = length
-        total = pieces[0].new_zeros(size)
-        weights = pieces[0].new_zeros(length)
-        for k, piece in enumerate(pieces):
-            start, n = k * self.step // per, piece.shape[dim]
-            # at the sample's middle: no weight is zero
-            position = torch.arange(n, device=piece.device, dtype=piece.dtype) * per + 0.5
+        total = chunks[0].new_zeros(size)
+        weights = chunks[0].new_zeros(length)
+        for k, chunk in enumerate(chunks):
+            start, n = k * self.step // per, chunk.shape[dim]
+            # at the middle of a sample, so that no weight is zero
+            position = torch.arange(n, device=chunk.device, dtype=chunk.dtype) * per + 0.5
             weight = torch.minimum(position, self.length - position).div(self.ramp).clamp_max(1)
-            total.narrow(dim, start, n).add_(piece * weight.view(shape))
+            total.narrow(dim, start, n).add_(chunk * weight.view(shape))
             weights.narrow(0, start, n).add_(weight)
         return total / weights.view(shape)

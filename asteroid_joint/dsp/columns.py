@@ -1,23 +1,23 @@
-"""Series of columns that stay short however long a recording is, and what is drawn in them."""
+"""Pictures of recordings of any length: series of columns of bounded length, spectrograms."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-MOST_COLUMNS = 8192  # six rows of 1200 pixels show less
-COLUMN_SEC = 0.02  # seconds, before any are merged
-FRAME_SEC = 0.093  # seconds of a spectrum: harmonics stay apart
-FRAMES_AT_A_TIME = 256  # little memory
+MOST_COLUMNS = 8192  # more than six rows of 1200 pixels can show
+COLUMN_SEC = 0.02  # before columns are merged
+FRAME_SEC = 0.093  # window length that resolves harmonics
+FRAMES_AT_A_TIME = 256  # bounds memory
 ROWS_PER_OCTAVE = 24
 Merge = Callable[[np.ndarray], np.ndarray]
 
 
 class Columns:
-    """A series of columns that never gets longer than ``most``: neighbours become one.
+    """A series of at most ``most`` columns; when there are more, neighbours are merged.
 
     Args:
         merge: ``(n, k, D)`` to ``(n, D)``: one column from ``k`` neighbours.
-        most: Number of columns above which each two are merged.
+        most: Number of columns above which pairs are merged.
 
     Example:
         >>> columns = Columns(lambda block: block.max(1), most=4)
@@ -27,7 +27,7 @@ class Columns:
     """
 
     def __init__(self, merge: Merge, most: int = MOST_COLUMNS) -> None:
-        self.width = 1  # original columns in one of them
+        self.width = 1  # original columns per column
         self._merge = merge
         self._most = most
         self._held: np.ndarray | None = None  # (n, D)
@@ -48,7 +48,7 @@ class Columns:
             self.width *= 2
 
     def values(self) -> np.ndarray:
-        """All of them, ``(n, D)``; the last may stand for less than the others."""
+        """All columns, ``(n, D)``; the last may cover fewer original columns than the others."""
         if self._held is None or self._rest is None:
             return np.zeros((0, 0))
         last = [self._merge(self._rest[None])] if len(self._rest) else []
@@ -61,7 +61,7 @@ class Columns:
 
 
 def surest(block: np.ndarray) -> np.ndarray:
-    """Of ``(n, k, 2)`` frequency and confidence the surest pair, ``(n, 2)``."""
+    """The most confident of ``(n, k, 2)`` pairs of frequency and confidence, ``(n, 2)``."""
     return np.take_along_axis(block, block[..., 1:].argmax(1)[:, None], 1)[:, 0]
 
 
@@ -71,10 +71,10 @@ def log_rows(
     """Rows of a spectrogram with a logarithmic axis.
 
     Args:
-        sample_rate: Hz; there are no rows above 0.45 of it.
-        n_fft: Length of the transform.
-        low_hz: Of the first row, Hz.
-        high_hz: Of the last row at most, Hz.
+        sample_rate: Sample rate in Hz; no row is above 0.45 times it.
+        n_fft: Length of the transform in samples.
+        low_hz: Frequency of the first row in Hz.
+        high_hz: Upper limit of the rows in Hz.
 
     Returns:
         Frequencies of the rows in Hz, and a function from powers ``(N, n_fft // 2 + 1)`` to rows
@@ -90,7 +90,7 @@ def log_rows(
 
     def pick(power: np.ndarray) -> np.ndarray:
         rows = power[:, below] * (1 - part) + power[:, below + 1] * part  # (N, F)
-        for k in range(1, int(reach.max(initial=0)) + 1):  # in wide rows the loudest bin
+        for k in range(1, int(reach.max(initial=0)) + 1):  # wide rows show their loudest bin
             wide = np.flatnonzero(reach >= k)
             around = np.maximum(power[:, below[wide] - k], power[:, below[wide] + k])
             rows[:, wide] = np.maximum(rows[:, wide], around)
@@ -100,16 +100,14 @@ def log_rows(
 
 
 class LogSpectrogram:
-    """Columns of a spectrogram with a logarithmic axis, of a recording that comes in blocks.
+    """Spectrogram with a logarithmic frequency axis of a recording that arrives in blocks.
 
     Args:
-        sample_rate: Hz.
-        low_hz: Frequency of the lowest row, Hz.
-        high_hz: Frequency that no row exceeds, Hz.
+        sample_rate, low_hz, high_hz: See :func:`log_rows`.
 
     Attributes:
-        hop: Samples between the centres of two columns; that of the first is sample 0.
-        hz: ``(F,)`` frequencies of the rows.
+        hop: Samples between the centres of columns; the first is centred at sample 0.
+        hz: Frequencies of the rows in Hz, ``(F,)``.
         unit_power: Power of a constant 1.0 at 0 Hz.
 
     Example:
@@ -143,5 +141,5 @@ class LogSpectrogram:
         return np.concatenate(columns)
 
     def finish(self) -> np.ndarray:
-        """The rest, ``(N, F)``: columns that reach beyond the end."""
+        """Powers of the remaining columns, which extend beyond the end, ``(N, F)``."""
         return self.push(np.zeros(len(self._window), np.float32))

@@ -1,17 +1,16 @@
-"""From a model's band and channels to the recording's: what makes a 16 kHz mono estimate a stem.
+"""Extension of a band-limited or mono estimate to the recording's full band and channels.
 
-Let ``V`` be the estimate, ``X`` what the model heard of a channel (the downmix, or the channel
+Let ``V`` be the estimate, ``X`` the model's input for a channel (the downmix, or the channel
 itself) and ``Y`` the channel, all as spectrograms. Below the model's Nyquist frequency::
 
     stem = a V + m (Y - a X),      m = |V|^2 / (|V|^2 + |X - V|^2),
 
-``a`` being the channel's share in the downmix (regression of Y on X over a frame): what a channel
-has in common with the downmix is the model's own waveform, phase included, and only what deviates
-is masked. For a channel that equals the downmix this is ``V`` exactly; a silent channel stays
-silent. Above the band the stem is ``m' Y``, ``m'`` being the same Wiener gain over the top octave
-of the band in the same frame.
+where ``a`` is the regression coefficient of Y on X over a frame: what a channel has in common with
+the downmix is the model's own waveform, phase included, and only the deviation is masked. For a
+channel that equals the downmix this is ``V`` exactly; a silent channel stays silent. Above the band
+the stem is ``m' Y``, with ``m'`` the same Wiener gain over the band's top octave in that frame.
 
-Chosen by measurement on the song that stempeg carries (44.1 kHz stereo, estimates at 16 kHz mono
+Chosen by measurement on the song that comes with stempeg (44.1 kHz stereo, estimates at 16 kHz mono
 from an ideal ratio mask and a blurred one): SDR of the vocals below 7 kHz 8.10 / 5.51 dB, against
 8.02 / 5.45 for the complex ratio mask ``V / X``, 7.59 / 5.40 for its magnitude and 6.83 / 4.78
 without the deviations; above 7.5 kHz 1.67 / 1.54 dB, against 0.93 / 0.20 for the mean ratio
@@ -22,23 +21,23 @@ import math
 
 import torch
 
-FRAME_SEC = 0.046  # length of a frame: the nearest power of two, 2048 samples at 44.1 kHz
-BAND_END = (0.85, 0.91)  # of the model's Nyquist: where its estimate fades out (resamplers' slope)
-TRUST = 1e-4  # of the deviating power: a downmix 40 dB below its channels says nothing about them
+FRAME_SEC = 0.046  # frame length, rounded to a power of two: 2048 samples at 44.1 kHz
+BAND_END = (0.85, 0.91)  # times the model's Nyquist: its estimate fades out (resamplers' slope)
+DOUBT = 1e-4  # times the deviation: a downmix 40 dB below its channels is not informative
 FLOOR = 1e-10  # power
-FRAMES_AT_ONCE = 64  # so that intermediates stay in the cache
+FRAMES_AT_ONCE = 64  # keeps intermediates in the cache
 
 
 class FullBand:
-    """Streams mixture and estimate in, full-band stems out. Perfect reconstruction where V = X = Y.
+    """Makes full-band stems of streams of mixture and estimate. Exact where V = X = Y.
 
     Args:
-        n_src: Stems to make.
+        n_src: Number of stems.
         n_channels: Channels of the recording.
         est_chan: Channels of the estimate: ``n_channels``, or 1 for an estimate of the downmix.
-        sample_rate: Of the recording (and of the estimate, already resampled), Hz.
-        band_hz: Where the resampling that the estimate went through ends: half the lower of the
-            two rates; ``None`` where there was none.
+        sample_rate: Sample rate in Hz of the recording and the (resampled) estimate.
+        band_hz: Upper limit of the estimate in Hz, half the lower of the rates it was resampled
+            between; ``None`` if it was not resampled.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class FullBand:
         self.n_channels, self.est_chan = n_channels, est_chan
         self._window = torch.hann_window(self.n_fft).sqrt()  # squares add up to 1 at half overlap
         freqs = torch.arange(self.hop + 1) * sample_rate / self.n_fft  # (F,)
-        edge = sample_rate if band_hz is None else band_hz  # beyond the spectrum for None
+        edge = sample_rate if band_hz is None else band_hz  # None: beyond the spectrum
         low, high = BAND_END[0] * edge, BAND_END[1] * edge
         fade = ((freqs - low) / (high - low)).clamp(0, 1)
         self._in_band = 0.5 + 0.5 * torch.cos(torch.pi * fade)  # (F,)
@@ -61,7 +60,7 @@ class FullBand:
         self._tail: torch.Tensor | None = None
 
     def push(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        """Add ``(C, T)`` and ``(S, est_chan, T)``; returns ``(S, C, T')``, a frame late."""
+        """Add ``(C, T)`` and ``(S, est_chan, T)``; returns ``(S, C, T')``, delayed by a frame."""
         self._mixture = torch.cat([self._mixture, mixture], -1)
         self._estimate = torch.cat([self._estimate, estimate], -1)
         out = [self._estimate.new_zeros(len(self._estimate), self.n_channels, 0)]
@@ -76,7 +75,7 @@ class FullBand:
         return torch.cat(out, -1)
 
     def finish(self) -> torch.Tensor:
-        """The rest of the stems."""
+        """The remaining samples of the stems."""
         rest = self._mixture.shape[-1] - (self.hop if self._tail is None else 0)
         pad = 3 * self.hop - self._mixture.shape[-1]
         out = self.push(
@@ -85,7 +84,7 @@ class FullBand:
         return out[..., :rest]
 
     def _frames(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        """Whole frames in, as many hops out; the very first hop is before the signal."""
+        """As many hops as whole frames of input; the very first hop precedes the signal."""
         spec = self._stems(self._spectrum(mixture), self._spectrum(estimate))  # (S, C, N, F)
         frames = torch.fft.irfft(spec, self.n_fft) * self._window  # (S, C, N, 2 hop)
         late = frames[..., self.hop :]
@@ -102,12 +101,12 @@ class FullBand:
         return torch.fft.rfft(wav.unfold(-1, self.n_fft, self.hop) * self._window)
 
     def _stems(self, y: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """The formula at the top: ``(C, N, F)`` and ``(S, est_chan, N, F)`` to ``(S, C, N, F)``."""
+        """The module's formula: ``(C, N, F)`` and ``(S, est_chan, N, F)`` to ``(S, C, N, F)``."""
         k = self._n_low
         y_low, v = y[..., :k], v[..., :k]
         x = y_low if self.est_chan == self.n_channels else y_low.mean(0, keepdim=True)
         power_v, power_rest = _power(v), _power(x - v)  # (S, H, N, k) each
-        doubt = TRUST * _power(y_low - x).mean(0) + FLOOR  # (N, k)
+        doubt = DOUBT * _power(y_low - x).mean(0) + FLOOR  # (N, k)
         gain = power_v / (power_v + power_rest + doubt)
         if self.est_chan == self.n_channels:
             low = v

@@ -1,7 +1,7 @@
-"""Phase refinement: Griffin and Lim's algorithm from a given phase on.
+"""Phase refinement: the Griffin-Lim algorithm, starting from a given phase.
 
-The iteration is Asteroid's (``asteroid_filterbanks``), which other libraries' start from a random
-phase; here it gets the package's STFT.
+It uses Asteroid's iteration (``asteroid_filterbanks``) with this package's STFT, as other libraries
+only start from a random phase.
 """
 
 import torch
@@ -13,19 +13,19 @@ from .stft import STFT
 def refine_phase(
     magnitude: torch.Tensor, phase: torch.Tensor, stft: STFT, length: int, n_iter: int = 10
 ) -> torch.Tensor:
-    """Waveform whose STFT has about the given magnitudes, starting from a phase.
+    """Waveform whose STFT has about the given magnitudes.
 
-    Each iteration goes to the waveform and back, keeps the phase and restores the magnitudes. The
-    distance between the magnitudes and those of the waveform never grows (but for what reflection
-    at the two ends does). Without momentum, so that a sample depends on no frame
-    that is further away than :func:`reach`.
+    Each iteration transforms to a waveform and back, keeps the phase and restores the magnitudes.
+    The distance between the magnitudes and those of the waveform never grows, apart from effects of
+    reflection at the ends. There is no momentum, so that a sample depends on no frame further away
+    than :func:`reach`.
 
     Args:
-        magnitude: ``(..., frames, freqs)``.
-        phase: Radians, the same shape.
+        magnitude: ``(..., N, F)``.
+        phase: Initial phase in radians, of the same shape.
         stft: Analysis and synthesis.
-        length: Of the waveform, samples.
-        n_iter: Iterations; 0 is the inverse STFT.
+        length: Length of the waveform in samples.
+        n_iter: Number of iterations; 0 gives the inverse STFT.
 
     Returns:
         ``(..., length)``.
@@ -62,8 +62,5 @@ def refine_phase(
 
 
 def reach(stft: STFT, n_iter: int) -> int:
-    """Distance in samples, either way, of the frames that a refined sample depends on.
-
-    An iteration goes as far as to the furthest frame that shares a sample.
-    """
+    """Distance in samples, on either side, of the furthest frame a refined sample depends on."""
     return n_iter * ((stft.n_fft - 1) // stft.hop_length) * stft.hop_length + stft.n_fft // 2

@@ -1,13 +1,12 @@
-"""Long signals in windows: cutting, joining the results, joining frames. All as streams.
+"""Streaming overlap-add: long signals are cut into windows, their results are joined.
 
-The outer ends of two neighbouring windows are thrown away, as a model sees little context there;
-what is left of them is joined in the middle of their overlap, samples by a cross-fade with weights
-that add up to one, frames by changing over. Every window starts at a multiple of the pitch hop, so
-frame ``n`` of a window is frame ``start / hop + n`` of the signal.
+The outer ends of neighbouring windows are discarded, as the model has little context there. The
+rest is joined in the middle of the overlap: samples by a cross-fade with weights that add up to
+one, frames by switching. Every window starts at a multiple of the pitch hop, so frame ``n`` of a
+window is frame ``start / hop + n`` of the signal.
 
-A model that depends on bounded context can have more than that: where enough is thrown away, what
-is left is the same in both windows, there is nothing to fade, and the result is that of one pass
-over the whole signal (:meth:`WindowPlan.exact`).
+For a model with bounded context, enough can be discarded that the rest is the same in both windows:
+there is no fade, and the result equals one pass over the whole signal (:meth:`WindowPlan.exact`).
 
 A signal of up to one window is one window: the result is the model's own, sample for sample.
 """
@@ -20,19 +19,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-SHORTEST = 0.4  # of a window: the last one gets at least this much context
+SHORTEST = 0.4  # smallest length of the last window, relative to the others
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Sizes in samples; windows, their starts and what is kept of them fall on frames.
+    """Sizes of windows in samples; windows and what is kept of them start and end at frames.
 
     Attributes:
-        length: A window.
-        outer: Thrown away at either end that has a neighbour.
-        fade: Of the cross-fade between what two windows keep; 0 for none.
-        multiple: What window starts are multiples of.
-        shortest: The last window reaches back to be at least this long.
+        length: Length of a window.
+        outer: Discarded at either end that has a neighbour.
+        fade: Length of the cross-fade; 0 for none.
+        multiple: Window starts are multiples of this.
+        shortest: The last window starts early enough to be at least this long.
         hop_length: Distance of two frames.
     """
 
@@ -47,12 +46,12 @@ class WindowPlan:
     def in_seconds(
         cls, window_sec: float, overlap_sec: float, sample_rate: int, multiple: int = 1
     ) -> "WindowPlan":
-        """Cross-faded windows of about the given sizes; ``multiple`` is the hop of the frames.
+        """Cross-faded windows of about the given sizes; ``multiple`` is the frames' hop length.
 
-        A quarter of the overlap is thrown away on either side, the middle half is faded.
+        A quarter of the overlap is discarded on either side, the middle half is cross-faded.
 
         Raises:
-            ValueError: If a window is not at least twice the overlap.
+            ValueError: If a window is shorter than twice the overlap.
         """
         if window_sec < 2 * overlap_sec or overlap_sec < 0:
             raise ValueError(
@@ -66,13 +65,13 @@ class WindowPlan:
 
     @classmethod
     def exact(cls, length: int, context: int, multiple: int, hop_length: int) -> "WindowPlan":
-        """Butt-joined windows, for a model whose every output is the same in any of them.
+        """Windows without a fade, for a model with bounded context.
 
         Args:
-            length: About that of a window; longer where it would hold little but context.
-            context: Samples on either side beyond which nothing matters to the model.
-            multiple: Samples; the model does the same to a signal that is moved by as many.
-            hop_length: Distance of two frames.
+            length: Approximate length in samples; increased if little but context would fit.
+            context: Samples on either side that an output can depend on.
+            multiple: Shift in samples to which the model is equivariant.
+            hop_length: Distance of two frames in samples.
         """
         grain = math.lcm(multiple, hop_length)
         outer = -(-context // grain) * grain
@@ -81,17 +80,17 @@ class WindowPlan:
 
     @property
     def overlap(self) -> int:
-        """What two neighbouring windows share."""
+        """Samples that two neighbouring windows share."""
         return 2 * self.outer + self.fade
 
     @property
     def step(self) -> int:
-        """Distance of two windows."""
+        """Distance of two windows in samples."""
         return self.length - self.overlap
 
 
 class Window(NamedTuple):
-    """A cut: ``samples (C, T)`` from ``start`` on; ``last`` if the signal ends with it."""
+    """``samples (C, T)`` from sample ``start`` on; ``last`` if the signal ends with them."""
 
     start: int
     samples: np.ndarray
@@ -99,31 +98,31 @@ class Window(NamedTuple):
 
 
 class WindowCutter:
-    """Cuts a stream ``(C, T)`` into windows; holds one window's worth of samples."""
+    """Cuts a stream ``(C, T)`` into windows; buffers about one window."""
 
     def __init__(self, plan: WindowPlan, n_channels: int) -> None:
         self.plan = plan
         self._held = np.zeros((n_channels, 0), np.float32)
-        self._held_from = 0  # position of the first held sample
+        self._held_from = 0  # position of the first buffered sample
         self._next = 0  # start of the next window
 
     def push(self, samples: np.ndarray) -> Iterator[Window]:
         """Add ``(C, T)``; yields the windows that are complete and not the last one."""
         plan = self.plan
         self._held = np.concatenate([self._held, samples], 1)
-        # one multiple to spare, so that the last window never starts where this one does
+        # one multiple more, so that the last window never starts where this one does
         while self._held_from + self._held.shape[1] >= self._next + plan.length + plan.multiple:
             at = self._next - self._held_from
             yield Window(self._next, self._held[:, at : at + plan.length].copy(), False)
             self._next += plan.step
-            # the signal may end here, and the last window then reaches back
+            # the signal may end here; the last window would then start earlier
             keep = (self._next + plan.overlap - plan.shortest) // plan.multiple * plan.multiple
             keep = max(self._held_from, keep)
             self._held = self._held[:, keep - self._held_from :].copy()
             self._held_from = keep
 
     def finish(self) -> Window:
-        """The last window, from ``shortest`` samples to a window and a multiple long."""
+        """The last window, of ``shortest`` to ``length + multiple`` samples if there are enough."""
         end = self._held_from + self._held.shape[1]
         start = max(self._held_from, min(self._next, end - self.plan.shortest))
         start = start // self.plan.multiple * self.plan.multiple
@@ -131,17 +130,14 @@ class WindowCutter:
 
 
 class CrossFader:
-    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream.
-
-    Without a fade they are butt-joined.
-    """
+    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream."""
 
     def __init__(self, plan: WindowPlan) -> None:
         self.plan = plan
         ramp = (torch.arange(plan.fade) + 0.5) / max(plan.fade, 1)
-        self._rise = torch.sin(0.5 * torch.pi * ramp).square()  # rise + its mirror image = 1
+        self._rise = torch.sin(0.5 * torch.pi * ramp).square()  # plus its mirror image = 1
         self._tail: torch.Tensor | None = None
-        self._position = 0  # of the next sample to give out
+        self._position = 0  # of the next sample to return
 
     def push(self, start: int, samples: torch.Tensor, last: bool) -> torch.Tensor:
         """Add a window that starts at ``start``; returns what is final, ``(..., T)``."""
@@ -157,7 +153,7 @@ class CrossFader:
 
 
 class FrameJoiner:
-    """Joins frames ``(N, ...)`` of consecutive windows, each from the window it is central in."""
+    """Joins frames ``(N, ...)`` of consecutive windows, switching in the middle of overlaps."""
 
     def __init__(self, plan: WindowPlan) -> None:
         self.plan = plan
@@ -175,7 +171,7 @@ class FrameJoiner:
 
 
 class SampleQueue:
-    """First in, first out, for samples ``(C, T)``."""
+    """First-in, first-out buffer of samples ``(C, T)``."""
 
     def __init__(self, n_channels: int) -> None:
         self._empty = np.zeros((n_channels, 0), np.float32)
@@ -191,7 +187,7 @@ class SampleQueue:
         self._n_samples += samples.shape[1]
 
     def pad(self, n_samples: int) -> None:
-        """Add silence until there are ``n_samples``."""
+        """Add silence until it contains ``n_samples``."""
         self.push(np.zeros((len(self._empty), max(0, n_samples - len(self))), np.float32))
 
     def take(self, n_samples: int) -> np.ndarray:

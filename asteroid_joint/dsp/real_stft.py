@@ -1,8 +1,7 @@
-"""The STFT as matrix products of real numbers: what runtimes without one can compute, too.
+"""The STFT as real matrix products, for runtimes without a Fourier transform.
 
-Takes the place of :class:`~asteroid_joint.dsp.stft.STFT` in graphs that leave PyTorch. Frames are
-cut and overlapped by reshaping, transformed by two matrices; no operation is exotic. In PyTorch it
-is slower than the original.
+Replaces :class:`~asteroid_joint.dsp.stft.STFT` in graphs exported from PyTorch. Frames are cut and
+overlapped by reshaping and transformed by two matrices. In PyTorch it is slower than the original.
 """
 
 import torch
@@ -11,14 +10,14 @@ from torch.nn import functional
 
 from .stft import STFT
 
-LEAST_WINDOW = 1e-11  # sums of squared windows below are not divided by, as in torch.istft
+LEAST_WINDOW = 1e-11  # smallest sum of squared windows to divide by, as in torch.istft
 
 
 class RealSTFT(nn.Module):
-    """Same results as an :class:`STFT`, up to float32's rounding.
+    """Gives the results of an :class:`STFT` up to float32 rounding.
 
     Args:
-        like: Whose window, length and hop to take over.
+        like: STFT whose window, length and hop are used.
 
     Example:
         >>> stft, wav = STFT(64, 24), torch.randn(2, 500)
@@ -37,13 +36,13 @@ class RealSTFT(nn.Module):
     def __init__(self, like: STFT) -> None:
         super().__init__()
         self.n_fft, self.hop_length = like.n_fft, like.hop_length
-        self.n_blocks = -(-self.n_fft // self.hop_length)  # hops that a frame touches
+        self.n_blocks = -(-self.n_fft // self.hop_length)  # hops per frame, rounded up
         sample, freq = torch.arange(self.n_fft), torch.arange(self.n_fft // 2 + 1)
-        # the product is reduced while it is an integer: no digit of the angle is lost
+        # reduce the product as an integer, so that the angle is exact
         turns = (sample[:, None] * freq).remainder(self.n_fft).double() / self.n_fft  # (T, F)
         self.register_buffer("cos", (2 * torch.pi * turns).cos().float(), persistent=False)
         self.register_buffer("sin", (2 * torch.pi * turns).sin().float(), persistent=False)
-        # every bin but the first and the last stands for itself and its mirror image
+        # every bin but the first and the last represents its mirror image, too
         weight = (2.0 - ((freq == 0) | (2 * freq == self.n_fft)).float()) / self.n_fft
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("window", like.window.float(), persistent=False)

@@ -1,4 +1,4 @@
-"""Resampling as a layer: gradients flow through, the first sample stays where it is."""
+"""Resampling as a differentiable layer."""
 
 import math
 
@@ -7,19 +7,19 @@ from torch import nn
 
 from ..errors import ConfigError
 
-MAX_KERNEL = 1 << 22  # numbers; the filter of two rates without a common divisor has billions
+MAX_KERNEL = 1 << 22  # coefficients; rates without a common divisor would need billions
 
 
 class Resample(nn.Module):
-    """Band-limited resampling of ``(..., T)``; hands the input through where the rates are equal.
+    """Band-limited resampling of ``(..., T)``; returns the input itself if the rates are equal.
 
     Args:
-        from_rate: Of the input, Hz.
-        to_rate: Of the output, Hz.
+        from_rate: Sample rate of the input in Hz.
+        to_rate: Sample rate of the output in Hz.
 
     Raises:
-        ConfigError: If the rates are no positive whole numbers, or have so small a common divisor
-            that the filter would not fit into memory.
+        ConfigError: If the rates are not positive whole numbers, or their common divisor is so
+            small that the filter would not fit into memory.
 
     Shape:
         ``(..., T)`` to ``(..., ceil(T * to_rate / from_rate))``; sample ``t`` of the input and
@@ -34,7 +34,7 @@ class Resample(nn.Module):
         super().__init__()
         if min(from_rate, to_rate) <= 0 or from_rate != int(from_rate) or to_rate != int(to_rate):
             raise ConfigError(
-                f"Sample rates are positive whole numbers, received {from_rate} and {to_rate} Hz."
+                f"Expected positive whole sample rates, received {from_rate} and {to_rate} Hz."
             )
         self.from_rate, self.to_rate = int(from_rate), int(to_rate)
         divisor = math.gcd(self.from_rate, self.to_rate)
@@ -48,6 +48,6 @@ class Resample(nn.Module):
         """See the class."""
         if self.from_rate == self.to_rate:
             return wav
-        from torchaudio.functional import resample  # late: torchaudio has been seen not to load
+        from torchaudio.functional import resample  # late: torchaudio fails to load on some systems
 
         return resample(wav, self.from_rate, self.to_rate)

@@ -10,11 +10,11 @@ class STFT(nn.Module):
     """Centred STFT with a periodic Hann window, no normalisation.
 
     Args:
-        n_fft: Length of window and transform, samples.
-        hop_length: Distance of two frames, samples.
+        n_fft: Length of window and transform in samples.
+        hop_length: Distance of two frames in samples.
 
     Note:
-        Reflect padding needs more than ``n_fft // 2`` samples of input.
+        Reflect padding needs more than ``n_fft // 2`` input samples.
     """
 
     window: torch.Tensor
@@ -36,7 +36,7 @@ class STFT(nn.Module):
             pad_mode="reflect",
             return_complex=True,
         )  # (B, F, N)
-        # reshape before transpose: the other way round export looks for a view for minutes
+        # reshape before transposing: otherwise export searches for a view for minutes
         return spec.reshape(*wav.shape[:-1], *spec.shape[1:]).transpose(-1, -2)
 
     def inverse(self, spec: torch.Tensor, length: int) -> torch.Tensor:
@@ -49,9 +49,9 @@ class STFT(nn.Module):
 
 
 def apply_gains(gains: torch.Tensor, spec: torch.Tensor) -> torch.Tensor:
-    """Real gains of several sources times a complex spectrogram.
+    """Apply real gains of several sources to a complex spectrogram.
 
-    In two real products: half the work, and ONNX has no axes to add to complex numbers.
+    Two real products halve the work, and ONNX cannot add axes to complex numbers.
 
     Args:
         gains: ``(B, S, ..., N, F)``.

@@ -1,6 +1,6 @@
-"""Independent jobs on one machine or many: labels for the clips of a set, a folder of songs.
+"""Independent jobs on one or many machines, e.g. labelling clips or separating a folder of songs.
 
-An engine is one file and one line of registration: see :mod:`.local`, the shortest.
+An engine is one file and one line of registration; :mod:`.local` is the shortest example.
 """
 
 from . import local, ray_cluster

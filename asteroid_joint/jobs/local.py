@@ -1,4 +1,4 @@
-"""In this process, one item after the other."""
+"""Engine that runs in this process, one item after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -21,12 +21,12 @@ def run_here(
     """See :func:`.run.run_jobs`.
 
     Raises:
-        ConfigError: If there is an address, or more than one worker is asked for.
+        ConfigError: If an address or more than one worker is requested.
     """
     if address:
         raise ConfigError(f"The engine local has no address ({address}): name another engine.")
     if n_workers and n_workers > 1:
-        raise ConfigError(f"The engine local is one worker, not {n_workers}: name another engine.")
+        raise ConfigError(f"The engine local has one worker, not {n_workers}: name another engine.")
     return _run(make_worker, items)
 
 
@@ -34,7 +34,7 @@ def _run(
     make_worker: Callable[[], Callable[[T], R]], items: Sequence[T]
 ) -> Iterator[tuple[T, R | JobError]]:
     if not items:
-        return  # no model is loaded for nothing
+        return  # without loading a model
     worker = make_worker()
     for item in items:
         yield item, attempt(worker, item)

@@ -1,8 +1,8 @@
-"""On a Ray cluster: workers in processes of their own, on as many machines as there are.
+"""Engine that runs workers on a Ray cluster, each in its own process, on any number of machines.
 
-A worker is an actor that holds its model and has one item at a time. When it dies, by a signal, for
-want of memory or with its machine, only that item is lost: it goes to another worker, and a new
-worker takes the old one's place. No dashboard is started and nothing is reported to Ray's makers.
+A worker is an actor that holds a model and processes one item at a time. If it dies, by a signal,
+for lack of memory or with its machine, only that item is affected: it is passed to another worker,
+and a new worker is started. No dashboard is started and no usage statistics are sent.
 
 References:
     P. Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", OSDI 2018.
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-MAX_TRIES = 3  # workers that may die over an item, or before they are ready
-CONNECT_SEC = 10.0  # until an address that does not answer is given up
-HEALTH_SEC = 60.0  # likewise for Ray behind it, whose own program is asked: it starts in seconds
-PATIENCE_SEC = 60.0  # without a first worker until that is said
-OBJECT_STORE_BYTES = 80 * 2**20  # items and results are small, and it lies in memory
-REPORT = "RAY_USAGE_STATS_ENABLED"  # in the environment: whether a cluster tells its makers of it
+MAX_TRIES = 3  # workers that may die while processing an item, or while starting
+CONNECT_SEC = 10.0  # timeout for connecting to an address
+HEALTH_SEC = 60.0  # timeout for Ray's own health check, which takes seconds to start
+PATIENCE_SEC = 60.0  # without a first worker before a warning
+OBJECT_STORE_BYTES = 80 * 2**20  # in memory; items and results are small
+USAGE_STATS = "RAY_USAGE_STATS_ENABLED"  # environment variable
 
 
 @ENGINES.register("ray")
@@ -46,12 +46,11 @@ def run_on_ray(
 ) -> Iterator[tuple[T, R | JobError]]:
     """See :func:`.run.run_jobs`.
 
-    A process that is connected to Ray already stays so, and ``address`` is not looked at.
+    A process that is already connected to Ray stays connected, and ``address`` is ignored.
 
     Raises:
-        UserError: If Ray is not installed, or the address not reached. As soon as results are
-            asked for also if Ray cannot be started or no worker can be, or if the cluster lacks
-            GPUs that ``make_worker`` asks for.
+        UserError: If Ray is not installed or the address does not answer. During iteration, if
+            Ray or its workers cannot be started, or the cluster lacks the requested GPUs.
     """
     ray = optional("ray", "scale")
     address = address or os.environ.get("RAY_ADDRESS") or None
@@ -75,16 +74,16 @@ def _run(
         pool = _Pool(ray, make_worker, n_gpus, min(n_workers or fitting, len(items)))
         try:
             yield from pool.run(items)
-        finally:  # all done, Ctrl-C, or nobody wants the rest
+        finally:  # also after Ctrl-C, or if the caller stops early
             pool.close()
 
 
 class Worker:
-    """What lives in a worker's process.
+    """The actor in a worker's process.
 
     Args:
         make_worker: See :func:`.run.run_jobs`.
-        n_gpus: That it has to itself; without any it sees none, lest all crowd on one.
+        n_gpus: GPUs reserved for it; at 0 all are hidden, so that workers do not share one.
     """
 
     def __init__(self, make_worker: Callable[[], Callable[[Any], Any]], n_gpus: float) -> None:
@@ -94,7 +93,7 @@ class Worker:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     def start(self) -> UserError | None:
-        """Load what it needs. A user's error is returned: raised, it would lose its class."""
+        """Call ``make_worker``. A ``UserError`` is returned, as Ray would change its class."""
         try:
             self._work = self._make_worker()
         except UserError as err:
@@ -102,13 +101,13 @@ class Worker:
         return None
 
     def run(self, item: Any) -> Any:
-        """The result of an item, or why there is none."""
+        """The result of an item, or why it failed."""
         assert self._work is not None
         return attempt(self._work, item)
 
 
 class _Pool:
-    """Workers, and what each of them is at."""
+    """The workers and their current calls."""
 
     def __init__(
         self, ray: Any, make_worker: Callable[[], Any], n_gpus: float, n_workers: int
@@ -135,9 +134,9 @@ class _Pool:
             except self.ray.exceptions.RayTaskError as err:
                 if item is None:
                     raise  # an error in make_worker that is not a user's
-                result = JobError(_reason(err), str(err))  # it cannot be sent here, say
+                result = JobError(_reason(err), str(err))  # e.g. it cannot be pickled
             except self.ray.exceptions.RayError as err:
-                self._kill(worker)  # out of reach, perhaps: it shall not go on beside another
+                self._kill(worker)  # it may be unreachable but alive, beside its replacement
                 if item is None:
                     self._failed_starts += 1
                 else:
@@ -146,7 +145,8 @@ class _Pool:
                         waiting.appendleft(item)
                     else:
                         left -= 1
-                        yield items[item], _fatal(err)
+                        sentence = f"{MAX_TRIES} workers died over it: it may need more memory."
+                        yield items[item], JobError(sentence, str(err))
                 self._refill(left, _reason(err))
                 continue
             if item is None and result is not None:
@@ -157,13 +157,13 @@ class _Pool:
                 yield items[item], result
 
     def close(self) -> None:
-        """End all workers, whatever they are at."""
+        """Stop all workers, including busy ones."""
         for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
             self._kill(worker)
         self._idle, self._busy = [], {}
 
     def _next(self) -> Any:
-        """The first call that is over."""
+        """Wait for the next finished call."""
         started = bool(self._idle) or any(item is not None for _, item in self._busy.values())
         calls = list(self._busy)
         if not started:
@@ -174,7 +174,7 @@ class _Pool:
         return self.ray.wait(calls, num_returns=1)[0][0]
 
     def _refill(self, left: int, reason: str) -> None:
-        """Start workers in place of those that died, unless they never do."""
+        """Replace workers that died, up to ``MAX_TRIES`` failed starts."""
         wanted = min(self.n_workers, left)
         while len(self._busy) + len(self._idle) < wanted and self._failed_starts < MAX_TRIES:
             worker = self._new()
@@ -186,20 +186,14 @@ class _Pool:
         self.ray.kill(worker, no_restart=True)
 
 
-def _fatal(err: BaseException) -> JobError:
-    return JobError(
-        f"{MAX_TRIES} workers died over it; it may need more memory than they have.", str(err)
-    )
-
-
 def _reason(err: BaseException) -> str:
-    """The last line of what Ray says: the error itself, below tracebacks."""
+    """The last line of Ray's message: the error itself, below tracebacks."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return lines[-1] if lines else type(err).__name__
 
 
 def _count_fitting(ray: Any, n_gpus: float) -> int:
-    """Workers that find room on the cluster."""
+    """Number of workers that fit on the cluster."""
     there = ray.cluster_resources()
     fitting = int(there.get("CPU", 0))
     if n_gpus:
@@ -211,7 +205,7 @@ def _count_fitting(ray: Any, n_gpus: float) -> int:
 
 @contextmanager
 def _connected(ray: Any, address: str | None, n_workers: int | None) -> Iterator[None]:
-    """A connection to the cluster at ``address``, or to one that is started and ended here."""
+    """Connect to the cluster at ``address``, or to a new one that is stopped afterwards."""
     if ray.is_initialized():
         yield
         return
@@ -219,16 +213,16 @@ def _connected(ray: Any, address: str | None, n_workers: int | None) -> Iterator
     if options["address"] == "local":
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         options["num_cpus"] = n_workers
-    before = os.environ.get(REPORT)
-    os.environ[REPORT] = before or "0"
+    before = os.environ.get(USAGE_STATS)
+    os.environ[USAGE_STATS] = before or "0"
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as err:
-        # version mismatches, no node of the cluster on this machine, no room for files, ...
+        # version mismatches, no node of the cluster on this machine, a full disk, ...
         raise UserError(f"Ray cannot be used at {options['address']}: {_reason(err)}") from err
     finally:
         if before is None:
-            del os.environ[REPORT]
+            del os.environ[USAGE_STATS]
     try:
         yield
     finally:
@@ -236,14 +230,10 @@ def _connected(ray: Any, address: str | None, n_workers: int | None) -> Iterator
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse an address at which no Ray answers; Ray itself would try for minutes.
-
-    Raises:
-        UserError: In one sentence, after a timeout at most.
-    """
+    """Raise ``UserError`` if no Ray answers at an address; Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or "/" in host:
-        raise ConfigError(f"The address of a Ray cluster is host:port or auto; received {address}.")
+        raise ConfigError(f"Expected a Ray address as host:port or auto; received {address}.")
     refusal = UserError(
         f"No Ray cluster answers at {address}: start one there (ray start --head --port {port}), "
         "or correct the address."
@@ -252,9 +242,9 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=CONNECT_SEC).close()
     except (OSError, OverflowError) as err:
         raise refusal from err
-    ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        healthy = not subprocess.run(ask, capture_output=True, timeout=HEALTH_SEC).returncode
+        healthy = not subprocess.run(check, capture_output=True, timeout=HEALTH_SEC).returncode
     except subprocess.TimeoutExpired:
         healthy = False
     if not healthy:

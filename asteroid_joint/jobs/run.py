@@ -1,8 +1,8 @@
-"""What engines have in common: a worker that is made once, items, and results as they are finished.
+"""The interface of all engines: workers process items and yield results as they are finished.
 
-Items, results and whatever makes a worker travel between processes and machines. Hence
-``make_worker`` is best a small dataclass with ``__call__`` in an installed package: pickled by its
-name, it needs nothing on the other machine but that package.
+Items, results and ``make_worker`` are pickled and sent to other processes and machines. Hence
+``make_worker`` is best a small dataclass with ``__call__`` in an installed package: it is pickled
+by name and needs only that package on the other machine.
 """
 
 import logging
@@ -26,7 +26,7 @@ class JobError:
 
     Args:
         reason: One sentence.
-        details: A traceback, where the reason is no user's error.
+        details: Traceback, unless the reason is a :class:`UserError`.
     """
 
     reason: str
@@ -41,26 +41,27 @@ def run_jobs(
     address: str | None = None,
     n_workers: int | None = None,
 ) -> Iterator[tuple[T, R | JobError]]:
-    """Let workers do something to every item.
+    """Process every item by a worker.
 
     Args:
-        make_worker: Called once in every worker, where it loads the model, say. A number
-            ``n_gpus`` that it has as an attribute is how many each worker is to have to itself.
-        items: Small and picklable; what is large is better named than sent.
-        engine: ``"local"``, in this process, or ``"ray"``, on a Ray cluster.
-        address: Of a running cluster (``host:port``, or ``"auto"``), whose machines need to have
-            this package installed and to see the files that are worked on. ``None`` starts one on
-            this machine, or takes that in the environment variable ``RAY_ADDRESS``.
-        n_workers: On a cluster; as many as fit by default.
+        make_worker: Called once in every worker process, for example to load a model; returns the
+            function that is applied to items. Its attribute ``n_gpus``, if it has one, is the
+            number of GPUs reserved for each worker.
+        items: Small and picklable; pass large data as file names.
+        engine: ``"local"`` (in this process) or ``"ray"`` (on a Ray cluster).
+        address: Address of a running cluster (``host:port`` or ``"auto"``), whose machines need
+            this package and access to the files. ``None`` takes that in the environment variable
+            ``RAY_ADDRESS`` or else starts a cluster on this machine.
+        n_workers: Number of workers on a cluster; by default, as many as fit.
 
     Returns:
-        Items with their results as they are finished, each item once. An exception for one of them
-        becomes a :class:`JobError`, and the rest goes on. So does the end of a worker, by the
-        system or the loss of a machine, when it has come over an item again and again.
+        Items with their results in order of completion, each item once. An exception for one item
+        becomes a :class:`JobError` and the others go on; so does an item over which worker
+        processes die repeatedly.
 
     Raises:
-        UserError: If ``make_worker`` raises one, its class and text are kept. If there is no such
-            engine, it is not installed, or the cluster does not answer.
+        UserError: If there is no such engine, it is not installed, or the cluster does not answer.
+            One raised by ``make_worker`` keeps its class and text.
 
     Example:
         >>> from asteroid_joint.jobs import run_jobs
@@ -70,18 +71,18 @@ def run_jobs(
         [(2, 3.0), (0, JobError(reason='ZeroDivisionError: division by zero'))]
     """
     if n_workers is not None and n_workers < 1:
-        raise ConfigError(f"There have to be workers from 1 on, not {n_workers}.")
+        raise ConfigError(f"Expected at least one worker, received {n_workers}.")
     run: Callable[..., Iterator[tuple[T, R | JobError]]] = ENGINES[engine]
     return run(make_worker, items, address, n_workers)
 
 
 def attempt(work: Callable[[T], R], item: T) -> R | JobError:
-    """``work(item)``, or why there is none."""
+    """``work(item)``, or why it failed."""
     try:
         return work(item)
     except UserError as err:
         return JobError(str(err))
-    except Exception as err:  # the other items are none the worse for it
+    except Exception as err:  # the other items go on
         logger.debug("%s", item, exc_info=True)
         return JobError(_sentence(err), traceback.format_exc())
 

@@ -1,8 +1,8 @@
-"""Combination loss: any loss on sources, evaluated on sums of sources too.
+"""Combination loss: any loss on sources, also evaluated on sums of sources.
 
 A loss per source treats the errors of the sources as independent; in a sum of sources they cancel
-or add up, so a loss on sums distinguishes leakage between two sources from added noise. It is used
-in training only and adds nothing to the model.
+or add up, so a loss on sums distinguishes leakage between sources from added noise. It is used in
+training only and adds nothing to the model.
 
 References:
     R. Sawata, S. Uhlich, S. Takahashi, Y. Mitsufuji, "All for One and One for All: Improving Music
@@ -22,14 +22,14 @@ from torch import nn
 
 
 def subsets(n_src: int) -> torch.Tensor:
-    """All non-empty proper subsets of the sources, as the whole set is the mixture.
+    """All non-empty proper subsets of the sources; the whole set, the mixture, is excluded.
 
     Args:
-        n_src: Number of sources. A single one still counts as a subset.
+        n_src: Number of sources; a single one counts as a subset.
 
     Returns:
-        ``(n_subsets, n_src)``, 1 where a subset contains a source, else 0; 2 ** n_src - 2 rows.
-        Small subsets come first, so the first ``n_src`` rows are the sources themselves.
+        ``(n_subsets, n_src)``, 1 where a subset contains a source, otherwise 0. Small subsets come
+        first, so the first ``n_src`` of the 2 ** n_src - 2 rows are the sources themselves.
 
     Example:
         >>> from asteroid_joint.losses.combination import subsets
@@ -49,11 +49,11 @@ def subsets(n_src: int) -> torch.Tensor:
 class CombinationLoss(nn.Module):
     """Apply a loss to the sums over all :func:`subsets` as if they were sources.
 
-    Warns once if there are two sources, whose only subsets are the sources themselves.
+    Warns once if there are two sources, as their only subsets are the sources themselves.
 
     Args:
         base: ``(estimates, targets, ...) -> loss`` on tensors ``(batch, n_src, ...)``, reduced or
-            not; its result is returned, with ``n_subsets`` instead of ``n_src``.
+            not; its result is returned, with ``n_subsets`` in place of ``n_src``.
 
     Example:
         >>> import torch
@@ -87,12 +87,12 @@ class CombinationLoss(nn.Module):
         Args:
             estimates: ``(batch, n_src, ...)``.
             targets: The same shape.
-            *args: Passed to the base loss, like ``**kwargs``.
+            *args: Passed to the base loss, as ``**kwargs`` are.
         """
         if estimates.shape[1] == 2 and not self._warned:
             self._warned = True
             warnings.warn(
-                "With two sources a combination loss equals its base loss: there are no sums "
+                "With two sources a combination loss is the loss it combines: no sum is left "
                 "between a single source and the mixture.",
                 UserWarning,
                 stacklevel=2,

@@ -11,16 +11,16 @@ from ..dsp.stft import STFT, magnitude
 from ..models.base import JointModel, JointOutput
 from ..pitch import PitchGrid
 
-REACH = 2  # bins on either side of the true one that count as correct, just under 50 cents
-MIXTURE_SHARE = 0.1  # of the mixture's mean magnitude in the norm, so silence is not hard
-WINDOW_HOPS = 4  # minimum; the window is the next power of two
+REACH = 2  # bins on either side of the true one that count as correct: almost 50 cents
+MIXTURE_SHARE = 0.1  # of its mean magnitude in the denominator, so that silence is not hard
+WINDOW_HOPS = 4  # shortest window; the next power of two is used
 
 
 @torch.no_grad()
 def pitch_difficulty(
     pitch_logits: torch.Tensor, f0_hz: torch.Tensor, grid: PitchGrid
 ) -> torch.Tensor:
-    """Difficulty of the pitch.
+    """Distance of the pitch activations from certainty.
 
     Args:
         pitch_logits: ``(batch, frames, n_bins)``.
@@ -28,8 +28,8 @@ def pitch_difficulty(
         grid: Pitch grid of the model.
 
     Returns:
-        ``(batch, frames)``: for voiced frames 1 minus the greatest activation within 40 cents of
-        the true bin, for unvoiced ones the greatest activation.
+        ``(batch, frames)``: for a voiced frame, 1 minus the greatest activation within 40 cents of
+        the true bin; for an unvoiced one, the greatest activation.
     """
     active = pitch_logits.float().sigmoid()  # (B, N, P)
     voiced = f0_hz > 0  # False for NaN
@@ -43,18 +43,23 @@ def pitch_difficulty(
 
 @torch.no_grad()
 def separation_difficulty(output: JointOutput, batch: Batch, model: JointModel) -> torch.Tensor:
-    """Relative error of the voice's magnitudes in each frame.
+    """Relative error of the voice's magnitudes per frame.
+
+    Args:
+        output: Output of the model.
+        batch: Batch with the true sources, where they are known.
+        model: Model whose frames are used.
 
     Returns:
-        ``(batch, frames)``: the sum of absolute errors over that of the true voice and a tenth of
-        the mixture's mean, at most 1.
+        ``(batch, frames)``: the sum of absolute errors divided by the sum of the true voice and a
+        tenth of the mixture's mean, at most 1.
     """
     grid = model.pitch_grid
     mixture = model.mixture_scale * batch["mixture"]  # (B, C, T)
     voice = batch["sources"][:, 0].nan_to_num()  # (B, C, T)
     wavs = torch.stack([output.stems()[:, 0].to(voice), voice, mixture], 1)  # (B, K, C, T), K = 3
     n_fft = 1 << (WINDOW_HOPS * grid.hop_length - 1).bit_length()
-    missing = max(0, n_fft // 2 + 1 - wavs.shape[-1])  # for reflect padding
+    missing = max(0, n_fft // 2 + 1 - wavs.shape[-1])  # of what reflect padding needs
     with torch.autocast(wavs.device.type, enabled=False):
         stft = STFT(n_fft, grid.hop_length).to(wavs.device)
         mags = magnitude(stft(functional.pad(wavs.float(), (0, missing))))  # (B, K, C, N, F)

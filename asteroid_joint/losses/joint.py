@@ -1,8 +1,8 @@
 """Named loss terms and their weighted sum.
 
 A term is a callable ``(output, batch, model) -> Term`` registered under the name that is also its
-key in ``conf.yml`` and in the logs. It returns *unreduced* values and weights of the same shape, 0
-for missing labels.
+key in ``conf.yml`` and in the logs. It returns *unreduced* values and weights of the same shape;
+missing labels have weight 0.
 """
 
 import inspect
@@ -27,7 +27,7 @@ class JointLoss(torch.nn.Module):
     Args:
         terms: Name to term.
         weights: Name to weight; the same names.
-        weighting: Strategy from unreduced terms to task weights.
+        weighting: Strategy that turns the unreduced terms into task weights.
 
     Example:
         >>> from asteroid_joint.losses import build_loss
@@ -55,7 +55,7 @@ class JointLoss(torch.nn.Module):
         return self.reduce([self.unreduced(output, batch, model)])
 
     def unreduced(self, output: JointOutput, batch: Batch, model: JointModel) -> dict[str, Term]:
-        """The terms of a batch by name; in training with sample weights."""
+        """The terms of a batch by name; in training, with the weights of single samples."""
         terms = {name: term(output, batch, model) for name, term in self.terms.items()}
         if isinstance(self.weighting, SampleWeighting) and torch.is_grad_enabled():
             return self.weighting.weigh_samples(terms, output, batch, model)
@@ -64,11 +64,11 @@ class JointLoss(torch.nn.Module):
     def reduce(self, batches: Sequence[Mapping[str, Term]]) -> dict[str, torch.Tensor]:
         """Scalars as in :meth:`forward` for a step with batches of several datasets.
 
-        A term is the sum of its means over each batch, so a batch without labels for it does not
-        affect it.
+        A term is the sum of its means over each batch, so a batch without its label does not
+        change it.
 
         Args:
-            batches: Output of :meth:`unreduced` for each.
+            batches: Result of :meth:`unreduced` for each.
         """
         scale = self.weighting(batches[0] if len(batches) == 1 else _pooled(batches))
         means = [{name: term.mean() for name, term in terms.items()} for terms in batches]
@@ -82,7 +82,7 @@ def _by_name(batches: Sequence[Mapping[str, T]]) -> dict[str, list[T]]:
 
 
 def _pooled(batches: Sequence[Mapping[str, Term]]) -> dict[str, Term]:
-    """All values of each term in one row, as lengths of examples may differ."""
+    """All values of each term in one row, as examples may differ in length."""
     return {
         name: Term(
             torch.cat([term.values.flatten() for term in terms]),
@@ -101,7 +101,7 @@ def build_loss(
     """Build a loss from the configuration.
 
     Args:
-        weights: Term name to weight; terms of weight 0 are left out.
+        weights: Term name to weight; terms of weight 0 are omitted.
         options: ``<term>_<argument>`` to value, e.g. ``{"pitch_alpha": 10}``.
         weighting: Name in ``WEIGHTINGS``.
         weighting_args: Arguments of the weighting, e.g. ``{"beta_pitch": 2}``.
@@ -118,9 +118,7 @@ def build_loss(
         terms[name] = LOSSES[name](**arguments)
     unknown = [k for k in left if not any(k.startswith(f"{name}_") for name in weights)]
     if unknown:
-        raise ConfigError(
-            f"Loss options {unknown} belong to none of the terms {sorted(weights)}: correct them."
-        )
+        raise ConfigError(f"Loss options {unknown} belong to none of the terms {sorted(weights)}.")
     strategy, arguments = WEIGHTINGS[weighting], dict(weighting_args or {})
     known = list(inspect.signature(strategy).parameters)
     if not set(arguments) <= set(known):

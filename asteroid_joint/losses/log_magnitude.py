@@ -13,8 +13,8 @@ from .term import Term
 class LogMagnitudeLoss(SourceMagnitudes):
     """Squared error between ``log(1 + x)`` of estimated and true magnitudes of all sources.
 
-    Mean over frames and frequencies, per example and source, in 32 bits also under automatic mixed
-    precision. Quiet bins count almost linearly, loud ones by their level.
+    It is the mean over frames and frequencies, per example and source, in 32 bits even under
+    automatic mixed precision. Quiet bins count almost like magnitudes, loud ones like levels.
 
     Args:
         n_fft, hop_length: See :class:`~asteroid_joint.losses.magnitudes.SourceMagnitudes`.

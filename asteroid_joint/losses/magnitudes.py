@@ -7,19 +7,20 @@ from ..data.batch import Batch
 from ..dsp.stft import STFT, magnitude
 from ..models.base import JointModel, JointOutput
 
-N_FFT, HOP_LENGTH = 4096, 1024  # samples; where neither term nor model says: X-UMX's, at 44.1 kHz
+N_FFT, HOP_LENGTH = 4096, 1024  # samples; defaults: those of X-UMX at 44.1 kHz
 
 
 class SourceMagnitudes:
-    """Base of such terms.
+    """Base of terms that compare magnitudes.
 
-    Estimated magnitudes are the model's if it provides those of all sources, else the STFT of its
-    waveforms.
+    Estimated magnitudes are the model's if it returns those of all sources, otherwise the STFT of
+    its waveforms.
 
     Args:
-        n_fft: Samples; by default the model's own (attribute or constructor argument), else 4096.
-            Where it differs from the model's, the model's magnitudes are not used.
-        hop_length: Samples; likewise, else 1024.
+        n_fft: Transform length in samples; by default the model's (attribute or constructor
+            argument), or else 4096. If it differs from the model's, the model's magnitudes are
+            not used.
+        hop_length: Distance of frames in samples; likewise, or else 1024.
     """
 
     def __init__(self, n_fft: int | None = None, hop_length: int | None = None) -> None:
@@ -32,7 +33,7 @@ class SourceMagnitudes:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Estimated and true magnitudes, ``(batch, n_src, n_channels, frames, freqs)`` each.
 
-        Their numbers of frames may differ by one. Missing labels are zeros here.
+        One may have a frame more than the other. Missing labels are zeros.
         """
         n_fft, hop_length, own = self._resolution(model)
         targets = batch["sources"].nan_to_num()  # (B, S, C, T)
@@ -45,7 +46,7 @@ class SourceMagnitudes:
         return est_magnitudes, magnitudes
 
     def _resolution(self, model: JointModel) -> tuple[int, int, bool]:
-        """``n_fft``, ``hop_length`` and whether these are, as far as known, the model's own."""
+        """``n_fft``, ``hop_length`` and whether these agree with the model's, as far as known."""
         arguments = model.get_model_args()
         found, own = [], True
         for name, default in (("n_fft", N_FFT), ("hop_length", HOP_LENGTH)):
@@ -55,10 +56,10 @@ class SourceMagnitudes:
         return found[0], found[1], own
 
     def _magnitudes(self, wav: torch.Tensor, n_fft: int, hop_length: int) -> torch.Tensor:
-        """``(B, S, C, T)`` to ``(B, S, C, N, F)``; zeros follow what is shorter than a window."""
+        """``(B, S, C, T)`` to ``(B, S, C, N, F)``; short signals are zero-padded to a window."""
         if self._stft is None or (self._stft.n_fft, self._stft.hop_length) != (n_fft, hop_length):
             self._stft = STFT(n_fft, hop_length)
-        missing = max(0, n_fft // 2 + 1 - wav.shape[-1])  # for reflect padding
+        missing = max(0, n_fft // 2 + 1 - wav.shape[-1])  # of what reflect padding needs
         with torch.autocast(wav.device.type, enabled=False):
             wav = functional.pad(wav.float(), (0, missing))
             return magnitude(self._stft.to(wav.device)(wav))

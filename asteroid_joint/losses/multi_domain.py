@@ -1,7 +1,11 @@
 """Multi-domain loss of the X-scheme: magnitudes and waveforms, of sources and of their sums.
 
 References:
-    https://arxiv.org/abs/2010.04228 and https://arxiv.org/abs/2305.07855: see :mod:`.combination`.
+    R. Sawata, S. Uhlich, S. Takahashi, Y. Mitsufuji, "All for One and One for All: Improving Music
+    Separation by Bridging Networks", ICASSP 2021, https://arxiv.org/abs/2010.04228
+    R. Sawata, N. Takahashi, S. Uhlich, S. Takahashi, Y. Mitsufuji, "The Whole Is Greater than the
+    Sum of Its Parts: Improving Music Source Separation by Bridging Networks", EURASIP J. Audio,
+    Speech, Music Process. 2024:39, https://arxiv.org/abs/2305.07855
 """
 
 from typing import Any
@@ -24,7 +28,7 @@ def _per_source(x: torch.Tensor) -> torch.Tensor:
 
 
 def frequency_loss(estimates: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of magnitudes, all bins alike.
+    """Mean squared error of magnitudes, with equal weight for all bins.
 
     Args:
         estimates: Linear magnitudes ``(batch, n_src, ..., frames, freqs)``.
@@ -39,17 +43,17 @@ def frequency_loss(estimates: torch.Tensor, targets: torch.Tensor) -> torch.Tens
 def time_loss(
     estimates: torch.Tensor, targets: torch.Tensor, mixture: torch.Tensor, eps: float = 1e-10
 ) -> torch.Tensor:
-    """Weighted SDR: one minus the cosines between estimate and target, and between the rests.
+    """Weighted SDR: one minus the cosines of estimate and target, and of the residuals.
 
-    With the rests ``n = x - y`` and ``m = x - e`` of mixture ``x``, the cosine of ``e`` and ``y``
-    counts in proportion to the energy of ``y``, that of ``m`` and ``n`` to the energy of ``n``.
-    0 is perfect, 2 the worst. A silent target is no special case, as all energy is in the rest.
+    With the residuals ``n = x - y`` and ``m = x - e`` of mixture ``x``, the cosine of ``e`` and
+    ``y`` is weighted in proportion to the energy of ``y``, that of ``m`` and ``n`` to the energy of
+    ``n``. 0 is perfect, 2 the worst. A silent target needs no special case.
 
     Args:
         estimates: Waveforms ``(batch, n_src, n_channels, time)``.
         targets: The same shape.
         mixture: ``(batch, n_channels, time)``.
-        eps: Energy added for silence.
+        eps: Energy that is added, for silence.
 
     Returns:
         ``(batch, n_src)``, the mean over channels.
@@ -76,16 +80,16 @@ def time_loss(
 class MultiDomainLoss(nn.Module):
     """Frequency loss plus ``coefficient`` times time loss, of sources or of all their sums.
 
-    As by the authors, the reference magnitude of a sum is the sum of the sources' magnitudes, not
-    the magnitude of the sum. Computed in 32 bits (64 for inputs in 64 bits) also under automatic
-    mixed precision.
+    Magnitudes are added like waveforms: as in the authors' code, the reference of a sum is the sum
+    of the sources' magnitudes, not the magnitude of the sum. Computed in 32 bits (64 for inputs
+    in 64), even under automatic mixed precision.
 
     Args:
         combination: Whether to evaluate sums of sources: see
             :class:`~asteroid_joint.losses.CombinationLoss`.
-        coefficient: Factor of the time loss.
-        frequency, time: Active domains; the authors' baseline networks use the first only.
-        trim: Samples at either end that the time loss leaves out: 200 by the authors, 0 in their
+        coefficient: Weight of the time loss.
+        frequency, time: Domains; the authors' networks without this loss use only the first.
+        trim: Samples at either end that the time loss ignores. The authors use 200, and 0 in their
             port to Asteroid.
         eps: See :func:`time_loss`.
 
@@ -109,9 +113,9 @@ class MultiDomainLoss(nn.Module):
     ) -> None:
         super().__init__()
         if not frequency and not time:
-            raise ConfigError("A multi-domain loss needs a domain: enable frequency, time or both.")
+            raise ConfigError("A multi-domain loss needs a domain: frequency, time or both.")
         if trim < 0:
-            raise ConfigError(f"trim must be at least 0 samples, received {trim}.")
+            raise ConfigError(f"Expected trim to be 0 samples or more, received {trim}.")
         self.coefficient = coefficient
         self.frequency = frequency
         self.time = time
@@ -132,14 +136,14 @@ class MultiDomainLoss(nn.Module):
 
         Args:
             estimates: Waveforms ``(batch, n_src, n_channels, time)``.
-            targets: The same, of the true sources.
+            targets: The same for the true sources.
             mixture: ``(batch, n_channels, time)``; by default the sum of the targets.
             est_magnitudes: ``(batch, n_src, n_channels, frames, freqs)``.
-            magnitudes: The same, of the true sources.
+            magnitudes: The same for the true sources.
 
         Returns:
             ``(batch, n_subsets)``, or ``(batch, n_src)`` without combination; its mean is the loss.
-            Signals of unequal length (samples, frames) are cut to the shorter.
+            Signals of unequal length (samples, frames) are compared up to the shorter length.
         """
         parts = []
         if self.frequency:
@@ -164,12 +168,14 @@ class MultiDomainTerm(SourceMagnitudes):
     """:class:`MultiDomainLoss` of a joint model, per example and subset.
 
     ``loss: {multi_domain: 1.0}`` with ``loss_args: {multi_domain_combination: true}`` is the
-    X-scheme's loss; ``{multi_domain_time: false}`` that of its baseline networks. The mixture is
-    the model's input times its ``mixture_scale``, so the sources add up to it.
+    X-scheme's loss; ``{multi_domain_time: false}`` that of the networks it starts from.
+
+    The mixture is the model's input times its ``mixture_scale``, so that sources add up to it under
+    any convention.
 
     Args:
         n_fft, hop_length: See :class:`~asteroid_joint.losses.magnitudes.SourceMagnitudes`.
-        mixture_of_targets: Use the sum of the targets as mixture, as Asteroid's X-UMX does.
+        mixture_of_targets: Use the sum of the targets as the mixture, as Asteroid's X-UMX does.
         **options: Arguments of :class:`MultiDomainLoss`.
     """
 
@@ -205,7 +211,7 @@ def _full_precision(x: torch.Tensor) -> torch.Tensor:
 def _aligned(
     kind: str, estimates: torch.Tensor | None, targets: torch.Tensor | None, axis: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both in full precision, cut along ``axis`` to the shorter.
+    """Both in full precision, cropped along ``axis`` to the shorter length.
 
     Raises:
         ValueError: If one is missing, or they differ in another axis.

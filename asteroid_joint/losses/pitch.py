@@ -13,13 +13,13 @@ from .term import Term
 
 @LOSSES.register("pitch")
 class PitchLoss:
-    """Binary cross-entropy with positive entries weighted ``alpha``, mean over bins.
+    """Binary cross-entropy with positive entries weighted by ``alpha``, mean over bins.
 
     Args:
         alpha: Weight of positive entries.
         blur_cents: Standard deviation of the target around the true pitch; 0 is one-hot.
-        focal_gamma: Weight bins by this power of their distance from the target, so correct ones
-            count less; 0 weights all alike.
+        focal_gamma: Each bin is weighted by its distance from the target to this power, so that
+            correct bins count less; 0 for none.
 
     References:
         arXiv 2401.03856 (L_pe; alpha = 10, one-hot). T.-Y. Lin et al., "Focal Loss for Dense Object
@@ -40,7 +40,7 @@ class PitchLoss:
         return self.compare(output.pitch_logits, batch, model)
 
     def compare(self, logits: torch.Tensor, batch: Batch, model: JointModel) -> Term:
-        """Loss of logits ``(B, N, P)``."""
+        """The term for any logits ``(B, N, P)``."""
         f0_hz = batch["f0_hz"]
         target = pitch_targets(f0_hz, model.pitch_grid, self.blur_cents)  # (B, N, P)
         weight = logits.new_tensor(self.alpha)
@@ -58,19 +58,19 @@ class PitchLoss:
 
 @LOSSES.register("pitch_apart")
 class PitchApartLoss(PitchLoss):
-    """Pitch loss of a cascade's estimator applied to the **true** voice.
+    """:class:`PitchLoss` of the pitch that a cascade estimates from the **true** voice.
 
-    In place of ``pitch`` it trains the two parts of a cascade separately, as in a pipeline: the
-    estimator never receives a separated voice, and the separator no gradient of the pitch.
-    Examples without stems have weight 0.
+    In place of ``pitch`` it trains the two parts of a cascade separately, like a pipeline: the
+    estimator receives no separated voice, and no pitch gradient reaches the separator. Examples
+    without stems have weight 0.
     """
 
     def __call__(self, output: JointOutput, batch: Batch, model: JointModel) -> Term:
         """``(B, N)`` values."""
         if not hasattr(model, "listen"):
             raise ConfigError(
-                "The loss pitch_apart needs a model with a separate pitch estimator "
-                f"(JointCascade), not {type(model).__name__}."
+                "The loss pitch_apart is for models with a pitch estimator of their own "
+                f"(JointCascade), not for {type(model).__name__}."
             )
         voice = batch["sources"][:, 0].nan_to_num()  # (B, C, T): missing ones are NaN
         term = self.compare(model.listen(voice), batch, model)

@@ -1,4 +1,4 @@
-"""Error-to-signal ratio in dB, bounded so that silent sources do no harm."""
+"""Error-to-signal ratio in dB, bounded for silent sources."""
 
 import torch
 
@@ -12,9 +12,9 @@ from .term import Term
 class SDRLoss:
     """``10 log10((|e|^2 + floor |x|^2) / |x|^2)`` with error ``e`` and mixture ``x``.
 
-    Like the SDR metric, which averages dB over clips, it weights loud and soft examples alike.
-    Relative to the mixture instead of the target it stays finite for silent targets, and ``floor``
-    limits the reward to -10 log10(floor) dB.
+    Its slope is that of the SDR in dB, which the metric averages over clips, so loud and soft
+    examples count equally. Relative to the mixture instead of the target, it stays finite for
+    silent targets, and ``floor`` limits the reward to -10 log10(floor) dB.
 
     Args:
         floor: Power relative to the mixture.

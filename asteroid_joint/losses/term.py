@@ -14,9 +14,9 @@ class Term(NamedTuple):
 
     Attributes:
         values: ``(batch, ...)``.
-        weights: Weights of the same shape; 0 where the label is missing.
-        label: Label behind the values: ``"sources"``, ``"f0_hz"`` or ``"activity"``.
-        framewise: Whether the last axis is the frames of the model's pitch grid.
+        weights: Weights of the same shape; 0 where a label is missing.
+        label: Label that the values depend on: ``"sources"``, ``"f0_hz"`` or ``"activity"``.
+        framewise: Whether the last axis contains the frames of the model's pitch grid.
     """
 
     values: torch.Tensor
@@ -25,7 +25,7 @@ class Term(NamedTuple):
     framewise: bool = False
 
     def mean(self) -> torch.Tensor:
-        """Weighted mean; 0 (with a gradient of 0) where nothing has a label."""
+        """Weighted mean; 0 (with a gradient of 0) if nothing is labelled."""
         values = torch.where(self.weights > 0, self.values, torch.zeros_like(self.values))
         return (values * self.weights).sum() / self.weights.sum().clamp_min(1e-8)
 

@@ -13,10 +13,11 @@ class WaveformLoss:
     """Mean absolute error per example and source, over the whole segment.
 
     Args:
-        per_frame: Average over each frame instead, for framewise weightings; the mean is the same.
+        per_frame: Average over each frame instead, for weighting strategies that need single
+            frames. The total mean is the same.
 
     References:
-        arXiv 2401.03856 (L_svs of DJCM; its code uses the waveform term alone).
+        arXiv 2401.03856 (L_svs of DJCM; its code uses only the waveform term).
     """
 
     def __init__(self, per_frame: bool = False) -> None:

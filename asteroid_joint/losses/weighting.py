@@ -1,7 +1,7 @@
-"""Task weighting: callables from the unreduced terms to a factor per term.
+"""Task weighting: functions from the unreduced terms to a factor per term.
 
-A :class:`SampleWeighting` also weights single samples: in training it first receives the model's
-output and the labels, and returns terms with other weights.
+A strategy that also weights single samples is a :class:`SampleWeighting`: in training it first
+receives the model's output and the labels, and returns terms with other weights.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +40,7 @@ class SampleWeighting(ABC):
 
 @WEIGHTINGS.register("fixed")
 class FixedWeights:
-    """Every term counts with the weight of the configuration."""
+    """Every term has the weight given in the configuration."""
 
     def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
         """Factor 1 for each term."""
@@ -51,11 +51,11 @@ class FixedWeights:
 class DynamicWeightAverage:
     """Terms that decrease slowly get more weight.
 
-    The rate of a term is its mean in the last window over its mean in the window before; the
-    factors are a softmax of the rates over ``temperature``, times the number of terms.
+    The rate of a term is its mean over the last window divided by that of the window before; the
+    factors are a softmax of the rates divided by ``temperature``, times the number of terms.
 
     Args:
-        temperature: Large values weight all terms alike.
+        temperature: Large values weight all terms equally.
         window: Calls per window.
 
     References:
@@ -71,7 +71,7 @@ class DynamicWeightAverage:
         self._history: list[dict[str, float]] = []
 
     def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
-        """Factor per term, their mean is 1."""
+        """Factor per term; their mean is 1."""
         if torch.is_grad_enabled():
             for name, term in terms.items():
                 self._sums[name] = self._sums.get(name, 0.0) + float(term.mean().detach())
@@ -89,7 +89,7 @@ class DynamicWeightAverage:
 
 
 class FrameWeights(NamedTuple):
-    """Frame weights ``(batch, frames)`` of the terms on pitch and of those on sources."""
+    """Weights of frames for the terms on pitch and on sources, ``(batch, frames)`` each."""
 
     pitch: torch.Tensor
     sources: torch.Tensor
@@ -104,17 +104,17 @@ def hard_sample_weights(
     low: float = 0.1,
     high: float = 3.0,
 ) -> FrameWeights:
-    """Frame weights from how hard each task is, ``d``, and how good its labels are, ``q``.
+    """Frame weights from the difficulty ``d`` of each task and the quality ``q`` of its labels.
 
-    ``w_pitch = q_pitch (1 + beta_pitch d_pitch (1 - d_sources))``: hard for pitch although the
-    separation is fine. ``w_sources = q_sources (1 + beta_sources d_sources (1 + d_pitch) / 2)``: a
-    poor separation, most of all where it ruins the pitch. A task's weights are divided by their
-    mean over its labelled frames (``q > 0``), then clipped; other frames weigh 0.
+    ``w_pitch = q_pitch (1 + beta_pitch d_pitch (1 - d_sources))``: pitch is hard although the
+    separation is good. ``w_sources = q_sources (1 + beta_sources d_sources (1 + d_pitch) / 2)``:
+    the separation is poor, most of all where it impairs the pitch. A task's weights are divided by
+    their mean over its labelled frames (``q > 0``), then clipped; other frames have weight 0.
 
     Args:
-        difficulty: In [0, 1]; 0 where a label is missing.
-        quality: In [0, 1]; 1 for true labels, 0 for none.
-        beta_pitch, beta_sources: Emphasis of hard samples; 0 uses the quality alone.
+        difficulty: Difficulty in [0, 1]; 0 where a label is missing.
+        quality: Quality in [0, 1]; 1 for true labels, 0 for none.
+        beta_pitch, beta_sources: Emphasis of hard samples; 0 uses the quality only.
         low, high: Bounds of a weight.
 
     Example:
@@ -133,7 +133,7 @@ def hard_sample_weights(
 
 
 def _normalised(weights: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Normalise to mean 1 over labelled frames, then clip; 0 elsewhere."""
+    """Scale to mean 1 over labelled frames, then clip; unlabelled frames stay 0."""
     labelled = weights > 0
     mean = weights.sum() / labelled.sum().clamp_min(1)
     bounded = (weights / mean.clamp_min(1e-8)).clamp(low, high)
@@ -144,13 +144,13 @@ def _normalised(weights: torch.Tensor, low: float, high: float) -> torch.Tensor:
 class HardSampleWeights(SampleWeighting):
     """Dynamic weights on hard samples: each task learns most where it causes the error.
 
-    See :func:`hard_sample_weights`. Framewise terms get the weight of each frame, terms on whole
-    examples the mean over an example's frames; terms of vocal activity are unchanged. The published
-    formulas are not known to us: the name and the aim are the paper's, the weights are ours.
+    See :func:`hard_sample_weights`. Terms per frame get the weight of each frame, terms per example
+    the mean over its frames; terms on vocal activity are not changed. The published formulas are
+    not known to us: the name and the aim are the paper's, the weights are ours.
 
     Args:
         beta_pitch, beta_sources: See :func:`hard_sample_weights`.
-        warmup_calls: Number of first batches that are weighted by quality alone.
+        warmup_calls: Number of batches at the start that are weighted by quality only.
 
     Raises:
         ConfigError: If a value is below 0.
@@ -164,16 +164,14 @@ class HardSampleWeights(SampleWeighting):
         self, beta_pitch: float = 1.0, beta_sources: float = 1.0, warmup_calls: int = 0
     ) -> None:
         if min(beta_pitch, beta_sources, warmup_calls) < 0:
-            raise ConfigError(
-                "beta_pitch, beta_sources and warmup_calls of dwhs must be at least 0."
-            )
+            raise ConfigError("beta_pitch, beta_sources and warmup_calls must not be negative.")
         self.beta_pitch = beta_pitch
         self.beta_sources = beta_sources
         self.warmup_calls = warmup_calls
         self._calls = 0
 
     def __call__(self, terms: Mapping[str, Term]) -> dict[str, float]:
-        """Factor 1 for each term, as the samples are weighted instead."""
+        """Factor 1 for each term: the weights are those of the samples."""
         return dict.fromkeys(terms, 1.0)
 
     @torch.no_grad()
@@ -184,6 +182,7 @@ class HardSampleWeights(SampleWeighting):
         batch: Batch,
         model: JointModel,
     ) -> dict[str, Term]:
+        """See :class:`SampleWeighting`."""
         self._calls += 1
         if self._calls <= self.warmup_calls:
             return dict(terms)
@@ -195,7 +194,7 @@ class HardSampleWeights(SampleWeighting):
         weights = hard_sample_weights(
             FrameWeights(hard_pitch, hard_sources), quality, self.beta_pitch, self.beta_sources
         )
-        # quality is in the terms' weights already
+        # the terms' weights include the quality already
         factors = {
             "f0_hz": weights.pitch / quality.pitch.clamp_min(1e-8),  # (B, N)
             "sources": weights.sources / quality.sources.clamp_min(1e-8),
@@ -207,7 +206,7 @@ class HardSampleWeights(SampleWeighting):
 
 
 def batch_quality(batch: Batch) -> FrameWeights:
-    """Quality of the labels of each frame, 0 where there are none."""
+    """Quality of the labels of each frame, 0 for missing ones."""
     known = (~torch.isnan(batch["f0_hz"])).float()  # (B, N)
     pitch = known * batch.get("q_f0_hz", torch.ones_like(known)).to(known)
     has_sources = batch["has_sources"].to(known)  # (B,)
@@ -216,7 +215,7 @@ def batch_quality(batch: Batch) -> FrameWeights:
 
 
 def _scaled(term: Term, factors: torch.Tensor) -> Term:
-    """A term with its weights times those of the frames ``(B, N)``."""
+    """Multiply a term's weights by those of the frames ``(B, N)``."""
     if not term.framewise:
         factors = factors.mean(1, keepdim=True)  # (B, 1)
     between = [1] * (term.weights.ndim - 2)

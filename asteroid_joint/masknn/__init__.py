@@ -1,4 +1,4 @@
-"""Blocks the systems are made of."""
+"""Building blocks of the models."""
 
 from .residual_unet import ResidualUNet, UNetDecoder, UNetEncoder
 

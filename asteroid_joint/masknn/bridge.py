@@ -1,4 +1,4 @@
-"""Bridging: networks of different sources share the mean of their hidden features.
+"""Bridging: the networks of all sources share the mean of their hidden features.
 
 References:
     R. Sawata et al., "The Whole Is Greater than the Sum of Its Parts: Improving Music Source
@@ -15,14 +15,14 @@ from ..errors import ConfigError
 
 
 class Bridge(nn.Module):
-    """Mean over sources at named points, each of which can be switched off. No parameters.
+    """Mean over sources at named points, without parameters.
 
     Args:
-        points: Names of all points that the network has.
-        active: Those at which sources are bridged; ``None`` for all of them, ``()`` for none.
+        points: Names of all points in the network.
+        active: Points at which sources are bridged; ``None`` for all, ``()`` for none.
 
     Raises:
-        ConfigError: If ``active`` names what is not in ``points``.
+        ConfigError: If ``active`` names an unknown point.
 
     Example:
         >>> import torch
@@ -41,11 +41,11 @@ class Bridge(nn.Module):
         unknown = sorted(self.active - set(points))
         if unknown:
             raise ConfigError(
-                f"There is no bridge {', '.join(unknown)}: choose of {', '.join(points)}."
+                f"There is no bridge {', '.join(unknown)}: choose from {', '.join(points)}."
             )
 
     def forward(self, point: str, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Features of each source, all of one shape; at an active point each gets their mean."""
+        """Replace features of all sources, of one shape, by their mean if the point is active."""
         if point not in self.points:
             raise KeyError(point)
         if point not in self.active:

@@ -1,8 +1,7 @@
 """D3Net: densely connected convolutions with several dilations at once.
 
-Read downhill: D2 block, D3 block, U-shape of D3 blocks, the network of one source, the published
-configurations. Maps are ``(B, D, N, F)``: feature, frame, frequency. Every convolution is
-pre-activated: batch norm, ReLU, convolution.
+In order: D2 block, D3 block, U-Net of D3 blocks, the network of one source, the published
+configurations. Maps are ``(B, D, N, F)``. Every convolution is preceded by batch norm and ReLU.
 
 References:
     N. Takahashi, Y. Mitsufuji, "D3Net: Densely connected multidilated DenseNet for music source
@@ -21,7 +20,7 @@ from ..errors import ConfigError
 
 
 def norm_act_conv(in_chan: int, out_chan: int, dilation: int = 1) -> nn.Sequential:
-    """Batch norm, ReLU, 3x3 convolution that keeps the size of the map."""
+    """Batch norm, ReLU, 3x3 convolution that keeps the map's size."""
     return nn.Sequential(
         nn.BatchNorm2d(in_chan),
         nn.ReLU(),
@@ -30,19 +29,19 @@ def norm_act_conv(in_chan: int, out_chan: int, dilation: int = 1) -> nn.Sequenti
 
 
 class D2Block(nn.Module):
-    """Layers that each read all before them, what comes from further back with less dilation.
+    """Densely connected layers, with less dilation for features from earlier layers.
 
-    Features are groups of ``growth``. The first convolution gives a part of every group. Group
-    ``j`` is complete once the groups before it have added theirs; it then passes one convolution,
-    dilation ``2 ** (j + 1)``, whose output is its contribution to all later groups. So one layer
-    has several dilations, one per source of its input, yet each convolution has one.
+    Features form groups of ``growth``. The first convolution contributes to every group. Group
+    ``j`` is complete once all groups before it have contributed; its own contribution to all later
+    groups is one convolution with dilation ``2 ** (j + 1)``. So a layer reads each group before it
+    with another dilation, yet each convolution has only one.
 
     Args:
         in_chan: Input features.
         growth: Features per group.
         n_layers: Number of groups.
 
-    Shapes: ``(B, in_chan, N, F)`` to ``(B, growth, N, F)``, the last group.
+    Shapes: ``(B, in_chan, N, F)`` to the last group ``(B, growth, N, F)``.
     """
 
     def __init__(self, in_chan: int, growth: int, n_layers: int) -> None:
@@ -60,11 +59,11 @@ class D2Block(nn.Module):
 
 
 class D3Block(nn.Module):
-    """D2 blocks, connected as the layers of one are: each adds to all later ones.
+    """D2 blocks that are densely connected like the layers of one.
 
     Args:
         in_chan: Input features.
-        growth: Features that come out.
+        growth: Output features.
         n_layers: Layers per D2 block.
         n_blocks: Number of D2 blocks.
 
@@ -85,21 +84,21 @@ class D3Block(nn.Module):
 
 
 def _pass_on(groups: torch.Tensor, layers: nn.ModuleList, growth: int) -> torch.Tensor:
-    """Each layer maps the first group left over to what is added to all groups after it."""
+    """Apply each layer to the first remaining group and add the output to all groups after it."""
     for layer in layers:
         groups = groups[:, growth:] + layer(groups[:, :growth])
     return groups
 
 
 class Band(nn.Module):
-    """Convolution and U-shape of D3 blocks over one frequency band.
+    """Convolution and U-Net of D3 blocks over one frequency band.
 
-    In two halves, so that something can happen at the bottom between them.
+    It has two halves, so that the features at the bottom can be modified between them.
 
     Args:
         in_chan: Input features.
         first_chan: Features after the first convolution, which has neither norm nor activation.
-        growth: Features of each D3 block, an odd number of blocks; the middle one is the bottom.
+        growth: Features of each of an odd number of D3 blocks; the middle one is the bottom.
         n_layers: Layers per D2 block, for each D3 block.
         n_blocks: D2 blocks per D3 block.
     """
@@ -114,12 +113,14 @@ class Band(nn.Module):
     ) -> None:
         super().__init__()
         if len(growth) != len(n_layers) or len(growth) % 2 == 0:
-            raise ConfigError(f"Expected odd and equal numbers, received {growth} and {n_layers}.")
+            raise ConfigError(
+                f"Expected growth and n_layers of one odd length, received {growth} and {n_layers}."
+            )
         self.depth = depth = len(growth) // 2
         self.out_chan = growth[-1]
         self.first = nn.Conv2d(in_chan, first_chan, 3, padding=1)
-        below = [first_chan, *growth]  # features that the D3 block, or what is before it, reads
-        kept = list(reversed(growth[:depth]))
+        below = [first_chan, *growth]  # features that each D3 block reads
+        skip_chan = list(reversed(growth[:depth]))
         self.down = nn.ModuleList(
             D3Block(below[i], growth[i], n_layers[i], n_blocks) for i in range(depth + 1)
         )
@@ -130,58 +131,58 @@ class Band(nn.Module):
             for i in range(depth, 2 * depth)
         )
         self.up = nn.ModuleList(
-            D3Block(growth[i] + kept[i - depth], growth[i + 1], n_layers[i + 1], n_blocks)
+            D3Block(growth[i] + skip_chan[i - depth], growth[i + 1], n_layers[i + 1], n_blocks)
             for i in range(depth, 2 * depth)
         )
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """``(B, in_chan, N, F)`` to the bottom ``(B, D, N / 2**d, F / 2**d)`` and kept maps."""
-        x, kept = self.first(x), []
+        """``(B, in_chan, N, F)`` to the bottom ``(B, D, N / 2**d, F / 2**d)`` and skips."""
+        x, skips = self.first(x), []
         for block in list(self.down)[:-1]:
-            kept.append(block(x))
-            x = functional.avg_pool2d(kept[-1], 2)
-        return self.down[-1](x), kept
+            skips.append(block(x))
+            x = functional.avg_pool2d(skips[-1], 2)
+        return self.down[-1](x), skips
 
-    def decode(self, bottom: torch.Tensor, kept: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Bottom and kept maps to ``(B, out_chan, N, F)``."""
+    def decode(self, bottom: torch.Tensor, skips: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Bottom and skips to ``(B, out_chan, N, F)``."""
         x = bottom
-        for unpool, block, side in zip(self.unpool, self.up, reversed(kept), strict=True):
+        for unpool, block, side in zip(self.unpool, self.up, reversed(skips), strict=True):
             x = block(torch.cat([unpool(x), side], 1))
         return x
 
 
 class Encoded(NamedTuple):
-    """What the encoding halves of a :class:`D3Net` give: a bottom and kept maps per band."""
+    """Output of the encoders of a :class:`D3Net`: the bottom and skips of each band."""
 
     bottoms: list[torch.Tensor]
-    kept: list[list[torch.Tensor]]
+    skips: list[list[torch.Tensor]]
 
 
 class D3Net(nn.Module):
     """Magnitude of a mixture to magnitude of one source, in three steps.
 
-    Bands below and above ``split`` have a U-shape each, both together a third one. The output is
-    a magnitude, no mask; bins from ``n_freqs`` on pass.
+    The bands below and above ``split`` have a U-Net each, and the full band has a third one. The
+    output is a magnitude, not a mask; bins from ``n_freqs`` on are those of the mixture.
 
     Args:
         n_channels: Audio channels.
         n_bins: Bins of the spectrogram.
-        n_freqs: Bins the network sees.
+        n_freqs: Bins that the network processes.
         split: First bin of the high band.
         low, high, full: Arguments of each :class:`Band`.
         final: ``growth`` and ``n_layers`` of the last :class:`D2Block`.
 
     Raises:
         ConfigError: If there are fewer bins than ``n_freqs``, or a band cannot be halved as often
-            as its U-shape does.
+            as its U-Net requires.
 
     References:
-        arXiv 2010.01733 and the authors' code, which starts from statistics of the data: see
-        :meth:`set_statistics`.
+        arXiv 2010.01733 and the authors' code, which is initialised with statistics of the data:
+        see :meth:`set_statistics`.
     """
 
     BANDS = ("low", "high", "full")
-    bands: Any  # of type Band, which a ModuleDict does not say
+    bands: Any  # a ModuleDict of Band
 
     def __init__(
         self,
@@ -214,7 +215,7 @@ class D3Net(nn.Module):
         low_chan, high_chan, full_chan = (bands[name].out_chan for name in self.BANDS)
         self.bands = nn.ModuleDict(bands)
         self.match = nn.Sequential(nn.BatchNorm2d(high_chan), nn.Conv2d(high_chan, low_chan, 1))
-        self.out_chan = low_chan + full_chan  # of what ``decode`` gives
+        self.out_chan = low_chan + full_chan  # of ``decode``
         self.final = D2Block(self.out_chan, **final)
         self.norm = nn.BatchNorm2d(final["growth"])
         self.gate = nn.Conv2d(final["growth"], n_channels, 1)
@@ -232,7 +233,7 @@ class D3Net(nn.Module):
     def set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Normalise the input by mean and standard deviation per bin, ``(n_bins,)`` each.
 
-        Standard deviations are at least 1e-4 of the largest one, as in Open-Unmix (the floor is
+        Standard deviations are at least 1e-4 times the largest one, as in Open-Unmix (the floor is
         our choice).
         """
         self.in_offset.copy_(mean)
@@ -240,20 +241,20 @@ class D3Net(nn.Module):
         self.in_scale.copy_(std.clamp_min(floor))
 
     def encode(self, mag: torch.Tensor) -> Encoded:
-        """``(B, C, N, F)`` to bottoms and kept maps; frames are padded to what the U-shapes need.
+        """``(B, C, N, F)`` to bottoms and skips.
 
-        The padding is silence, and ours: the authors feed fixed lengths.
+        Frames are zero-padded to what the U-Nets need (ours: the authors use fixed lengths).
         """
         mag = functional.pad(mag, (0, 0, 0, -mag.shape[2] % self.time_factor))  # (B, C, N', F)
         x = (mag - self.in_offset) / self.in_scale
         halves = [self.bands[b].encode(x[..., slice(*self.ranges[b])]) for b in self.BANDS]
-        return Encoded([bottom for bottom, _ in halves], [kept for _, kept in halves])
+        return Encoded([bottom for bottom, _ in halves], [skips for _, skips in halves])
 
     def decode(self, encoded: Encoded) -> torch.Tensor:
-        """To the map that the last block reads, ``(B, out_chan, N', n_freqs)``."""
+        """Bottoms and skips to the input of the last block, ``(B, out_chan, N', n_freqs)``."""
         low, high, full = (
-            self.bands[name].decode(bottom, kept)
-            for name, bottom, kept in zip(self.BANDS, *encoded, strict=True)
+            self.bands[name].decode(bottom, skips)
+            for name, bottom, skips in zip(self.BANDS, *encoded, strict=True)
         )
         return torch.cat([torch.cat([low, self.match(high)], 3), full], 1)
 
@@ -270,7 +271,7 @@ class D3Net(nn.Module):
 
 
 def _bands(split: int, low: dict[str, Any], high: int, full: dict[str, Any]) -> dict[str, Any]:
-    """What the published networks have in common; ``high`` is the number of its D3 blocks."""
+    """Common part of the published networks; ``high`` is the number of D3 blocks of that band."""
     thin = {"growth": (2,) * high, "n_layers": (1,) * high, "n_blocks": 1, "first_chan": 8}
     return {
         "split": split,

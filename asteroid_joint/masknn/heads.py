@@ -1,11 +1,11 @@
-"""Small heads that read something per frame off the features of a separator."""
+"""Small heads that predict something per frame from the features of a separator."""
 
 import math
 
 import torch
 from torch import nn
 
-RARE = 0.01  # share of active pitch bins that a fresh head expects
+RARE_LOGIT = math.log(0.01 / 0.99)  # initial bias: expect 1 % active pitch bins, not one half
 
 
 class FrameHead(nn.Module):
@@ -14,7 +14,7 @@ class FrameHead(nn.Module):
     Args:
         in_chan: Features per frame.
         n_out: Outputs per frame, e.g. the bins of a pitch grid.
-        hid_chan: Width.
+        hid_chan: Hidden features per frame.
 
     Shape:
         ``(B, D, N)`` to ``(B, N, n_out)``.
@@ -23,8 +23,7 @@ class FrameHead(nn.Module):
     def __init__(self, in_chan: int, n_out: int, hid_chan: int = 128) -> None:
         super().__init__()
         out = nn.Conv1d(hid_chan, n_out, 1)
-        # most bins are empty: a head that begins at one half unlearns that first
-        nn.init.constant_(out.bias, math.log(RARE / (1 - RARE)))  # type: ignore[arg-type]
+        nn.init.constant_(out.bias, RARE_LOGIT)  # type: ignore[arg-type]
         self.layers = nn.Sequential(
             nn.GroupNorm(1, in_chan),
             nn.Conv1d(in_chan, hid_chan, 3, padding=1),

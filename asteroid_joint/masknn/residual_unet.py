@@ -1,20 +1,19 @@
-"""The residual U-Net that DJCM, its controls and their small variants share.
+"""The residual U-Net of DJCM, its controls and their small variants.
 
-Maps are ``(B, D, N, F)``: feature, frame, frequency. The paper pools frequency only and keeps
-every bin up to the first block; on a CPU that is bound by memory traffic. Four options move the
-work to where resolution is needed; they are off in the paper's configuration:
+Maps are ``(B, D, N, F)``. The paper pools frequency only and keeps every bin up to the first block,
+which is limited by memory traffic on a CPU. Four options, which are off in the paper's
+configuration, move the work to where resolution is needed:
 
 ``fold``
-    neighbouring bins become channels before the first block (nothing is lost, maps shrink by the
+    neighbouring bins become channels before the first block (without loss; maps shrink by that
     factor);
 ``pools``
     ``(time, frequency)`` per level, so deep levels may drop frames as well;
 ``hid_chan``
-    a bidirectional LSTM over whole frames at the bottom, which sees all of frequency and all of the
-    segment at the cost of one dense layer;
+    a bidirectional LSTM over whole frames at the bottom, whose context is all frequencies and the
+    whole segment at the cost of one dense layer;
 ``path_chan``
-    a dual-path block before it: recurrence over time per position, then over positions, weights
-    shared.
+    a dual-path block before it.
 
 References:
     H. Wei et al., "DJCM: A Deep Joint Cascade Model for Singing Voice Separation and Vocal Pitch
@@ -46,7 +45,7 @@ def make_activation(act: str) -> nn.Module:
 
 
 class ResidualConvBlock(nn.Module):
-    """Pre-activation residual block: twice (BN, activation, 3x3 convolution), plus the input.
+    """Pre-activation residual block: twice (batch norm, activation, 3x3 convolution).
 
     Args:
         in_chan: Input features.
@@ -110,7 +109,7 @@ class FrameLSTM(nn.Module):
 
     Args:
         n_features: ``D * F`` of the map.
-        hid_chan: Width of the projection and of each direction.
+        hid_chan: Features of the projection and of each direction.
     """
 
     def __init__(self, n_features: int, hid_chan: int) -> None:
@@ -120,7 +119,7 @@ class FrameLSTM(nn.Module):
         self.expand = nn.Linear(2 * hid_chan, n_features)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, D, N, F)`` to the same."""
+        """``(B, D, N, F)`` to the same shape."""
         batch, chan, frames, freqs = x.shape
         frames_first = x.permute(0, 2, 3, 1).reshape(batch, frames, freqs * chan)  # (B, N, F D)
         hidden = self.expand(self.lstm(self.project(frames_first))[0])
@@ -128,7 +127,7 @@ class FrameLSTM(nn.Module):
 
 
 class UNetDecoder(nn.Module):
-    """Latent block, mirrored decoder, one last block and a 1x1 convolution to ``out_chan`` maps.
+    """Latent block, mirrored decoder, last block and 1x1 convolution to ``out_chan`` maps.
 
     Args:
         channels: Features per level of the encoder.
@@ -136,8 +135,8 @@ class UNetDecoder(nn.Module):
         out_chan: Output maps.
         act: Activation.
         bottom_freqs: Frequency positions at the bottom; needed with ``hid_chan`` only.
-        hid_chan: Width of the frame LSTM at the bottom, 0 for none.
-        path_chan: Width of the dual-path block before it, 0 for none.
+        hid_chan: Features of the frame LSTM at the bottom, 0 for none.
+        path_chan: Features of the dual-path block before it, 0 for none.
     """
 
     def __init__(
@@ -181,7 +180,7 @@ class UNetDecoder(nn.Module):
 
 
 class FrequencyFold(nn.Module):
-    """Move ``fold`` neighbouring bins into the channel axis, and pad frames for time pooling.
+    """Moves ``fold`` neighbouring bins to the channel axis and pads frames for time pooling.
 
     Args:
         fold: Bins per position.
@@ -213,20 +212,19 @@ class FrequencyFold(nn.Module):
 
 @dataclass(frozen=True)
 class UNetSizes:
-    """How large a residual U-Net is, and the making of its parts: several may share one of them.
+    """Sizes of a residual U-Net, and factories of its parts, which several U-Nets may share.
 
     Args:
         n_freqs: Frequency bins of the input; divisible by ``fold`` and all frequency pools.
         channels: Features per level.
-        pools: ``(time, frequency)`` per level; the paper's (1, 2) everywhere by default.
+        pools: ``(time, frequency)`` per level; by default the paper's (1, 2) everywhere.
         fold: Bins folded into channels.
-        hid_chan: Width of the frame LSTM at the bottom, 0 for none.
+        hid_chan: Features of the frame LSTM at the bottom, 0 for none.
         act: ``"prelu"`` or ``"relu"``.
-        path_chan: Width of the dual-path block at the bottom, 0 for none.
+        path_chan: Features of the dual-path block at the bottom, 0 for none.
 
     Raises:
-        ConfigError: If ``n_freqs`` cannot be pooled that often, or levels and pools differ in
-            number.
+        ConfigError: If ``n_freqs`` is not divisible, or the numbers of levels and pools differ.
     """
 
     n_freqs: int
@@ -261,15 +259,15 @@ class UNetSizes:
         return self.fold * prod(freq for _, freq in self.levels)
 
     def make_fold(self) -> FrequencyFold:
-        """What comes before the encoder, and is undone behind the decoder."""
+        """Make the fold before the encoder, which is undone after the decoder."""
         return FrequencyFold(self.fold, prod(time for time, _ in self.levels))
 
     def make_encoder(self, in_chan: int) -> UNetEncoder:
-        """The way down, from ``in_chan`` maps."""
+        """Make an encoder of ``in_chan`` maps."""
         return UNetEncoder(in_chan * self.fold, self.channels, self.levels, self.act)
 
     def make_decoder(self, out_chan: int) -> UNetDecoder:
-        """The way up, to ``out_chan`` maps."""
+        """Make a decoder to ``out_chan`` maps."""
         return UNetDecoder(
             self.channels,
             self.levels,
@@ -282,17 +280,15 @@ class UNetSizes:
 
 
 class ResidualUNet(nn.Module):
-    """Fold, encoder, decoder.
+    """Fold, encoder and decoder.
 
     Args:
         in_chan: Input maps.
         out_chan: Output maps.
-        n_freqs, channels, pools, fold, hid_chan, act, path_chan: See :class:`UNetSizes`.
+        n_freqs, channels, pools, fold, hid_chan, act, path_chan: See :class:`UNetSizes`, also for
+            errors.
 
     Shapes: ``(B, in_chan, N, F)`` to ``(B, out_chan, N, F)``.
-
-    Raises:
-        ConfigError: See :class:`UNetSizes`.
     """
 
     def __init__(
@@ -319,7 +315,7 @@ class ResidualUNet(nn.Module):
 
 
 def init_convolutions(module: nn.Module) -> None:
-    """Xavier-uniform (transposed) convolutions with zero bias, as the DJCM code."""
+    """Initialise (transposed) convolutions Xavier-uniform, biases zero, as the DJCM code."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)

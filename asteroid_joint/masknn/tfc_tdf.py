@@ -1,7 +1,7 @@
 """TFC-TDF U-Net: small convolutions over time and frequency, dense layers along frequency.
 
-Read downhill: unit, dense layers, block, network. Maps are ``(B, D, N, F)``; every unit is
-convolution or linear layer, then BatchNorm, then ReLU.
+In order: unit, dense layers, block, network. Maps are ``(B, D, N, F)``; every unit is a convolution
+or linear layer followed by batch norm and ReLU.
 
 References:
     M. Kim, J. H. Lee, S. Jung, "Sound Demixing Challenge 2023 Music Demixing Track Technical
@@ -17,11 +17,11 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import ConfigError
-from .idpm import ImprovedDualPath
+from .dual_path import ImprovedDualPath
 
 
 def unit(layer: nn.Module, chan: int) -> nn.Sequential:
-    """``layer``, BatchNorm over its ``chan`` output channels, ReLU."""
+    """``layer``, batch norm over its ``chan`` output channels, ReLU."""
     return nn.Sequential(layer, nn.BatchNorm2d(chan), nn.ReLU())
 
 
@@ -43,17 +43,15 @@ def dense_layers(chan: int, n_freqs: int, bottleneck: int) -> nn.Sequential:
 
 
 class TFCTDF(nn.Module):
-    """Convolutions, dense layers along frequency with a residual, convolutions; plus a shortcut.
-
-    The shortcut is a unit of its own, 3x3 convolution and all.
+    """Convolutions, residual dense layers along frequency, convolutions; plus a 3x3 shortcut unit.
 
     Args:
         chan: Features.
         n_freqs: Frequency positions.
         n_convs: Convolutions on either side of the dense layers.
-        bottleneck: ``n_freqs`` over the width of the dense layers.
+        bottleneck: ``n_freqs`` divided by the width of the dense layers.
 
-    Shapes: ``(B, chan, N, n_freqs)`` to the same.
+    Shapes: ``(B, chan, N, n_freqs)`` to the same shape.
     """
 
     def __init__(self, chan: int, n_freqs: int, n_convs: int, bottleneck: int) -> None:
@@ -71,12 +69,12 @@ class TFCTDF(nn.Module):
 
 
 class Maps(NamedTuple):
-    """What :class:`TFCTDFNet` gives.
+    """Output of :class:`TFCTDFNet`.
 
     Attributes:
         output: ``(B, out_chan, N, F)``.
-        latent: ``(B, D, N', F')``, the map behind the dual paths; ``N'`` counts the padding.
-        decoded: ``(B, D, N, F)``, the map that ``output`` is read off.
+        latent: Map after the dual paths, ``(B, D, N', F')``; ``N'`` includes padding.
+        decoded: Map before the last convolution, ``(B, D, N, F)``.
     """
 
     output: torch.Tensor
@@ -87,8 +85,8 @@ class Maps(NamedTuple):
 class TFCTDFNet(nn.Module):
     """U-Net of :class:`TFCTDF` blocks with dual paths at the bottom; skips are multiplied.
 
-    Time and frequency are halved per level, channels grow by ``growth``. Frames are zero-padded to
-    a multiple of ``factor`` and cut again.
+    Each level halves time and frequency and adds ``growth`` channels. Frames are zero-padded to a
+    multiple of ``factor`` and cropped again.
 
     Args:
         in_chan: Input maps.
@@ -99,11 +97,11 @@ class TFCTDFNet(nn.Module):
         depth: Levels above the bottom.
         n_convs, bottleneck: See :class:`TFCTDF`.
         n_paths: Dual-path blocks at the bottom.
-        n_heads: Their heads.
+        n_heads: Heads of the dual-path blocks.
 
     Raises:
         ConfigError: If ``n_freqs`` cannot be halved ``depth`` times, the dense layers would be
-            empty, or heads do not divide channels.
+            empty, or the heads do not divide the channels.
     """
 
     def __init__(
@@ -124,7 +122,7 @@ class TFCTDFNet(nn.Module):
         if n_freqs % self.factor:
             raise ConfigError(
                 f"{n_freqs} frequency positions are not divisible by {self.factor}, which depth "
-                f"{depth} asks for: change n_freqs, fold or depth."
+                f"{depth} requires: change n_freqs, fold or depth."
             )
         if not 1 <= bottleneck <= n_freqs // self.factor:
             raise ConfigError(

@@ -1,15 +1,14 @@
-"""U-Net of "valid" convolutions: nothing is padded inside, the output is smaller than the input.
+"""U-Net of "valid" convolutions: without padding, so that the output is smaller than the input.
 
-What is missing at the borders is context that the caller gives. With ``depth`` poolings and
-``multiple = 2 ** depth``, along either axis::
+The caller provides context beyond the borders. With ``depth`` poolings and ``multiple = 2 **
+depth``, along either axis::
 
     input = multiple * b + 4 * (multiple - 1) + 2        b: size of the deepest map
     output = multiple * b - 2 * (multiple - 1)
     context = (input - output) / 2 = 3 * (multiple - 1) + 1
 
 Excerpts that begin at multiples of ``multiple`` pool the same pairs. Hence they agree, up to
-rounding, wherever their outputs overlap, whatever their lengths: results that are butt-joined there
-are those of one pass over everything.
+rounding, wherever their outputs overlap, and outputs joined there equal those of a single pass.
 """
 
 import math
@@ -28,12 +27,12 @@ def crop(x: torch.Tensor, n_frames: int, n_freqs: int) -> torch.Tensor:
 
 
 def reflected(first: int, count: int, length: int) -> torch.Tensor:
-    """Indices of ``first .. first + count - 1`` in a sequence that goes on as its mirror image.
+    """Indices of positions ``first`` to ``first + count - 1`` in a sequence with reflect padding.
 
     Args:
         first: Position, possibly before the beginning.
         count: Number of positions.
-        length: Of the sequence; mirrored as often as need be, without repeating its ends.
+        length: Length of the sequence; it is mirrored repeatedly, without repeating its ends.
 
     Example:
         >>> reflected(-2, 7, 3).tolist()
@@ -63,11 +62,11 @@ class DownBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """One convolution over the whole frequency axis and its transpose, beside the map itself.
+    """Convolution over the whole frequency axis and its transpose, concatenated to the input.
 
     Args:
-        n_chan: Channels of the map, and (OURS) of what lies between the two.
-        n_freqs: Of the map.
+        n_chan: Channels of the map and (OURS) between the two convolutions.
+        n_freqs: Frequency positions of the map.
     """
 
     def __init__(self, n_chan: int, n_freqs: int) -> None:
@@ -85,10 +84,10 @@ class Bottleneck(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Transposed convolution to twice the size, the middle of a skip beside it, a convolution.
+    """Transposed convolution to twice the size, concatenation of a cropped skip, convolution.
 
     Args:
-        in_chan: Channels that come from below.
+        in_chan: Channels of the level below.
         skip_chan: Channels of the skip.
         out_chan: Channels of either convolution.
     """
@@ -107,20 +106,19 @@ class UpBlock(nn.Module):
 
 
 class ValidUNet(nn.Module):
-    """Features per frequency bin and frame, with as many bins as asked for or a few more.
+    """Features per frequency bin and frame, for at least the requested number of bins.
 
     Args:
-        channels: Of the first convolution, then of the one behind each pooling.
-        n_freqs: Bins of the output that are wanted.
+        channels: Channels of the first convolution, then of the one after each pooling.
+        n_freqs: Smallest number of output bins.
 
     Attributes:
-        multiple: Frames; see the module's docstring.
+        multiple: See the module's docstring, in frames.
         context: Frames that the input needs on either side of the output.
-        reach: Frames that an output can depend on, on either side; more than ``context`` where it
-            does not lie at the border.
-        in_freqs, out_freqs: Bins of input and output; the output's begin ``context`` bins above
-            the input's.
-        out_chan: Channels of the output: the narrowest convolution's and the input itself.
+        reach: Frames on either side that an output can depend on; more than ``context`` away from
+            the borders.
+        in_freqs, out_freqs: Bins of input and output; the output begins ``context`` bins higher.
+        out_chan: Channels of the output: those of the first convolution and the input itself.
 
     References:
         D. Stoller, S. Ewert, S. Dixon, "Jointly Detecting and Separating Singing Voice: A
@@ -146,21 +144,21 @@ class ValidUNet(nn.Module):
         pairs = list(zip(channels, channels[1:], strict=False))
         self.downs = nn.ModuleList(DownBlock(a, b) for a, b in pairs)
         self.bottleneck = Bottleneck(channels[-1], deepest)
-        widths = [2 * channels[-1], *channels[-2::-1]]  # of what each block up receives
+        widths = [2 * channels[-1], *channels[-2::-1]]  # inputs of the decoder's blocks
         self.ups = nn.ModuleList(
             UpBlock(below, chan, chan) for below, chan in zip(widths, widths[1:], strict=False)
         )
         init_valid(self)
 
     def out_size(self, at_least: int) -> int:
-        """The smallest size of an output that is not below ``at_least``."""
+        """The smallest possible output size that is not below ``at_least``."""
         lost = 2 * (self.multiple - 1)
         return math.ceil((at_least + lost) / self.multiple) * self.multiple - lost
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, 1, N + 2 context, in_freqs)`` to ``(B, out_chan, N, out_freqs)``.
 
-        ``N`` is one of the sizes that :meth:`out_size` gives.
+        ``N`` is one of the sizes that :meth:`out_size` returns.
         """
         skips = [self.first(x)]
         for down in self.downs:
@@ -172,9 +170,9 @@ class ValidUNet(nn.Module):
 
 
 def init_valid(module: nn.Module) -> None:
-    """Weights that keep the variance of what leaky ReLU leaves, zero bias.
+    """Initialise weights to preserve variance through leaky ReLU, and biases with zero.
 
-    In a transposed convolution whose kernels do not overlap, each output has one tap per channel.
+    Kernels of transposed convolutions do not overlap: an output has one tap per input channel.
     """
     gain = nn.init.calculate_gain("leaky_relu", SLOPE)
     for layer in module.modules():

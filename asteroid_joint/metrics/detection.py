@@ -1,4 +1,4 @@
-"""Detection metrics: how well a score tells vocal from non-vocal frames, and how two compare."""
+"""Detection metrics: how well scores separate vocal from non-vocal frames, and a test of two."""
 
 import math
 from typing import NamedTuple
@@ -13,8 +13,8 @@ class AreaDifference(NamedTuple):
         first, second: Areas, in [0, 1].
         difference: First minus second.
         low, high: 95 % interval of the difference.
-        p_value: Two-sided.
-        n_frames: Number of compared frames.
+        p_value: Two-sided p value.
+        n_frames: Number of frames.
     """
 
     first: float
@@ -31,7 +31,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 
     Args:
         labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
-        scores: ``(frames,)`` on any monotonic scale.
+        scores: ``(frames,)``, on any monotonic scale.
 
     Returns:
         In [0, 1]; NaN where only one class occurs.
@@ -55,8 +55,8 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def delong_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> AreaDifference:
     """Test whether two scores of the same frames have different areas under the ROC curve.
 
-    The test assumes independent frames. Those of a song are not, so its p value is too small; the
-    bootstrap over songs of the metric ``auc`` is the conservative alternative.
+    The test assumes independent frames. Those of a song are not, so the p value is too small; the
+    bootstrap over songs of the metric ``auc`` is the more careful test.
 
     Args:
         labels: ``(frames,)`` 0 or 1, NaN = unknown (left out).
@@ -99,7 +99,7 @@ def delong_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Ar
 
 
 def _known(labels: np.ndarray, *scores: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Positive labels and scores of the frames with known labels."""
+    """Whether frames are positive, and the scores, of frames with a known label."""
     if any(len(labels) != len(values) for values in scores):
         lengths = ", ".join(str(len(x)) for x in (labels, *scores))
         raise ValueError(f"Expected equal lengths, received {lengths}.")
@@ -108,9 +108,9 @@ def _known(labels: np.ndarray, *scores: np.ndarray) -> tuple[np.ndarray, list[np
 
 
 def _placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive the share of negatives below it, for each negative that of positives above.
+    """Fractions of negatives below each positive, and of positives above each negative.
 
-    Ties count half. A rank among all minus that among one's own class counts the others below.
+    Ties count half. The rank among all minus that in the own class counts the other class below.
     """
     from scipy.stats import rankdata
 

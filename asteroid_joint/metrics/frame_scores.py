@@ -1,4 +1,4 @@
-"""Scores of all frames of an evaluation: areas over everything, and a file for later tests."""
+"""Scores of all frames of an evaluation: pooled areas, and a file for later tests."""
 
 import zipfile
 from pathlib import Path
@@ -39,10 +39,10 @@ class FrameScores:
         return len(self.names)
 
     def facts(self) -> dict[str, float | int | None]:
-        """Facts to store with the metrics of single clips; empty without clips.
+        """Facts to report beside the metrics of single clips; empty if there are no clips.
 
-        ``auc_pooled`` is the area over all frames, ``None`` (JSON has no NaN) if only one class
-        occurs; this holds within ``n_auc_undefined`` of ``n_auc_clips`` clips.
+        ``auc_pooled`` is the area over all frames, ``None`` (as JSON has no NaN) if they are of one
+        class. So are the frames of ``n_auc_undefined`` of the ``n_auc_clips`` clips.
         """
         if not self.names:
             return {}
@@ -74,10 +74,10 @@ class FrameScores:
 
     @classmethod
     def load(cls, folder: Path) -> "FrameScores":
-        """Read the file of :meth:`save`.
+        """Read the file that :meth:`save` wrote.
 
         Raises:
-            DataError: If the file is missing or of another format.
+            DataError: If the file is missing or not of that format.
         """
         path = folder / SCORES_FILE
         scores = cls()
@@ -85,9 +85,7 @@ class FrameScores:
             with np.load(path, allow_pickle=False) as file:
                 names, clip, label, score = (file[k] for k in ("name", "clip", "label", "score"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as err:
-            raise DataError(
-                f"{path} is missing or contains no frame scores: evaluate again."
-            ) from err
+            raise DataError(f"{path} does not contain frame scores: evaluate again.") from err
         bounds = np.searchsorted(clip, np.arange(1, len(names)))
         for name, labels, values in zip(
             names.tolist(), np.split(label, bounds), np.split(score, bounds), strict=True
@@ -96,7 +94,7 @@ class FrameScores:
         return scores
 
     def compare(self, other: "FrameScores") -> AreaDifference | None:
-        """DeLong's test over all frames; ``None`` if clips or frame rates differ."""
+        """DeLong's test over all frames; ``None`` if the clips or their frames differ."""
         place = {name: i for i, name in enumerate(other.names)}
         if set(self.names) != set(place):
             return None

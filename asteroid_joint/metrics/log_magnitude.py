@@ -1,4 +1,4 @@
-"""Squared error of magnitudes that are normalised by log(1 + x)."""
+"""Squared error of magnitudes after normalisation by log(1 + x)."""
 
 from typing import NamedTuple
 
@@ -10,17 +10,14 @@ from ..models.base import JointModel
 
 
 class Transform(NamedTuple):
-    """Short-time transform of the error: ``n_fft`` and ``hop_length`` in samples.
-
-    The default is the paper's, at 22 050 Hz.
-    """
+    """STFT for the error: ``n_fft`` and ``hop_length`` in samples, the paper's (22 050 Hz)."""
 
     n_fft: int = 512
     hop_length: int = 256
 
     @classmethod
     def of(cls, model: JointModel | None, sample_rate: int) -> "Transform":
-        """Transform of a model, scaled to ``sample_rate``; the default if it has none."""
+        """A model's, with the same durations at ``sample_rate``; the default if it has none."""
         parts = () if model is None else model.modules()
         stft = next((part for part in parts if isinstance(part, STFT)), None)
         if model is None or stft is None:
@@ -34,11 +31,12 @@ def log_mse(
 ) -> float:
     """Mean squared difference of ``log(1 + magnitude)`` over sources, channels, frames and bins.
 
-    It uses the spectrogram of the estimated waveform, not a network's output before the inverse
-    transform. It depends on level and transform, so compare figures of the same transform only.
+    It uses the spectrogram of the estimated waveform, not the output of a network before the
+    inverse transform. It depends on the level and on the transform, so only figures for the same
+    transform can be compared.
 
     Args:
-        reference, estimate: ``(n_src, n_channels, time)``, 1.0 is full scale.
+        reference, estimate: ``(n_src, n_channels, time)``, full scale 1.0.
         transform: Hann window without normalisation; the paper's by default.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pitch metrics by ``mir_eval.melody``, 50 cents."""
+"""Pitch metrics of ``mir_eval.melody``, with a tolerance of 50 cents."""
 
 import numpy as np
 
@@ -11,8 +11,8 @@ def melody_metrics(
 ) -> dict[str, float]:
     """Raw pitch and chroma accuracy, overall accuracy, voicing recall and false alarm, 0 to 1.
 
-    As in DJCM's evaluation, unvoiced estimates have no frequency, so RPA and RCA depend on the
-    voicing threshold; pass an all-true ``est_voiced`` for the usual convention.
+    As in DJCM's evaluation, an estimate that is called unvoiced has no frequency, so RPA and RCA
+    depend on the voicing threshold; pass an all-true ``est_voiced`` for the usual convention.
 
     Args:
         ref_hz: ``(frames,)``, 0 = unvoiced, NaN = unknown (left out).

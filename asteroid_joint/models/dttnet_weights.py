@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError
-from ..masknn.idpm import GROUP_CHAN
+from ..masknn.dual_path import GROUP_CHAN
 from .xumx_weights import PLAIN_OBJECTS
 
 CONSTANTS = ("window", "freq_pad")  # stored, but no weights

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..dsp.griffin_lim import reach, refine_phase
 from ..dsp.stft import STFT, apply_gains
-from ..masknn.local_pitch import LocalPitchHead
+from ..masknn.harmonic import LocalPitchHead
 from ..masknn.valid_unet import ValidUNet, reflected
 from ..pitch import PitchGrid
 from .base import JointModel, JointOutput, check_sources, register_model
@@ -61,7 +61,7 @@ class VocalDetectionUNet(JointModel):
         channels: Features of the first convolution, then of the one after each pooling.
         sources: Names of the stems, vocals first.
         pitch: Whether there is a pitch head: a separate mask on the normalised magnitude, read by a
-            :class:`~asteroid_joint.masknn.local_pitch.LocalPitchHead` (OURS: the paper suggests
+            :class:`~asteroid_joint.masknn.harmonic.LocalPitchHead` (OURS: the paper suggests
             pitch curves as a further label).
         pitch_head: Arguments of the pitch head, over its defaults.
         griffin_lim_iterations: Iterations for the phase in evaluation mode; training uses the

@@ -1,4 +1,4 @@
-"""Decoders: activations over pitch bins -> F0 in Hz and confidence.
+"""Decoders: activations over pitch bins to F0 in Hz and confidence.
 
 A decoder is any callable ``(probabilities (..., n_frames, n_bins), grid) -> F0``; register one with
 ``@DECODERS.register("name")``. Voicing is decided afterwards: ``confidence > threshold``.
@@ -15,9 +15,9 @@ from ..registry import DECODERS
 from .grid import PitchGrid
 
 REACH = 4  # bins on either side of the maximum that enter the local average (DJCM, CREPE)
-COST_PER_OCTAVE = 2.0  # nepers: what Viterbi takes for a jump
-FLOOR = 1e-3  # added to activations before their logarithm is taken
-MAX_CHUNKS = 192  # chunks that Viterbi decodes side by side: bounds memory at about 180 MB
+COST_PER_OCTAVE = 2.0  # nepers: Viterbi's penalty for a jump
+FLOOR = 1e-3  # added to activations before taking logarithms
+MAX_CHUNKS = 192  # decoded in parallel by Viterbi: bounds memory at about 180 MB
 
 
 class F0(NamedTuple):
@@ -28,12 +28,12 @@ class F0(NamedTuple):
 
 
 def local_average(probabilities: torch.Tensor, centre: torch.Tensor, grid: PitchGrid) -> F0:
-    """Activation-weighted mean of the cents around a bin, and the activation at it.
+    """Activation-weighted mean of the cents around a bin, and the activation of that bin.
 
     Args:
         probabilities: ``(..., n_frames, n_bins)`` in [0, 1].
-        centre: ``(..., n_frames)`` bins.
-        grid: Grid of the model.
+        centre: Bins, ``(..., n_frames)``.
+        grid: Pitch grid of the model.
     """
     reach = torch.arange(-REACH, REACH + 1, device=centre.device)
     bins = centre[..., None] + reach  # (..., N, 9)
@@ -51,7 +51,7 @@ def decode_argmax(probabilities: torch.Tensor, grid: PitchGrid) -> F0:
 
     Args:
         probabilities: ``(..., n_frames, n_bins)`` in [0, 1].
-        grid: Grid of the model.
+        grid: Pitch grid of the model.
 
     Returns:
         :class:`F0`; the confidence is the activation of the strongest bin.
@@ -73,20 +73,20 @@ def decode_viterbi(
     """Most likely smooth path through the bins, refined by the local average.
 
     The prior on jumps is Laplacian: a jump costs ``cost_per_octave`` nepers times its size, so the
-    maximisation over the previous bin is two running maxima instead of a bins x bins table. Long
-    curves are cut into chunks that are decoded side by side, each with ``context_frames`` of its
-    neighbours on both sides. Where there is a voice, paths coalesce well within that and the result
-    is that of one pass; on pure noise it may differ near the seams.
+    maximum over the previous bin takes two running maxima instead of a bins x bins table. Long
+    curves are decoded in parallel chunks with ``context_frames`` of context on both sides. Where
+    there is a voice, paths coalesce well within that and the result is that of one pass; on pure
+    noise it may differ near the seams.
 
     Args:
         probabilities: ``(..., n_frames, n_bins)`` in [0, 1].
-        grid: Grid of the model.
-        cost_per_octave: Penalty of a jump, nepers per octave.
-        chunk_frames: Frames decoded at a time.
+        grid: Pitch grid of the model.
+        cost_per_octave: Penalty of a jump in nepers per octave.
+        chunk_frames: Frames per chunk.
         context_frames: Frames of context on either side of a chunk.
 
     Returns:
-        :class:`F0`; the confidence is the activation at the bin of the path.
+        :class:`F0`; the confidence is the activation of the path's bin.
     """
     batch_shape, (n_frames, n_bins) = probabilities.shape[:-2], probabilities.shape[-2:]
     flat = probabilities.reshape(-1, n_bins)  # (B N, P)
@@ -103,7 +103,7 @@ def decode_viterbi(
             """Log-likelihoods of frame ``n`` of each chunk, ``(K, P)`` with K chunks."""
             frame = starts + n
             rows = flat.index_select(0, offsets + frame.clamp(0, n_frames - 1)).float()
-            inside = (frame >= 0) & (frame < n_frames)  # beyond the ends: no evidence, path stays
+            inside = (frame >= 0) & (frame < n_frames)  # no evidence beyond the ends
             return rows.add_(FLOOR).log_().mul_(inside[:, None])
 
         paths.append(_viterbi_path(score, length, cost)[context_frames : -context_frames or None])
@@ -115,14 +115,14 @@ def _viterbi_path(score: Callable[[int], torch.Tensor], n_frames: int, cost: flo
     """Best paths when a jump of d bins costs ``cost * d``.
 
     Args:
-        score: Frame number to log-likelihoods ``(K, P)`` of K independent curves.
+        score: Function from a frame's index to log-likelihoods ``(K, P)`` of K curves.
         n_frames: Frames per curve.
         cost: Nepers per bin.
 
     Returns:
         ``(n_frames, K)`` bins.
     """
-    last = score(0).T  # (P, K): bins first, so that every operation runs over long rows
+    last = score(0).T  # (P, K): bins first, so that operations run over long rows
     n_bins, n_curves = last.shape
     history = last.new_empty(n_frames, n_bins, n_curves)  # best score of a path that ends here
     history[0] = last
@@ -141,16 +141,15 @@ def _viterbi_path(score: Callable[[int], torch.Tensor], n_frames: int, cost: flo
 
 
 def _argmax(x: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
-    """Bin of the maximum over the first axis; several times faster than ``argmax`` there."""
+    """Bin of the maximum along the first axis; several times faster than ``argmax``."""
     return ((x >= x.amax(0)) * bins).amax(0)
 
 
 class _ReachableMaximum:
     """``max_j x[j] - cost |i - j|`` for every bin i of ``(P, K)`` scores.
 
-    Adding a ramp turns the penalty into a constant, hence the two sides into running maxima; each
-    is taken within blocks of about sqrt(P) bins and then from block to block, which needs few and
-    long vector operations.
+    Adding a ramp turns the penalty into a constant, so either side is a running maximum. It is
+    taken within blocks of about sqrt(P) bins, then from block to block: few and long operations.
     """
 
     def __init__(self, like: torch.Tensor, cost: float) -> None:
@@ -158,7 +157,7 @@ class _ReachableMaximum:
         size = math.isqrt(self.n_bins)
         n_blocks = -(-self.n_bins // size)
         blocks = like.new_empty(n_blocks, size, n_curves)
-        self.buffer = blocks.reshape(-1, n_curves)  # (P', K), a few bins more than P
+        self.buffer = blocks.reshape(-1, n_curves)  # (P', K), P' slightly above P
         self.ramp = cost * torch.arange(len(self.buffer), device=like.device)[:, None]
         rows, columns = list(blocks), list(blocks.unbind(1))
         self.upwards = [*pairwise(columns), *((b[-1], a) for b, a in pairwise(rows))]
@@ -166,7 +165,7 @@ class _ReachableMaximum:
         self.downwards = [*pairwise(columns), *((b[0], a) for b, a in pairwise(rows))]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """``(P, K)`` to the same, in a buffer that the next call overwrites."""
+        """``(P, K)`` to ``(P, K)``, in a buffer that the next call overwrites."""
         buffer, n_bins = self.buffer, self.n_bins
         torch.add(x, self.ramp[:n_bins], out=buffer[:n_bins])
         buffer[n_bins:] = -math.inf

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-CENTS_REFERENCE_HZ = 10.0  # Hz; cents are counted from here, as CREPE and DJCM do
-BIN_0_CENTS = 1997.3794084376191  # cents above 10 Hz of bin 0, i.e. 31.70 Hz
-N_BINS = 360  # pitch bins
-CENTS_PER_BIN = 20.0  # cents
+CENTS_REFERENCE_HZ = 10.0  # 0 cents, as in CREPE and DJCM
+BIN_0_CENTS = 1997.3794084376191  # above 10 Hz, i.e. 31.70 Hz
+N_BINS = 360
+CENTS_PER_BIN = 20.0
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor, float)
 
@@ -21,9 +21,9 @@ class PitchGrid:
 
     Args:
         hop_length: Distance of two frames in samples.
-        sample_rate: Samples per second, Hz.
+        sample_rate: Sample rate in Hz.
         n_bins: Number of pitch bins.
-        cents_per_bin: Width of a bin, cents.
+        cents_per_bin: Width of a bin in cents.
         bin_0_cents: Centre of bin 0 in cents above 10 Hz.
 
     References:
@@ -88,7 +88,7 @@ class PitchGrid:
         return self.cents_to_bin(hz_to_cents(hz))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values that describe the grid, stored beside the weights."""
+        """The grid as plain Python values, which are stored beside the weights."""
         return {
             "hop_length": int(self.hop_length),
             "sample_rate": int(self.sample_rate),
@@ -99,21 +99,21 @@ class PitchGrid:
 
 
 def cents_to_hz(cents: Array, reference_hz: Array | float = CENTS_REFERENCE_HZ) -> Array:
-    """Cents above a frequency, by default 10 Hz, to Hz.
+    """Cents above a reference frequency to Hz.
 
     Args:
         cents: Number, array or tensor.
-        reference_hz: Frequency that cents are counted from, Hz; with 1 the result is a ratio.
+        reference_hz: Reference frequency in Hz; with 1, the result is a ratio.
     """
     return reference_hz * 2 ** (cents / 1200)  # type: ignore[operator, return-value]
 
 
 def hz_to_cents(hz: Array, reference_hz: Array | float = CENTS_REFERENCE_HZ) -> Array:
-    """Positive frequency in Hz to cents above another one, by default 10 Hz.
+    """Positive frequency in Hz to cents above a reference frequency.
 
     Args:
         hz: Number, array or tensor.
-        reference_hz: Frequency that cents are counted from, Hz: one, or one for each of ``hz``.
+        reference_hz: Reference frequency in Hz: one, or one for each of ``hz``.
 
     Example:
         >>> round(hz_to_cents(660.0, 440.0))  # a fifth
@@ -123,13 +123,13 @@ def hz_to_cents(hz: Array, reference_hz: Array | float = CENTS_REFERENCE_HZ) -> 
 
 
 def midi_to_hz(midi: Array) -> Array:
-    """MIDI semitones, a number or an array, to Hz; 0 (unvoiced in many label files) stays 0."""
+    """MIDI note, a number or an array, to Hz; 0 (unvoiced in many label files) stays 0."""
     hz = np.where(midi > 0, 440.0 * 2.0 ** ((midi - 69.0) / 12.0), 0.0)
     return hz[()]  # type: ignore[return-value]
 
 
 def hz_to_midi(hz: Array) -> Array:
-    """Positive frequency in Hz, a number, array or tensor, to MIDI semitones with decimals.
+    """Positive frequency in Hz, a number, array or tensor, to a fractional MIDI note.
 
     Example:
         >>> round(float(hz_to_midi(450.0)), 3)

@@ -1,7 +1,7 @@
-"""F0 labels: what a training target is made of.
+"""F0 labels and the training targets made of them.
 
 One convention everywhere: ``f0_hz`` holds Hz per frame, **0 where the frame is unvoiced and NaN
-where nothing is known**. NaN survives every step up to the loss, which gives such frames weight 0.
+where it is unknown**. NaN is kept up to the loss, which gives such frames weight 0.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from .grid import PitchGrid
 
 
 def resample_f0(f0_hz: np.ndarray, label_times: np.ndarray, frame_times: np.ndarray) -> np.ndarray:
-    """Read an F0 curve at other times, never interpolating across an unvoiced frame.
+    """Resample an F0 curve without interpolating across unvoiced frames.
 
     Between two voiced labels the frequency is interpolated on a logarithmic axis; elsewhere the
-    nearest label is taken. Outside of the labelled span (more than half a label hop beyond the
-    first or last label) the result is NaN: unknown, not unvoiced.
+    nearest label is taken. More than half a label hop before the first or after the last label, the
+    result is NaN: unknown, not unvoiced.
 
     Args:
         f0_hz: ``(n_labels,)`` Hz, 0 = unvoiced, NaN = unknown.
@@ -48,17 +48,17 @@ def resample_f0(f0_hz: np.ndarray, label_times: np.ndarray, frame_times: np.ndar
 
 
 def pitch_targets(f0_hz: torch.Tensor, grid: PitchGrid, blur_cents: float = 0.0) -> torch.Tensor:
-    """Class targets of the pitch head.
+    """Targets for the classes of a pitch head.
 
     Args:
         f0_hz: ``(..., n_frames)`` Hz, 0 = unvoiced, NaN = unknown.
-        grid: Grid of the model.
+        grid: Pitch grid of the model.
         blur_cents: 0 for the one-hot targets of DJCM; otherwise the standard deviation in cents of
-            a Gaussian around the true pitch with peak 1, as CREPE (25 cents).
+            a Gaussian around the true pitch with peak 1, as in CREPE (25 cents).
 
     Returns:
-        ``(..., n_frames, n_bins)`` in [0, 1]; unvoiced and unknown frames are all zero (the
-        latter must be given weight 0 by the caller).
+        ``(..., n_frames, n_bins)`` in [0, 1]; unvoiced and unknown frames are all zero (the caller
+        must give the latter weight 0).
     """
     voiced = f0_hz > 0  # False for NaN
     bins = grid.hz_to_bin(torch.where(voiced, f0_hz, torch.full_like(f0_hz, 100.0)))  # (..., N)

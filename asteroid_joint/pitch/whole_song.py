@@ -1,9 +1,9 @@
-"""Viterbi over a whole song in two passes, in memory that hardly grows with it.
+"""Two-pass Viterbi over a whole song, in memory that hardly grows with its length.
 
-The first pass goes with the song: it computes the scores of all paths frame by frame, keeps those
-of every thousandth frame, and puts the activations into a temporary file. The second one starts
-from the end: it repeats a thousand frames at a time from the kept scores and follows the best path
-back. An hour takes about 1 MB of memory and 260 MB of disk.
+The first pass computes the scores of all paths frame by frame, keeps those before each block of
+frames and writes the activations to a temporary file. The second pass goes backwards: it recomputes
+a block at a time from the kept scores and follows the best path. An hour takes about 1 MB of memory
+and 260 MB of disk.
 """
 
 import os
@@ -21,14 +21,14 @@ BLOCK = 1024  # frames between kept scores
 
 
 class WholeSongViterbi:
-    """Push activations, then receive the most likely path through all of them.
+    """Finds the most likely path through all activations that are pushed.
 
-    The path is that of :func:`~asteroid_joint.pitch.decoders.decode_viterbi` without chunks.
+    It is the path of :func:`~asteroid_joint.pitch.decoders.decode_viterbi` without chunks.
 
     Args:
-        grid: Grid of the model.
-        folder: Where the temporary file goes; it has no name and is gone with the process.
-        cost_per_octave: Penalty of a jump, nepers per octave.
+        grid: Pitch grid of the model.
+        folder: Folder of the temporary file, which has no name and vanishes with the process.
+        cost_per_octave: Penalty of a jump in nepers per octave.
 
     Raises:
         OSError: If the file cannot be written.
@@ -43,15 +43,12 @@ class WholeSongViterbi:
         >>> with WholeSongViterbi(grid, tempfile.gettempdir()) as viterbi:
         ...     viterbi.push(activations)
         ...     hz = torch.cat([part.hz for part in viterbi.finish()])
-        >>> bool((hz < 110).all())  # bin 100 is 100.6 Hz: the flicker in the middle is bridged
+        >>> bool((hz < 110).all())  # bin 100 is 100.6 Hz: the outlier in the middle is bridged
         True
     """
 
     def __init__(
-        self,
-        grid: PitchGrid,
-        folder: str | os.PathLike,
-        cost_per_octave: float = COST_PER_OCTAVE,
+        self, grid: PitchGrid, folder: str | os.PathLike, cost_per_octave: float = COST_PER_OCTAVE
     ) -> None:
         self._grid = grid
         self._cost = cost_per_octave * grid.cents_per_bin / 1200  # nepers per bin
@@ -59,7 +56,7 @@ class WholeSongViterbi:
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=os.fspath(folder))
         self._n_frames = 0
         self._score: np.ndarray | None = None  # (P,) of the best paths that end in each bin
-        self._kept: list[np.ndarray | None] = []  # what it was before every block
+        self._kept: list[np.ndarray | None] = []  # scores before every block
 
     def push(self, activations: np.ndarray) -> None:
         """Append ``(n_frames, n_bins)`` in [0, 1].
@@ -76,7 +73,7 @@ class WholeSongViterbi:
             self._n_frames += 1
 
     def finish(self) -> Iterator[F0]:
-        """The decoded curve, from its beginning, in parts of some seconds."""
+        """Yield the decoded curve from its beginning, in parts of some seconds."""
         path = self._path()
         self._file.seek(0)
         for at in range(0, self._n_frames, BLOCK):
@@ -88,7 +85,7 @@ class WholeSongViterbi:
         """Scores after one more frame; the best is 0, so that sums stay exact."""
         if before is None:
             return row - row.max()
-        # a jump costs its size: two running maxima, one from either side
+        # the cost is proportional to the jump: two running maxima, one from either side
         upwards = np.maximum.accumulate(before + self._ramp) - self._ramp
         downwards = np.maximum.accumulate((before - self._ramp)[::-1])[::-1] + self._ramp
         score = np.maximum(upwards, downwards) + row
@@ -98,7 +95,7 @@ class WholeSongViterbi:
         """Bins ``(n_frames,)`` of the best path, found from its end."""
         path = np.zeros(self._n_frames, np.int16)
         bins = np.arange(self._grid.n_bins)
-        jump: np.ndarray | float = 0.0  # costs to the bin of the frame after
+        jump: np.ndarray | float = 0.0  # costs to the bin of the following frame
         for k in reversed(range(len(self._kept))):
             start = k * BLOCK
             n = min(BLOCK, self._n_frames - start)

@@ -15,6 +15,7 @@ from conftest import child_env
 
 from asteroid_joint import DJCM
 from asteroid_joint.cli import _parser, main
+from asteroid_joint.inference.pitch_files import PITCH_FORMATS
 
 FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
 
@@ -105,6 +106,25 @@ def test_an_error_of_ours_is_one_sentence_unless_debugged(
     assert names(tmp_path / "out") == []
 
 
+def test_a_plugin_brings_a_format(song, weights, tmp_path, monkeypatch):
+    (tmp_path / "my_f0.py").write_text(
+        "from asteroid_joint.inference.pitch_files import PITCH_FORMATS, PitchWriter\n\n\n"
+        '@PITCH_FORMATS.register("lines")\n'
+        "class Lines(PitchWriter):\n"
+        '    file_name = "f0.lines"\n\n'
+        "    def _append(self, rows):\n"
+        '        self._file.writelines(f"{row[1]:.1f}\\n" for row in rows)\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(PITCH_FORMATS, "lines", raising=False)
+    call = ["separate", str(song), "-o", str(tmp_path / "out"), "--model", str(weights)]
+    assert main([*call, "--f0-format", "lines,csv", "--plugins", "my_f0"]) == 0
+    folder = tmp_path / "out" / song.stem
+    n_frames = len((folder / "f0.csv").read_text().splitlines()) - 1
+    assert len((folder / "f0.lines").read_text().splitlines()) == n_frames > 0
+    del PITCH_FORMATS["lines"]
+
+
 def test_infer_is_asteroids_own(monkeypatch):
     seen = []
     monkeypatch.setattr("asteroid_joint.compat.infer", seen.append)
@@ -116,6 +136,7 @@ def test_separate_imports_nothing_heavy(song, weights, tmp_path, run):
     code = """
 import sys
 from asteroid_joint.cli import main
+from asteroid_joint.inference.pitch_files import PITCH_FORMATS
 code = main(sys.argv[1:])
 heavy = "pytorch_lightning", "museval", "matplotlib", "librosa", "asteroid_joint.jobs"
 print([m for m in heavy if m in sys.modules])
@@ -173,7 +194,7 @@ def test_arguments_of_several_commands_are_the_same_in_all_of_them():
                 if action.help is not None:
                     said[flag].add(action.help % vars(action))
     assert said == {
-        "--model": {"shipped weights (see info) or a model file; default djcm_pop"},
+        "--model": {"name of shipped weights (see list) or a model file; default djcm_pop"},
         "--device": {"default auto"},
         "--plugins": {"modules that register further models"},
     }

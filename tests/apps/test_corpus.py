@@ -297,7 +297,7 @@ def refused(capsys, *argv: object) -> str:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--tracks", 2], "give 3 or more, one for each side"),
+        (["--tracks", 2], "give 3 or more, one for each split"),
         (["--seconds", 1], "give 4 to 3600"),
         (["--seconds", "nan"], "give 4 to 3600"),
         (["--seed", -1], "give 0 or more"),
@@ -323,7 +323,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(capsys, tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     for resume in ([], ["--resume"]):
         sentence = refused(capsys, tmp_path, *AS_TINY, *resume)
-        assert "is not empty and holds no corpus" in sentence
+        assert "is not empty and contains no corpus" in sentence
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     assert "is a file" in refused(capsys, tmp_path / "thesis.tex", *AS_TINY)
     assert "Cannot write to" in refused(capsys, tmp_path / "thesis.tex" / "x", *AS_TINY)
@@ -335,10 +335,10 @@ def test_a_corpus_goes_on_only_as_itself(capsys, tmp_path):
     assert main(["make-corpus", str(dest), *AS_TINY]) == 0
     capsys.readouterr()
     before = sorted(dest.rglob("*"))
-    assert "--resume makes what is missing" in refused(capsys, dest, *AS_TINY)
+    assert "give --resume to make missing tracks" in refused(capsys, dest, *AS_TINY)
     for resume in ([], ["--resume"]):
         sentence = refused(capsys, dest, *AS_TINY[:-1], 7, *resume)
-        assert "holds another corpus (tracks 3, seconds 4.0, seed 1" in sentence
+        assert "contains another corpus (tracks 3, seconds 4.0, seed 1" in sentence
     assert sorted(dest.rglob("*")) == before
     assert main(["make-corpus", str(dest), *AS_TINY, "--resume"]) == 0  # there is nothing to do
     capsys.readouterr()

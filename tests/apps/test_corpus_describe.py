@@ -156,7 +156,7 @@ def test_tracks_are_chosen_evenly():
 def test_what_is_no_corpus_is_said_in_one_sentence(content, tmp_path):
     if content is not None:
         (tmp_path / "corpus.json").write_text(content)
-    with pytest.raises(DataError, match="is no corpus: give|is damaged: make") as caught:
+    with pytest.raises(DataError, match="is not a corpus: give|is damaged: make") as caught:
         describe_corpus(tmp_path, tmp_path / "r", "none")
     assert str(tmp_path) in str(caught.value)
     assert not (tmp_path / "r").exists()
@@ -164,7 +164,7 @@ def test_what_is_no_corpus_is_said_in_one_sentence(content, tmp_path):
 
 def test_a_corpus_without_tracks(corpus, tmp_path):
     shutil.copy(corpus / "corpus.json", tmp_path)
-    with pytest.raises(DataError, match="holds no tracks"):
+    with pytest.raises(DataError, match="contains no tracks"):
         describe_corpus(tmp_path, tmp_path / "r", "none")
 
 
@@ -174,5 +174,5 @@ def test_wrong_arguments(corpus, tmp_path):
     with pytest.raises(UserError, match="--tracks -1"):
         describe_corpus(corpus, tmp_path / "r", "none", n_tracks=-1)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="Cannot write to"):
+    with pytest.raises(UserError, match="cannot be written"):
         describe_corpus(corpus, tmp_path / "file", "none")

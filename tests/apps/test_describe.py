@@ -127,10 +127,10 @@ def test_parts(mir1k_dir, tracks):
     (test,) = find_sets([f"t:test={tracks}"])
     assert [clip.name for clip in test.datasets[0].clips] == ["five", "four"]
     for call, error in (
-        (f"t:valid={tracks}", "No tracks in"),
+        (f"t:valid={tracks}", "There are no tracks in"),
         (f"t:third={tracks}", "no part 'third'"),
         (f"t:first_half={tracks}", "not MIR-1K"),
-        (f"={tracks}", "begins with no name"),
+        (f"={tracks}", "has no name before"),
     ):
         with pytest.raises((ConfigError, DataError), match=error):
             find_sets([call])
@@ -157,7 +157,7 @@ def test_sets_of_mixed_formats_are_measured_in_one(tmp_path):
         sf.write(path, np.full((4 * rate, *shape[1:]), 0.1), rate, subtype="FLOAT")
         path.with_name(f"{name}.activity.csv").write_text("1,2\n")
     (one,) = find_sets([str(tmp_path / "labels")])
-    assert "brought to 44100 Hz and mono. labels: " in one.note  # there are no other sides
+    assert "converted to 44100 Hz and mono. labels: " in one.note  # there are no other sides
     for facts in measure_set(one.name, one.datasets):
         assert (facts.seconds, facts.vocal_share) == (4.0, 0.25)
         assert facts.level_db == pytest.approx(-20.0, abs=0.05)
@@ -167,7 +167,7 @@ def test_sets_of_mixed_formats_are_measured_in_one(tmp_path):
         wav, rate = sf.read(path)
         sf.write(path, wav[:, 0], rate)
     (one,) = find_sets([str(tmp_path / "tracks")])
-    assert one.note == "tracks: tracks differ in channels, so all were mixed to mono."
+    assert one.note == "tracks: tracks differ in channels, so all were mixed down to mono."
     assert [len(d) for d in one.datasets] == [2] and one.datasets[0].n_channels == 1
     write_track(tmp_path / "tracks" / "train" / "z", 2, rate=22050)
     with pytest.raises(DataError, match="at different sample rates: .* asteroid_joint.data.resam"):
@@ -234,7 +234,7 @@ def test_errors_are_one_sentence(fault, tracks, tmp_path, capsys):
     message = {
         "none": "There is no folder",
         "file": "There is no folder",
-        "empty": "holds no set of songs that can be read: expected Wavfile",
+        "empty": "does not contain a known set of songs: expected Wavfile",
         "twice": "Two sets are called x",
         "damaged": "vocals.wav is missing or not an audio file",
         "out": "cannot be written to",

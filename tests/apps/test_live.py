@@ -338,7 +338,7 @@ def test_bad_pcm_is_said():
     assert "3 bytes too many" in source.warning
     header = io.BytesIO()
     sf.write(header, wav.T, RATE, format="WAV")
-    with pytest.raises(UserError, match="leave --sample-format out"):
+    with pytest.raises(UserError, match="omit --sample-format"):
         PcmInput(piped(header.getvalue()), kind)
     for rate, channels in ((0, 1), (44100, 0), (44100, 999)):
         with pytest.raises(UserError):
@@ -423,7 +423,7 @@ def test_a_session_gives_all_and_says_how_it_was(tmp_path):
     assert got.shape == wav.shape  # half of the downmix, and of what deviates from it
     assert np.sqrt(np.mean((got - wav / 2) ** 2)) < 0.02
     assert len((folder / "f0.csv").read_text().splitlines()) == 1 + -(-30000 // 320)
-    assert said[0].startswith("heard 1.9 s in 18 blocks of 0.10 s; the input ended")
+    assert said[0].startswith("received 1.9 s in 18 blocks of 0.10 s; the input ended")
     assert "F0 0.20 s" in said[1] and "real-time factor 0." in said[1] and len(said) == 2
 
 
@@ -443,7 +443,7 @@ def test_a_machine_that_falls_behind_is_told_once(tmp_path):
 
 def test_nothing_heard_is_an_end_too(tmp_path):
     said, folder = session(tmp_path, Player(np.zeros((1, 0), "f4")))
-    assert said == ["heard 0.0 s in 0 blocks of 0.10 s; the input ended."]
+    assert said == ["received 0.0 s in 0 blocks of 0.10 s; the input ended."]
     assert (folder / "f0.csv").read_text() == "time,frequency,confidence,voiced\n"
 
 
@@ -452,7 +452,7 @@ def test_stopping_finishes_what_was_heard(tmp_path):
     source.start = lambda: None  # never ends
     threading.Timer(0.5, lambda: setattr(stop, "reason", "stopped by hand")).start()
     said, folder = session(tmp_path, source, stop=stop)
-    assert "heard 1.0 s" in said[0] and "stopped by hand" in said[0]
+    assert "received 1.0 s" in said[0] and "stopped by hand" in said[0]
     assert len((folder / "f0.csv").read_text().splitlines()) == 51
 
 
@@ -523,8 +523,8 @@ def test_a_sound_card_is_heard_until_it_is_unplugged(sound, tmp_path):
     f0 = F0Output(str(tmp_path / "f0.csv"))
     with pytest.raises(AudioError, match="Mic has stopped recording: is it unplugged"):
         run_session(separator, source, Outputs(f0, None), said.append, Stop())
-    assert "heard 0.3 s" in said[-3] and "it failed" in said[-3]
-    assert "1 overruns in the sound card" in said[-1]
+    assert "received 0.3 s" in said[-3] and "it failed" in said[-3]
+    assert "the sound card reported 1 overruns" in said[-1]
 
 
 def test_what_a_sound_card_loses_is_counted_and_becomes_one_gap(sound):
@@ -557,7 +557,7 @@ def test_times_stay_true_across_a_gap(tmp_path):
     times = np.loadtxt(folder / "f0.csv", delimiter=",", skiprows=1)[:, 0]
     expected = np.r_[np.arange(0, 10000, 320), 10000 + gap + np.arange(0, 7000, 320)] / RATE
     np.testing.assert_allclose(times, expected, atol=1e-6)
-    assert "heard 1.1 s" in said[0] and "F0 0.20 s, voice 0.20 s" in said[1]
+    assert "received 1.1 s" in said[0] and "F0 0.20 s, voice 0.20 s" in said[1]
 
 
 def test_sound_cards_are_listed(sound, capsys, monkeypatch):
@@ -615,8 +615,8 @@ def test_the_command_end_to_end(weights, tmp_path):
     seconds = n_samples / 22050
     assert len(lines) + rest.count("\n") - 1 == -(-round(seconds * 16000) // 320)
     assert os.path.getsize(tmp_path / "v.raw") == 4 * n_samples
-    assert "hears the input: 22050 Hz, 2 channels, s16le" in err
-    assert f"heard {seconds:.1f} s" in err and "stopped by SIGTERM" in err
+    assert "receiving the input: 22050 Hz, 2 channels, s16le" in err
+    assert f"received {seconds:.1f} s" in err and "stopped by SIGTERM" in err
     assert "real-time factor" in err
 
 
@@ -654,7 +654,7 @@ def test_a_bad_sample_ends_it_with_code_1(weights, monkeypatch, capfd):
     assert main_on(monkeypatch, kind.encode(wav), *options) == 1
     out, err = capfd.readouterr()
     assert "it failed" in err
-    assert "At 0.680 s the input has a sample that is no sound" in err.splitlines()[-1]
+    assert "At 0.680 s, the input has an invalid sample" in err.splitlines()[-1]
     assert out.startswith("time,frequency")
 
 
@@ -686,7 +686,7 @@ def test_a_model_without_pitch_gives_its_voice(tmp_path, monkeypatch, capsys):
     wav, file = noise(2, 44100), io.BytesIO()
     sf.write(file, wav.T, 44100, "FLOAT", format="WAV")
     assert main_on(monkeypatch, file.getvalue()) == 2
-    assert "does not read pitch" in capsys.readouterr().err
+    assert "does not estimate pitch" in capsys.readouterr().err
     assert main_on(monkeypatch, file.getvalue(), "--voice", tmp_path / "v.raw") == 0
     voice = np.fromfile(tmp_path / "v.raw", "<f4").reshape(-1, 2).T
     np.testing.assert_allclose(voice, 0.4 * wav, atol=1e-6)

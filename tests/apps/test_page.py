@@ -183,12 +183,12 @@ def bad_files(folder: Path) -> dict[str, Path]:
     sf.write(long, np.zeros(13 * 8000), 8000, format="FLAC")
     sf.write(wide, np.zeros((800, MOST_CHANNELS + 1)), 8000, format="WAV")
     return {
-        "text holds no audio that libsndfile or FFmpeg can decode.": text,
+        "text contains no audio that libsndfile or FFmpeg can decode.": text,
         "empty is empty (0 bytes).": empty,
-        "nan holds NaN or infinite samples, the first at 0.023 s: repair the file first.": nan,
-        "The song is longer than 0.2 minutes, the most this page takes: "
-        "'asteroid-joint separate' takes any length.": long,
-        f"The song has 9 channels: this page takes up to {MOST_CHANNELS}.": wide,
+        "nan contains NaN or infinite samples, the first at 0.023 s: repair the file first.": nan,
+        "The song is longer than 0.2 minutes, the most that this page accepts: "
+        "use 'asteroid-joint separate', which has no limit.": long,
+        f"The song has 9 channels: send one with at most {MOST_CHANNELS}.": wide,
     }
 
 
@@ -214,7 +214,7 @@ def test_files_that_name_other_files_are_no_audio(tmp_path):
     }
     for name, text in lists.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(AudioError, match="holds no audio"):
+        with pytest.raises(AudioError, match="contains no audio"):
             open_audio(tmp_path / name).close()
 
 
@@ -307,7 +307,7 @@ def test_one_after_the_other_and_no_more_than_allowed(song):
         mine = [page.send(me, song) for _ in range(3)]
         assert "You have 3 songs here" in page.send(me, song)["message"]
         page.send(other, song)
-        assert "Too many songs wait" in page.send(other, song)["message"]
+        assert "Too many songs are waiting" in page.send(other, song)["message"]
         states = [json.loads(page.ask("GET", f"/songs/{s['id']}", me)[2]) for s in mine]
         assert [s["state"] for s in states] == ["working", "waiting", "waiting"]
         assert [s["before"] for s in states] == [0, 1, 2]
@@ -348,7 +348,7 @@ def test_an_error_of_ours_ends_one_song_only(song, capsys):
     with serve(work) as page:
         me = page.visitor()
         assert message(page, me, page.send(me, song)) == (
-            "My söng failed: the log of the server says why."
+            "Processing My söng failed: see the server's log."
         )
         assert page.wait(me, page.send(me, song))["state"] == "done"
     assert "not meant for visitors" in capsys.readouterr().err
@@ -418,8 +418,8 @@ def test_wrong_options(options, said, capsys):
 def test_addresses_that_cannot_be_had(page, capsys):
     assert main(["demo", "--port", str(page.port)]) == 2
     assert capsys.readouterr().err == (
-        f"asteroid-joint: Port {page.port} of 127.0.0.1 is in use: give another one, "
-        "or --port 0 for any.\n"
+        f"asteroid-joint: Port {page.port} of 127.0.0.1 is in use: give another --port, "
+        "or 0 for any.\n"
     )
     assert main(["demo", "--host", "no..such..host", "--port", "0"]) == 2
     assert "There is no address 'no..such..host'" in capsys.readouterr().err

@@ -231,7 +231,7 @@ def test_without_a_mouse(visit, tmp_path):
     tab_to("button Mute", 1)
     keyboard.press("Enter")
     assert me.tab.get_by_role("button", name="Mute vocals").get_attribute("aria-pressed") == "true"
-    tab_to("button Alone", 1)
+    tab_to("button Solo", 1)
     tab_to("input ", 1)
     volume = me.tab.get_by_role("slider", name="Volume of vocals")
     keyboard.press("ArrowLeft")
@@ -292,9 +292,9 @@ def test_several_files_some_of_them_bad(visit, server, tmp_path):
         assert me.tab.inner_text("#end") == seconds
     me.tab.set_input_files("#file", tmp_path / "text.mp3")
     alert = me.tab.get_by_role("alert")
-    alert.get_by_text("text holds no audio that libsndfile or FFmpeg can decode.").wait_for()
+    alert.get_by_text("text contains no audio that libsndfile or FFmpeg can decode.").wait_for()
     me.tab.set_input_files("#file", tmp_path / "large.wav")
-    alert.get_by_text("large.wav is larger than 5 MB, the most this page takes").wait_for()
+    alert.get_by_text("large.wav is larger than 5 MB, the most that this page accepts").wait_for()
     # dropped, with a name that is markup
     me.tab.evaluate(
         """() => {
@@ -303,7 +303,7 @@ def test_several_files_some_of_them_bad(visit, server, tmp_path):
             document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true}));
         }"""
     )
-    alert.get_by_text("holds no audio that libsndfile or FFmpeg can decode.").wait_for()
+    alert.get_by_text("contains no audio that libsndfile or FFmpeg can decode.").wait_for()
     assert not me.tab.locator("img").count()
 
 

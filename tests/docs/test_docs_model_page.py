@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 from conftest import ROOT, child_env
+from contract_checks import CHECKS
 
 PAGE = ROOT / "docs" / "add_a_model.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -70,6 +71,10 @@ def test_the_page_can_be_followed(folder):
     assert kinds == ["gru_mask.py"] * 2 + ["python", "sh", "gru_mask.yml", "sh", "sh"]
     assert "GRUMask" in MODELS
     assert len([x for x in files["gru_mask.py"].splitlines() if x]) < 60, "the page promises little"
+
+    for check in CHECKS:  # which the page invites to
+        (kept := folder / check.__name__).mkdir()
+        check(MODELS["GRUMask"], kept)
 
     (song,) = (folder / "corpus" / "test").glob("test_000_*/mixture.wav")
     mixture, rate = sf.read(song)

@@ -84,19 +84,19 @@ def make_picture(path: Path) -> None:
     ("make", "sentence"),
     [
         (lambda path: None, "There is no file {}."),
-        (Path.mkdir, "{} holds no audio files."),
+        (Path.mkdir, "{} contains no audio files."),
         (Path.touch, "{} is empty (0 bytes)."),
-        (make_text, "{} holds no audio that libsndfile or FFmpeg can decode."),
-        (make_truncated_header, "{} holds no audio that libsndfile or FFmpeg can decode."),
-        (make_picture, "{} holds no audio that libsndfile or FFmpeg can decode."),
-        (lambda path: sf.write(path, np.zeros((0, 2)), RATE), "{} holds no samples."),
+        (make_text, "{} contains no audio that libsndfile or FFmpeg can decode."),
+        (make_truncated_header, "{} contains no audio that libsndfile or FFmpeg can decode."),
+        (make_picture, "{} contains no audio that libsndfile or FFmpeg can decode."),
+        (lambda path: sf.write(path, np.zeros((0, 2)), RATE), "{} contains no samples."),
         (
             make_nan,
-            "{} holds NaN or infinite samples, the first at 4.000 s: repair the file first.",
+            "{} contains NaN or infinite samples, the first at 4.000 s: repair the file first.",
         ),
         (
             make_inf,
-            "{} holds NaN or infinite samples, the first at 4.000 s: repair the file first.",
+            "{} contains NaN or infinite samples, the first at 4.000 s: repair the file first.",
         ),
     ],
 )
@@ -118,7 +118,7 @@ def test_unreadable(call, tmp_path, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(asteroid_joint.audio.reading, "open", refuse, raising=False)
-    assert call(path) == (1, f"asteroid-joint: {path} may not be read: change its permissions.\n")
+    assert call(path) == (1, f"asteroid-joint: {path} is not readable: change its permissions.\n")
 
 
 # Inputs that are unusual
@@ -291,7 +291,7 @@ def test_output_of_one_input_is_a_file(call, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "song").write_text("mine")
     code, err = call(tmp_path / "song.wav", tmp_path / "other.wav")
-    assert code == 1 and "need a folder of this name" in err
+    assert code == 1 and "need a folder of that name: choose" in err
     assert names(tmp_path / "out" / "other") == FILES
 
 

@@ -127,7 +127,7 @@ def test_only_files_are_songs(tmp_path):
     (music / "folder.wav").mkdir(parents=True)
     os.mkfifo(music / "pipe.wav")
     result = find_songs([str(music)], tmp_path / "out")
-    assert result.songs == [] and result.problems == [f"{music} holds no audio files."]
+    assert result.songs == [] and result.problems == [f"{music} contains no audio files."]
     result = find_songs([str(tmp_path / "*.wav")], tmp_path / "out")
     assert result.problems == [f"No audio file matches {tmp_path}/*.wav."]
 
@@ -294,7 +294,9 @@ def test_a_folder_with_its_manifest_and_summary(call, tmp_path):
         assert (one["seconds"], one["sample_rate"], one["channels"]) == (0.25, RATE, 2)
         assert 0 <= one["voiced"] <= 1 and "reason" not in one
     bad = outcomes["bad.mp3"]
-    assert bad["status"] == "failed" and "holds no audio" in bad["reason"] and "folder" not in bad
+    assert (
+        bad["status"] == "failed" and "contains no audio" in bad["reason"] and "folder" not in bad
+    )
     assert err == (
         f"asteroid-joint: {bad['reason']}\n"
         f"asteroid-joint: 3 done, 1 failed: see {out / MANIFEST}.\n"
@@ -310,7 +312,7 @@ def test_resume_does_what_is_left(call, music, tmp_path):
     before = (tmp_path / "out/one/vocals.wav").stat().st_mtime_ns
     code, outcomes, err = call("--resume")
     assert code == 1 and skipped(outcomes) == sorted([*SONGS, "bad.mp3"])
-    assert "3 done (3 of them earlier), 1 failed" in err and "holds no audio" in err
+    assert "3 done (3 of them earlier), 1 failed" in err and "contains no audio" in err
     assert len(entries(tmp_path)) == 4
     assert (tmp_path / "out/one/vocals.wav").stat().st_mtime_ns == before
 

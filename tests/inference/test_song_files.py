@@ -89,7 +89,7 @@ def test_flac_of_samples_beyond_full_scale_says_what_it_cut(tmp_path):
     path = write(tmp_path / "song.wav", wav, subtype="FLOAT")
     done = separate_file(Halves(), path, tmp_path / "out", audio_format="flac")
     vocals = sf.read(done.folder / "vocals.flac")[0].T
-    assert done.warning is not None and "beyond full scale" in done.warning
+    assert done.warning is not None and "exceed full scale" in done.warning
     quiet = np.abs(wav) < 0.9
     assert np.abs(vocals - wav / 2)[quiet].max() < 0.05 and np.abs(vocals).max() <= 1
     quiet = write(tmp_path / "quiet.wav", music(0.5), subtype="FLOAT")
@@ -108,11 +108,16 @@ def test_rounding_survives_samples_of_any_size():
 @pytest.mark.parametrize(
     ("kind", "rate", "n_channels", "sentence"),
     [
-        ("flac", 44100, 9, "flac cannot hold the 9 channels of vocals.flac (it has up to 8)"),
-        ("flac", 700000, 1, "flac cannot hold the 700000 Hz of vocals.flac (it has rates up to"),
-        ("mp3", 44100, 6, "mp3 cannot hold the 6 channels of vocals.mp3 (it has up to 2)"),
-        ("mp3", 96000, 2, "mp3 cannot hold the 96000 Hz of vocals.mp3 (it has 8000, 11025,"),
-        ("ogg", 384000, 1, "ogg cannot hold the 384000 Hz of vocals.ogg (it has rates up to"),
+        ("flac", 44100, 9, "flac cannot store the 9 channels of vocals.flac (it supports up to 8)"),
+        (
+            "flac",
+            700000,
+            1,
+            "flac cannot store the 700000 Hz of vocals.flac (it supports rates up to",
+        ),
+        ("mp3", 44100, 6, "mp3 cannot store the 6 channels of vocals.mp3 (it supports up to 2)"),
+        ("mp3", 96000, 2, "mp3 cannot store the 96000 Hz of vocals.mp3 (it supports 8000, 11025,"),
+        ("ogg", 384000, 1, "ogg cannot store the 384000 Hz of vocals.ogg (it supports rates up to"),
     ],
 )
 def test_what_a_format_cannot_hold_is_one_sentence(tmp_path, kind, rate, n_channels, sentence):
@@ -163,8 +168,8 @@ def test_chosen_stems_and_f0_formats(tmp_path):
         ({"stems": ["vocals", "drum"]}, "FourStems has no stem 'drum': choose from drums, bass"),
         ({"audio_format": "aiff"}, "Unknown audio format 'aiff': choose one of flac, mp3, ogg,"),
         ({"f0_formats": ["midi"]}, "Unknown F0 format 'midi': choose one of csv, jams, mir_eval"),
-        ({"notes": True}, "This FourStems has no pitch to make notes of"),
-        ({"two_pass_viterbi": True}, "This FourStems has no pitch for Viterbi to decode"),
+        ({"notes": True}, "This FourStems estimates no pitch, which notes need: choose"),
+        ({"two_pass_viterbi": True}, "This FourStems estimates no pitch for Viterbi to decode"),
     ],
 )
 def test_what_a_model_or_the_package_lacks(tmp_path, options, sentence):
@@ -319,9 +324,9 @@ def test_every_option_at_once(tmp_path, weights, capsys):
         (["--decoder", "guess"], "Unknown pitch decoder 'guess': choose one of argmax, viterbi."),
         (["--f0-format", "csv,midi"], "Unknown F0 format 'midi': choose one of csv,"),
         (["--stems", "vocals,drums"], "DJCM has no stem 'drums': choose from vocals, accomp"),
-        (["--retry"], "--retry is for --resume: give both."),
-        (["--two-pass-viterbi", "--decoder", "argmax"], "--two-pass-viterbi takes the place of"),
-        (["--workers", "2"], "--address and --workers are for other engines"),
+        (["--retry"], "--retry needs --resume: give both."),
+        (["--two-pass-viterbi", "--decoder", "argmax"], "--two-pass-viterbi replaces --decoder"),
+        (["--workers", "2"], "--address and --workers need another engine than local: give"),
         (["--engine", "nowhere"], "Unknown engine 'nowhere'"),
     ],
 )

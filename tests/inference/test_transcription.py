@@ -200,13 +200,13 @@ def test_a_notebook_gets_players_and_a_picture(model):
 
 
 BAD = {
-    "nan": (np.array([0.0, np.nan]), 8000, "NaN or infinite in places, the first at 0.000 s"),
+    "nan": (np.array([0.0, np.nan]), 8000, "NaN or infinite samples, the first at 0.000 s"),
     "inf": (np.array([[0.0] * 8000 + [np.inf]]), 8000, "the first at 1.000 s"),
     "empty": (np.zeros(0), 8000, r"received \(0,\)"),
     "no samples": (np.zeros((2, 0)), 8000, r"received \(2, 0\)"),
     "three axes": (np.zeros((1, 2, 100)), 8000, r"received \(1, 2, 100\)"),
     "a number": (0.5, 8000, r"received \(\)"),
-    "transposed": (np.zeros((44100, 2)), 8000, "44100 channels: give the transposed array"),
+    "transposed": (np.zeros((44100, 2)), 8000, "44100 channels: transpose the array"),
     "ragged": ([[0.0, 1.0], [0.0]], 8000, "received list"),
     "text": (np.array(["a", "b"]), 8000, "Expected samples as floats"),
     "bytes": (np.zeros(100, np.uint8), 8000, "received uint8: convert them"),
@@ -215,10 +215,10 @@ BAD = {
     "missing rate": (np.zeros(100), None, "give sample_rate=44100"),
     "zero rate": (np.zeros(100), 0, "whole number of Hz"),
     "negative rate": (np.zeros(100), -44100, "whole number of Hz"),
-    "kilohertz": (np.zeros(100), 44.1, "44.1 is none"),
+    "kilohertz": (np.zeros(100), 44.1, "44.1 is not a usable sample rate"),
     "rate of 16": (np.zeros(100), 16, "from 1000 to 1000000"),
-    "nan rate": (np.zeros(100), float("nan"), "nan is none"),
-    "word rate": (np.zeros(100), "high", "'high' is none"),
+    "nan rate": (np.zeros(100), float("nan"), "nan is not a usable sample rate"),
+    "word rate": (np.zeros(100), "high", "'high' is not a usable sample rate"),
 }
 
 
@@ -233,7 +233,7 @@ def test_bad_files_and_options(model, tmp_path):
     with pytest.raises(AudioError, match="There is no file"):
         model.transcribe(tmp_path / "none.wav")
     (tmp_path / "text.wav").write_text("no audio")
-    with pytest.raises(AudioError, match="holds no audio"):
+    with pytest.raises(AudioError, match="contains no audio"):
         model.transcribe(tmp_path / "text.wav")
     with pytest.raises(AudioError, match="leave sample_rate out"):
         model.transcribe(tmp_path / "text.wav", 44100)

@@ -59,8 +59,8 @@ def test_results_come_one_by_one(tmp_path):
     ("options", "message"),
     [
         ({"engine": "dask"}, "Unknown engine 'dask': choose one of local, ray"),
-        ({"n_workers": 0}, "workers from 1 on, not 0"),
-        ({"n_workers": 2}, "local is one worker, not 2: name another engine"),
+        ({"n_workers": 0}, "at least one worker, received 0"),
+        ({"n_workers": 2}, "local has one worker, not 2: name another engine"),
         ({"address": "a:1"}, r"local has no address \(a:1\)"),
     ],
 )

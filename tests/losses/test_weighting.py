@@ -310,7 +310,7 @@ def test_strategies_are_registered():
         build_loss({"pitch": 1.0}, {}, "dwhs", {"beta": 2.0})
     with pytest.raises(ConfigError, match="'fixed' takes no arguments"):
         build_loss({"pitch": 1.0}, {}, "fixed", {"window": 2.0})
-    with pytest.raises(ConfigError, match="must be at least 0"):
+    with pytest.raises(ConfigError, match="must not be negative"):
         HardSampleWeights(beta_pitch=-1.0)
 
 

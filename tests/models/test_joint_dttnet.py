@@ -14,7 +14,7 @@ from asteroid_joint.inference.fast.fuse import optimize_for_inference
 from asteroid_joint.inference.fast.tfc_tdf import FusedTFCTDFNet
 from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.inference.stream import plan_windows
-from asteroid_joint.masknn.idpm import ImprovedDualPath
+from asteroid_joint.masknn.dual_path import ImprovedDualPath
 from asteroid_joint.masknn.tfc_tdf import Maps, TFCTDFNet
 
 HOP = 320  # of the tiny preset, samples

@@ -1,4 +1,4 @@
-"""What several commands share: exit codes, arguments, sentences."""
+"""Exit codes, arguments and output that several commands share."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ def add_model(parser: Any) -> None:
         "--model",
         default=DEFAULT_MODEL,
         metavar="NAME|PATH",
-        help="shipped weights (see info) or a model file; default %(default)s",
+        help="name of shipped weights (see list) or a model file; default %(default)s",
     )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s"
@@ -32,13 +32,13 @@ def add_plugins(parser: Any) -> None:
 
 
 def positive(text: str) -> int:
-    """An argument that is a number of 1 or more."""
+    """Parse an integer of 1 or more."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, received {text!r}")
+        raise argparse.ArgumentTypeError(f"expected an integer of 1 or more, received {text!r}")
     return int(text)
 
 
 def say(sentence: str) -> None:
-    """One sentence for the user."""
+    """Print one sentence for the user to standard error."""
     line = f"asteroid-joint: {sentence}\n"
     sys.stderr.write(line.encode(errors="backslashreplace").decode())

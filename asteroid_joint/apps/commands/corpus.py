@@ -14,7 +14,7 @@ def add_corpus_commands(commands: Any) -> None:
     """Add both commands to a parser's subparsers."""
     make = commands.add_parser(
         "make-corpus",
-        help="make a multitrack corpus of sung songs with exact F0 (extra: corpus)",
+        help="synthesize a multitrack corpus of songs with exact vocal F0 (extra: corpus)",
         description="Write DEST/{train,valid,test}/<track>/: mixture, vocals, drums, bass, other "
         "as 44.1 kHz stereo WAV (MUSDB18's layout), vocals_f0.csv, vocals_activity.csv, notes.csv, "
         "vocals.mid and meta.json. Nothing is downloaded; the same options give the same bytes. "
@@ -23,9 +23,15 @@ def add_corpus_commands(commands: Any) -> None:
     make.add_argument("dest", type=Path, metavar="DEST", help="new folder")
     sizes = ", ".join(f"{name}: {n} tracks of {sec:g} s" for name, (n, sec) in PRESETS.items())
     make.add_argument("--preset", choices=list(PRESETS), default="small", help=sizes)
-    make.add_argument("--tracks", type=int, metavar="N", help="on all sides, over the preset's")
-    make.add_argument("--seconds", type=float, metavar="S", help="of each, over the preset's")
-    make.add_argument("--seed", type=int, default=0, metavar="K", help="default %(default)s")
+    make.add_argument(
+        "--tracks", type=int, metavar="N", help="total number, instead of the preset's"
+    )
+    make.add_argument(
+        "--seconds", type=float, metavar="S", help="length of each track, instead of the preset's"
+    )
+    make.add_argument(
+        "--seed", type=int, default=0, metavar="K", help="random seed; default %(default)s"
+    )
     make.add_argument(
         "--backing",
         type=float,
@@ -33,22 +39,29 @@ def add_corpus_commands(commands: Any) -> None:
         metavar="P",
         help="share of tracks with a double or harmony under the lead; default %(default)s",
     )
-    make.add_argument("--soundfont", default="", metavar="SF2", help="other instruments")
-    make.add_argument("--jobs", type=int, default=1, metavar="J", help="processes; 0 = all cores")
-    make.add_argument("--resume", action="store_true", help="make what is missing in DEST")
+    make.add_argument(
+        "--soundfont", default="", metavar="SF2", help="another General MIDI SoundFont"
+    )
+    make.add_argument("--jobs", type=int, default=1, metavar="J", help="processes; 0 for all cores")
+    make.add_argument("--resume", action="store_true", help="make the tracks missing in DEST")
     make.set_defaults(run=_make)
 
     describe = commands.add_parser(
         "describe-corpus",
-        help="check and picture a corpus: F0, vibrato, levels, agreement with torchcrepe",
+        help="report on a corpus: F0, vibrato, levels, agreement with torchcrepe",
         description="Write report.md, report.json and pictures into OUT (extras: corpus, eval).",
     )
-    describe.add_argument("corpus", type=Path, metavar="DEST", help="folder of make-corpus")
-    describe.add_argument("-o", "--out", type=Path, help="default: DEST/report")
+    describe.add_argument("corpus", type=Path, metavar="DEST", help="folder written by make-corpus")
+    describe.add_argument("-o", "--out", type=Path, help="report folder; default: DEST/report")
     describe.add_argument(
-        "--crepe", choices=("full", "tiny", "none"), default="full", help="default %(default)s"
+        "--crepe",
+        choices=("full", "tiny", "none"),
+        default="full",
+        help="size of torchcrepe's model, or none to skip it; default %(default)s",
     )
-    describe.add_argument("--tracks", type=int, default=0, metavar="N", help="only N of each side")
+    describe.add_argument(
+        "--tracks", type=int, default=0, metavar="N", help="tracks per split to measure; 0 for all"
+    )
     describe.set_defaults(run=_describe)
 
 

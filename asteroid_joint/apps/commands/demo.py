@@ -1,9 +1,10 @@
-"""The command ``demo``: the page on this computer."""
+"""The command ``demo``."""
 
 import argparse
 import contextlib
 import errno
 import importlib.util
+import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -22,29 +23,28 @@ def add_demo_command(commands: Any) -> None:
     limits = Limits()
     demo = commands.add_parser(
         "demo",
-        help="a web page: drop a song, hear its stems, see pitch and notes (extra: demo)",
-        description="Serve a page on which songs are separated, heard, seen and downloaded. It "
-        "loads nothing from elsewhere and sends nothing elsewhere; songs are seen by the browser "
-        "that sent them only and are removed when it closes the page. Ends with Ctrl+C.",
+        help="serve a web page: upload a song, hear its stems, see pitch and notes (extra: demo)",
+        description="Serve a web page that separates songs, plays them, plots them and offers the "
+        "results for download. It loads and sends nothing elsewhere; songs are visible only to the "
+        "browser that sent them and are removed when it closes the page. Ctrl+C ends it.",
     )
     demo.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; default %(default)s: this computer only. Others can use the "
-        "page with 0.0.0.0; put a server with HTTPS and passwords before it on a network you do "
-        "not trust",
+        help="address to listen on; default %(default)s: this computer only. 0.0.0.0 admits other "
+        "computers; on an untrusted network, put a reverse proxy with HTTPS and passwords in front",
     )
     demo.add_argument(
         "--port",
         type=_port,
         default=7860,
-        help="default %(default)s; 0 takes one that is free",
+        help="default %(default)s; 0 picks a free one",
     )
     add_model(demo)
     for flag, unit, default, text in (
-        ("--max-minutes", "M", limits.minutes, "longest song that is taken"),
-        ("--max-mb", "MB", limits.megabytes, "largest file that is taken, 10^6 bytes"),
-        ("--keep-minutes", "M", 30.0, "a song that nobody looks at for so long is removed"),
+        ("--max-minutes", "M", limits.minutes, "longest song accepted"),
+        ("--max-mb", "MB", limits.megabytes, "largest file accepted, 10^6 bytes"),
+        ("--keep-minutes", "M", 30.0, "time after which an unused song is removed"),
     ):
         demo.add_argument(
             flag,
@@ -73,10 +73,10 @@ def _port(text: str) -> int:
 
 
 def demo_song() -> Path | None:
-    """Six seconds of a real song in stempeg's package, ``None`` if that is not installed.
+    """Six seconds of a song in the package stempeg; ``None`` if that is not installed.
 
-    The Easton Ellises, "Falcon 69" (CC BY-NC-SA 3.0). Found without importing the package, which
-    would demand ffmpeg.
+    The Easton Ellises, "Falcon 69" (CC BY-NC-SA 3.0). The package is not imported, which would
+    require ffmpeg.
     """
     spec = importlib.util.find_spec("stempeg")
     roots = (spec.submodule_search_locations or []) if spec else []
@@ -93,7 +93,7 @@ def _demo(args: argparse.Namespace) -> int:
     from ..page.songs import Songs
 
     listener = _listen(args.host, args.port)
-    port = listener.getsockname()[1]
+    address, port = listener.getsockname()[:2]
     with listener:
         model = ready_model(args.model, args.device)
         limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
@@ -103,13 +103,13 @@ def _demo(args: argparse.Namespace) -> int:
                 songs,
                 title=Path(args.model).stem,
                 demo_song=demo_song(),
-                hosts=LOOPBACK | {args.host} if _is_loopback(listener) else None,
+                hosts=LOOPBACK | {args.host} if ipaddress.ip_address(address).is_loopback else None,
                 cookie=f"asteroid_joint_{port}",
                 keep_minutes=args.keep_minutes,
             )
             shown = f"[{args.host}]" if ":" in args.host else args.host
             say(f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)")
-            with contextlib.suppress(KeyboardInterrupt):  # that is how it ends
+            with contextlib.suppress(KeyboardInterrupt):  # the usual end
                 _serve(app, listener)
         finally:
             songs.close()
@@ -117,11 +117,12 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def worker(model: Any, limits: Limits) -> Callable[..., None]:
-    """What is done with a song of the page.
+    """Return the function that processes a song of the page.
 
     Args:
         model: Any joint model.
-        limits: A song whose header does not tell its length is left when it goes beyond.
+        limits: Limits of the page; the length is also checked while a song is processed, since its
+            header may not state it.
     """
     from ...inference.separate import separate_file
     from ..page.view import make_view
@@ -143,7 +144,7 @@ def worker(model: Any, limits: Limits) -> Callable[..., None]:
 
 
 def remark(view: dict[str, Any], warning: str | None, song: Any) -> str:
-    """What is to be said of a finished song, if anything."""
+    """Message about a finished song; empty for none."""
     if warning:
         return song.in_words(warning)
     if view["peak"] == 0:
@@ -154,17 +155,19 @@ def remark(view: dict[str, Any], warning: str | None, song: Any) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """An open socket; found out before the model is loaded.
+    """Open a socket, before the model is loaded.
 
     Raises:
-        UserError: If the address cannot be had.
+        UserError: If the address is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as err:
-        raise UserError(f"There is no address {host!r}: give --host 127.0.0.1, say.") from err
+        raise UserError(
+            f"There is no address {host!r}: give another --host, for example 127.0.0.1."
+        ) from err
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -174,15 +177,10 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         if err.errno == errno.EADDRINUSE:
             raise UserError(
-                f"Port {port} of {host} is in use: give another one, or --port 0 for any."
+                f"Port {port} of {host} is in use: give another --port, or 0 for any."
             ) from err
-        raise UserError(f"{host} port {port} cannot be used: {err.strerror}.") from err
+        raise UserError(f"Listening on {host} port {port} failed: {err.strerror}.") from err
     return listener
-
-
-def _is_loopback(listener: socket.socket) -> bool:
-    address = listener.getsockname()[0]
-    return address == "::1" or address.startswith("127.")
 
 
 def _serve(app: Any, listener: socket.socket) -> None:

@@ -11,26 +11,27 @@ def add_list_commands(commands: Any) -> None:
     """Add both commands to a parser's subparsers."""
     everything = commands.add_parser(
         "list",
-        help="models, papers, parameters, and the weights at hand with licence and figures",
-        description="Say what there is: every model with its paper, size, rate and pitch grid, and "
-        "the weights that come with the package, with the licence of their data and figures on "
-        "songs they have not heard.",
+        help="list the models with their papers, and the shipped weights with licence and scores",
+        description="List every model with its paper, size, sample rate and pitch grid, and the "
+        "shipped weights with the licence of their data and their scores on unseen songs.",
     )
     everything.set_defaults(run=_list)
     info = commands.add_parser(
         "info",
-        help="everything about one model or one file of weights",
-        description="Say everything that is known about a model (presets, sizes, arguments) or a "
-        "model file (figures, data, split, licence, training, commit, arguments).",
+        help="describe one model or one file of weights",
+        description="Print everything known about a model (presets, sizes, arguments) or a model "
+        "file (scores, data, split, licence, training, commit, arguments).",
     )
     info.add_argument(
         "model",
         metavar="MODEL",
-        help="a model's name (DJCM), weights by name (djcm_pop, pop), a model file, or a hub id",
+        help="name of a model (DJCM) or of weights (djcm_pop, pop), a model file, or a hub id",
     )
     info.set_defaults(run=_info)
     for command in (everything, info):
-        command.add_argument("--json", action="store_true", help="for programs: one JSON object")
+        command.add_argument(
+            "--json", action="store_true", help="print one JSON object instead of text"
+        )
         add_plugins(command)
 
 

@@ -1,8 +1,4 @@
-"""The command ``separate``.
-
-Exit codes: 0 all done; 1 some inputs failed, the others are complete; 2 the call itself was wrong
-and nothing ran; 130 interrupted, finished inputs are complete.
-"""
+"""The command ``separate``."""
 
 import argparse
 from dataclasses import fields
@@ -15,9 +11,9 @@ from ...inference.activity import SegmentRules
 from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
 from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
-from .common import positive, say
+from ...registry import import_plugins
+from .common import DONE, SOME_FAILED, add_model, add_plugins, positive, say
 
-DONE, SOME_FAILED = 0, 1
 NO_STEMS = "none"
 Options = TypeVar("Options", SeparateOptions, RunOptions)
 
@@ -26,12 +22,12 @@ def add_separate_command(commands: Any) -> None:
     """Add the command to a parser's subparsers."""
     separate = commands.add_parser(
         "separate",
-        help="split songs into stems and write the F0 curve of the voice",
-        description="Write OUT/<song>/ for every song: a file per stem, the F0 curve, and what "
-        "else is asked for. A song of a folder goes to the same place below OUT.",
+        help="separate songs into stems and write the F0 curve of the voice",
+        description="Write a folder OUT/<song>/ for every song: a file per stem, the F0 curve, and "
+        "other files on request. Songs from a folder keep their relative paths below OUT.",
         epilog="Exit codes: 0 all done; 1 some songs failed, the others are complete; 2 the call "
         "was wrong and nothing ran; 130 interrupted, finished songs are complete.",
-        argument_default=argparse.SUPPRESS,  # what is not given is the field's default
+        argument_default=argparse.SUPPRESS,  # the fields of the options have the defaults
     )
     separate.add_argument(
         "inputs",
@@ -53,21 +49,21 @@ def _add_results(group: Any) -> None:
         "--stems",
         type=_stems,
         metavar="NAME,...",
-        help=f"stems to write, {NO_STEMS!r} for none; default: all that the model has",
+        help=f"stems to write, or {NO_STEMS!r}; default: all stems of the model",
     )
     group.add_argument(
         "--format",
         dest="audio_format",
         choices=list(AUDIO_FORMATS),
-        help="of the stems; wav and flac keep integers exactly, flac rounds to 24 bits, mp3 and "
-        f"ogg are lossy; default {SeparateOptions.audio_format}",
+        help="format of the stems; wav and flac are exact for integer samples, flac rounds to 24 "
+        f"bits, mp3 and ogg are lossy; default {SeparateOptions.audio_format}",
     )
     group.add_argument(
         "--f0-format",
         dest="f0_formats",
         type=_names,
         metavar="NAME,...",
-        help=f"of the F0 curve, one or more of {', '.join(PITCH_FORMATS)}; default csv: "
+        help=f"formats of the F0 curve, out of {', '.join(PITCH_FORMATS)}; default csv: "
         "time,frequency,confidence,voiced",
     )
     group.add_argument(
@@ -78,80 +74,79 @@ def _add_results(group: Any) -> None:
     group.add_argument(
         "--plot",
         action="store_true",
-        help="also draw picture.png: spectrogram of the voice, F0, notes, stems (extra: demo)",
+        help="also write picture.png: spectrogram of the voice, F0, notes, stems (extra: demo)",
     )
     group.add_argument(
         "--activity",
         action="store_const",
         const=rules,
-        help="also write activity.csv, when somebody sings, start and end in seconds: segments "
-        f"that reach a probability of {rules.on:g} and stay above {rules.off:g}, at least "
-        f"{rules.min_sec:g} s long, less than {rules.gap_sec:g} s apart counts as one",
+        help="also write activity.csv with starts and ends of sung segments in seconds: they reach "
+        f"a probability of {rules.on:g} and stay above {rules.off:g}, last at least "
+        f"{rules.min_sec:g} s, and are merged across gaps below {rules.gap_sec:g} s",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    group.add_argument("--overwrite", action="store_true", help="replace existing results")
     group.add_argument(
         "--json",
         action="store_true",
         default=False,
-        help="print a JSON object per song, one a line, and nothing else",
+        help="print one JSON object per song and line instead of folders",
     )
 
 
 def _add_model(group: Any) -> None:
-    group.add_argument(
-        "--model",
-        metavar="NAME|PATH",
-        help=f"shipped weights (see info) or a model file; default {RunOptions.model}",
-    )
-    group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), help=f"default {RunOptions.device}"
-    )
+    add_model(group)
     group.add_argument(
         "--decoder",
         metavar="NAME",
-        help=f"how activations become pitch: argmax, viterbi; default {SeparateOptions.decoder}",
+        help=f"pitch decoder, such as argmax or viterbi; default {SeparateOptions.decoder}",
     )
     group.add_argument(
         "--two-pass-viterbi",
         action="store_true",
-        help="find the pitch by Viterbi over the whole song rather than some seconds at a time; "
-        "takes 260 MB of disk per hour of song while it runs",
+        help="decode the pitch by Viterbi over the whole song instead of some seconds at a time; "
+        "temporarily uses 260 MB of disk space per hour of song",
     )
     group.add_argument(
         "--batch",
         dest="batch_size",
         type=positive,
         metavar="N",
-        help=f"windows at a time; less needs less memory; default {SeparateOptions.batch_size}",
+        help="windows processed at a time; fewer use less memory; "
+        f"default {SeparateOptions.batch_size}",
     )
-    group.add_argument(
-        "--plugins", metavar="MODULE,...", help="modules that register further models"
-    )
+    add_plugins(group)
 
 
 def _add_collections(group: Any) -> None:
     group.description = (
-        f"Where an INPUT is a folder or a pattern, or with --resume, OUT/{MANIFEST} gets a line "
-        "for every song that is done or has failed, with the reason."
+        f"If an INPUT is a folder or a pattern, or with --resume, OUT/{MANIFEST} lists every song "
+        "that was finished or failed, with the reason."
     )
     group.add_argument(
         "--resume",
         action="store_true",
-        help="leave out songs that the manifest says are done with the same options and model, "
-        "and those that cannot be read, unless they have changed; remove what a killed run left",
+        help="skip songs that, according to the manifest, were finished with the same options and "
+        "model or are unreadable, unless they have changed; remove leftovers of a killed run",
+    )
+    group.add_argument("--retry", action="store_true", help="with --resume: retry all failed songs")
+    group.add_argument(
+        "--engine", metavar="NAME", help="local, or ray for a cluster; default local"
     )
     group.add_argument(
-        "--retry", action="store_true", help="with --resume: try again whatever failed"
+        "--address", help="address of the ray cluster; default: start one on this machine"
     )
-    group.add_argument("--engine", metavar="NAME", help="local, or ray for a cluster")
-    group.add_argument("--address", help="of the cluster; default: one on this machine")
-    group.add_argument("--workers", type=positive, metavar="N", help="how many, each with a model")
+    group.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="number of ray workers, each of which loads the model",
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
     if not names:
-        raise argparse.ArgumentTypeError(f"expected a name or several, received {text!r}")
+        raise argparse.ArgumentTypeError(f"expected one or more names, received {text!r}")
     return names
 
 
@@ -161,11 +156,11 @@ def _stems(text: str) -> tuple[str, ...]:
 
 
 def read_options(kind: type[Options], args: argparse.Namespace) -> Options:
-    """Options from a command line: each field from the argument that has its name as ``dest``.
+    """Build options from the arguments whose ``dest`` is the name of a field.
 
     Args:
-        kind: The class of options.
-        args: What was given; for the rest, fields have their defaults.
+        kind: Class of options.
+        args: Given arguments; other fields keep their defaults.
     """
     given = vars(args)
     return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
@@ -178,7 +173,7 @@ def _separate(args: argparse.Namespace) -> int:
     for problem in found.problems:
         say(problem)
     if found.n_results:
-        say(f"{found.n_results} files are results of an earlier run and were left out.")
+        say(f"{found.n_results} files are results of an earlier run and were skipped.")
     n_failed = len(found.problems)
     with_manifest = found.searched or run.resume
     if not with_manifest:
@@ -197,19 +192,22 @@ def _separate(args: argparse.Namespace) -> int:
 
 
 def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
-    """Refuse options that contradict each other or do not exist, before a model is loaded."""
+    """Refuse contradictory options and unknown names before a model is loaded."""
+    import_plugins(run.plugins)  # which may register formats
     for name in options.f0_formats:
         PITCH_FORMATS[name]
     if run.retry and not run.resume:
-        raise UserError("--retry is for --resume: give both.")
+        raise UserError("--retry needs --resume: give both.")
     if options.two_pass_viterbi and decoder_given:
-        raise UserError("--two-pass-viterbi takes the place of --decoder: give one of them.")
+        raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
     if run.engine == "local" and (run.address is not None or run.workers is not None):
-        raise UserError("--address and --workers are for other engines: give --engine ray, too.")
+        raise UserError(
+            "--address and --workers need another engine than local: give --engine ray."
+        )
 
 
 def _leave_out_unreadable(found: Found, as_json: bool) -> int:
-    """Say what cannot be opened before the model is loaded; returns how many."""
+    """Report unreadable songs before the model is loaded; returns their number."""
     readable = []
     for song in found.songs:
         try:

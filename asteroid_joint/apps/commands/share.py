@@ -7,33 +7,37 @@ from typing import Any
 from ...errors import ConfigError
 from .common import DONE, add_plugins
 
-MODEL_HELP = "shipped weights by name (djcm_pop, pop; see list), a model file, or a hub id"
+MODEL_HELP = "name of shipped weights (djcm_pop, pop; see list), a model file, or a hub id"
 
 
 def add_share_commands(commands: Any) -> None:
     """Add both commands to a parser's subparsers."""
     share = commands.add_parser(
         "share",
-        help="put a model on the Hugging Face hub, or into a folder for it",
+        help="upload a model to the Hugging Face hub, or write the folder to upload",
         description="Write pytorch_model.bin, which Asteroid's own loader reads, and a model card "
-        "(README.md) with the figures, data and licence that the model file stores.",
+        "(README.md) with the scores, data and licence stored in the model file.",
     )
     share.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     where = share.add_mutually_exclusive_group(required=True)
-    where.add_argument("--to", metavar="USER/NAME", help="repository of the hub, made if need be")
-    where.add_argument("--folder", type=Path, metavar="DIR", help="write the files here instead")
-    share.add_argument("--name", default="", help="in the card of --folder: USER/NAME to be")
-    share.add_argument("--private", action="store_true", help="a new repository is yours alone")
+    where.add_argument(
+        "--to", metavar="USER/NAME", help="repository on the hub, created if missing"
+    )
+    where.add_argument(
+        "--folder", type=Path, metavar="DIR", help="write the files to this folder instead"
+    )
+    share.add_argument("--name", default="", help="with --folder: USER/NAME that the card mentions")
+    share.add_argument("--private", action="store_true", help="make a new repository private")
     share.add_argument(
-        "--token", help="of the hub; by default that of `hf auth login`, or HF_TOKEN"
+        "--token", help="access token of the hub; default: that of `hf auth login`, or HF_TOKEN"
     )
     share.set_defaults(run=_share)
 
     export = commands.add_parser(
         "export",
-        help="write a model as an ONNX file: stems and pitch without Python (extra: onnx)",
-        description="Write an ONNX file that takes windows of samples and gives stems, pitch and "
-        "activity; transforms are inside, and what a program must know is in the file's metadata.",
+        help="export a model to ONNX, for stems and pitch without Python (extra: onnx)",
+        description="Write an ONNX file that maps windows of samples to stems, pitch and activity. "
+        "It includes the transforms; its metadata describes the inputs and outputs.",
     )
     export.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     export.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
@@ -42,9 +46,9 @@ def add_share_commands(commands: Any) -> None:
         type=float,
         default=10.0,
         metavar="S",
-        help="length of the windows that the graph takes; default %(default)g",
+        help="length of a window; default %(default)g",
     )
-    export.add_argument("--overwrite", action="store_true", help="replace an earlier file")
+    export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     export.set_defaults(run=_export)
     for command in (share, export):
         add_plugins(command)
@@ -57,11 +61,11 @@ def _share(args: argparse.Namespace) -> int:
     import_plugins(args.plugins)
     if args.folder is not None:
         if args.private or args.token:
-            raise ConfigError("--private and --token are for --to: a folder is on your own disk.")
+            raise ConfigError("--private and --token are for --to: omit them with --folder.")
         print(write_folder(args.model, args.folder, name=args.name))
     else:
         if args.name:
-            raise ConfigError("--name is for --folder: --to says the name already.")
+            raise ConfigError("--name is for --folder: omit it, since --to gives the name.")
         print(push_to_hub(args.model, args.to, private=args.private, token=args.token))
     return DONE
 

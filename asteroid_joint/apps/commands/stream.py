@@ -6,19 +6,18 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from ...errors import AudioError, UserError
-from ...version import DEFAULT_MODEL
 from ..live.formats import SAMPLE_FORMATS
 from ..live.plan import BLOCK_SEC, CONTEXT_SEC, LOOKAHEAD_SEC, LivePlan
+from .common import DONE, SOME_FAILED, add_model, add_plugins, say
 
-DONE, FAILED = 0, 1
 DESCRIPTION = """\
-Separate sound while it is made: lines of F0 and the voice come out while sound goes in.
+Separate a live input and track its pitch: write F0 lines and the voice while sound arrives.
 
-A line is known --block + --lookahead seconds after its time at the latest, computing apart; the
-model sees --context seconds of what was before. More lookahead is more accurate, a longer block is
-less work. Memory does not grow. The stream ends with the input, with SIGINT (ctrl-C) or SIGTERM, or
-when nobody reads the output any more; what was heard by then is finished, and what latency there
-was is said.
+Each F0 line is written at most --block + --lookahead seconds after its time, plus computing; the
+model also sees the --context seconds before the block. A longer lookahead is more accurate, a
+longer block needs less computing. Memory use is constant. The stream ends with the input, on SIGINT
+(Ctrl-C) or SIGTERM, or when the reader of an output closes it; received sound is still processed,
+and the latency is reported.
 """
 EXAMPLES = """\
 examples:
@@ -34,7 +33,7 @@ def add_stream_command(commands: Any) -> None:
     """Add the command to a parser's subparsers."""
     stream = commands.add_parser(
         "stream",
-        help="the same of a live input: F0 lines and the voice with bounded latency",
+        help="separate and track a live input: F0 lines and the voice with bounded latency",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,47 +49,51 @@ def _add_sound(sound: Any) -> None:
         "--input",
         default="-",
         metavar="-|DEVICE",
-        help="standard input, or a sound card by number or part of its name, or default "
+        help="- for standard input; number or part of the name of a sound card, or 'default' "
         "(extra: live); default %(default)s",
     )
     sound.add_argument(
-        "--list-devices", action="store_true", help="list sound cards that can record, and end"
+        "--list-devices", action="store_true", help="list the sound cards that can record, and exit"
     )
     sound.add_argument(
         "--sample-format",
         choices=sorted(SAMPLE_FORMATS),
-        help="of raw PCM on standard input; without it a WAV header is expected there",
+        help="format of raw PCM on standard input; without this option, a WAV header is expected",
     )
-    sound.add_argument("--rate", type=int, metavar="HZ", help="of raw PCM or a sound card")
-    sound.add_argument("--channels", type=int, metavar="N", help="same; default 1")
+    sound.add_argument(
+        "--rate", type=int, metavar="HZ", help="sample rate of raw PCM or a sound card"
+    )
+    sound.add_argument(
+        "--channels", type=int, metavar="N", help="channels of raw PCM or a sound card; default 1"
+    )
 
 
 def _add_results(results: Any) -> None:
     results.add_argument(
         "--f0",
         metavar="PATH",
-        help="file, pipe or - for the F0 lines; default -, none if the voice goes there",
+        help="file, pipe or - for the F0 lines; default -, or none with --voice -",
     )
     results.add_argument(
         "--format",
         choices=("csv", "jsonl"),
         default="csv",
-        help="of the lines: time,frequency,confidence,voiced below a header, or an object each; "
-        "default %(default)s",
+        help="format of the F0 lines: time,frequency,confidence,voiced with a header, or one JSON "
+        "object each; default %(default)s",
     )
     results.add_argument(
         "--voice",
         metavar="PATH",
-        help="file, pipe or - for the voice, as raw PCM of the input's rate, channels and format",
+        help="file, pipe or - for the voice: raw PCM with the input's rate, channels and format",
     )
-    results.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    results.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def _add_work(work: Any) -> None:
     for name, default, text in (
-        ("block", BLOCK_SEC, "worked on at a time"),
-        ("lookahead", LOOKAHEAD_SEC, "of future that the model sees; 0 is possible"),
-        ("context", CONTEXT_SEC, "of past that the model sees"),
+        ("block", BLOCK_SEC, "length of sound processed at a time"),
+        ("lookahead", LOOKAHEAD_SEC, "length of future sound that the model sees, 0 or more"),
+        ("context", CONTEXT_SEC, "length of past sound that the model sees"),
     ):
         work.add_argument(
             f"--{name}",
@@ -99,19 +102,14 @@ def _add_work(work: Any) -> None:
             metavar="SEC",
             help=f"{text}; default %(default)s",
         )
+    add_model(work)
     work.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME|PATH",
-        help="shipped weights (see info) or a model file; default %(default)s",
+        "--decoder",
+        default="argmax",
+        metavar="NAME",
+        help="pitch decoder (see list); viterbi sees one window; default %(default)s",
     )
-    work.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    work.add_argument(
-        "--decoder", default="argmax", help="see info; viterbi sees one window; default %(default)s"
-    )
-    work.add_argument(
-        "--plugins", default="", metavar="MODULE,...", help="modules that register further models"
-    )
+    add_plugins(work)
 
 
 def _stream(args: argparse.Namespace) -> int:
@@ -121,7 +119,6 @@ def _stream(args: argparse.Namespace) -> int:
     from ..live.outputs import Gone
     from ..live.separator import LiveSeparator
     from ..live.session import Stop, run_session
-    from .common import say
 
     if args.list_devices:
         from ..live.sound_card import list_devices
@@ -130,7 +127,7 @@ def _stream(args: argparse.Namespace) -> int:
         return DONE
     _check_options(args)
     import_plugins(args.plugins)
-    DECODERS[args.decoder]  # what does not exist is said before the model is loaded
+    DECODERS[args.decoder]  # raises for an unknown name before the model is loaded
     model = ready_model(args.model, args.device, batch_size=1)
     wants_f0 = _wants_f0(args, model)
     plan = LivePlan.of(model, args.block, args.lookahead, args.context)
@@ -144,7 +141,7 @@ def _stream(args: argparse.Namespace) -> int:
             separator.warm_up()
             stack.enter_context(stop.on_signals())
             say(
-                f"hears {source.name}: {kind}; block {plan.block / plan.sample_rate:.2f} s + "
+                f"receiving {source.name}: {kind}; block {plan.block / plan.sample_rate:.2f} s + "
                 f"lookahead {plan.lookahead / plan.sample_rate:.2f} s."
             )
             run_session(separator, source, outputs, say, stop)
@@ -152,40 +149,42 @@ def _stream(args: argparse.Namespace) -> int:
         return DONE
     except AudioError as err:
         say(str(err))
-        return FAILED
+        return SOME_FAILED
     return DONE
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    """Refuse what contradicts itself."""
+    """Refuse contradictory options."""
     raw = {"--sample-format": args.sample_format, "--rate": args.rate, "--channels": args.channels}
     if args.input != "-":
         if args.sample_format:
-            raise UserError("A sound card has no --sample-format: leave it out.")
+            raise UserError("A sound card has no --sample-format: omit it.")
     elif args.sample_format and args.rate is None:
-        raise UserError("Raw PCM does not say its rate: give --rate, for example --rate 44100.")
+        raise UserError(
+            "Raw PCM does not state its sample rate: give --rate, for example --rate 44100."
+        )
     elif not args.sample_format and (args.rate or args.channels):
         named = next(name for name, value in raw.items() if value)
         raise UserError(
-            f"{named} is for raw PCM: add --sample-format, for example s16le; a WAV header says "
-            "it itself."
+            f"{named} is for raw PCM: add --sample-format, for example s16le, or omit {named} for "
+            "an input with a WAV header."
         )
     if args.f0 == "-" and args.voice == "-":
         raise UserError("F0 and voice cannot both go to standard output: give one of them a file.")
     if args.f0 and args.voice and args.f0 == args.voice:
-        raise UserError(f"F0 and voice cannot both go to {args.f0}.")
+        raise UserError(f"F0 and voice cannot both go to {args.f0}: give one of them another file.")
     if args.input == "-" and (sys.stdin is None or sys.stdin.isatty()):
         raise UserError(
-            "Nothing is piped in: see the examples of asteroid-joint stream --help, or take a "
-            "sound card with --input default."
+            "Nothing is piped in: see the examples of asteroid-joint stream --help, or record from "
+            "a sound card with --input default."
         )
 
 
 def _wants_f0(args: argparse.Namespace, model: Any) -> bool:
-    """Whether F0 lines are to be written.
+    """Whether to write F0 lines.
 
     Raises:
-        UserError: If they are, and the model has none.
+        UserError: If they were requested and the model does not estimate pitch.
     """
     wanted = args.f0 is not None or args.voice != "-"
     if not wanted or model.has_pitch:
@@ -193,7 +192,7 @@ def _wants_f0(args: argparse.Namespace, model: Any) -> bool:
     if args.f0 is None and args.voice is not None:
         return False
     raise UserError(
-        f"{args.model} does not read pitch: give --voice PATH without --f0, or another --model."
+        f"{args.model} does not estimate pitch: give --voice PATH without --f0, or another --model."
     )
 
 
@@ -213,7 +212,7 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _outputs(args: argparse.Namespace, wants_f0: bool, kind: Any, stack: ExitStack) -> Any:
-    """Open what results go to, for as long as ``stack``."""
+    """Open the outputs; ``stack`` closes them."""
     from ..live.outputs import F0Output, Outputs, VoiceOutput
 
     voice = f0 = None

@@ -1,1 +1,1 @@
-"""A multitrack corpus made offline: a singing voice with exact F0 over a sampled band."""
+"""Offline synthesis of a multitrack corpus: a singing voice with exact F0 over a sampled band."""

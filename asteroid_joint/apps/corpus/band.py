@@ -1,4 +1,4 @@
-"""The band plays a song: drums, bass and everything else, as MIDI through a SoundFont."""
+"""Accompaniment of a song: drums, bass and other instruments, as MIDI through a SoundFont."""
 
 import io
 import math
@@ -24,17 +24,17 @@ from .song import (
 )
 from .styles import Chords, Groove
 
-FONT_RATE = 48000  # Hz, of midirenderer
+FONT_RATE = 48000  # Hz, output of midirenderer
 TICKS_PER_BEAT = 960  # at 120 bpm: half a millisecond
-TAIL_SEC = 0.05  # rendered beyond the end: the renderer stops with the last event
-PROBE_SEC = 0.5  # of the note that a sound's loudness is measured with
-SOUND_RMS = 0.015  # of that note after balancing: about that of the quietest common sounds
-STEM_RMS_DB = {"drums": -23.0, "bass": -24.5, "other": -23.0}  # of the blocks that sound, dBFS
+TAIL_SEC = 0.05  # rendered beyond the end, since the renderer stops at the last event
+PROBE_SEC = 0.5  # length of the note that measures a sound's level
+SOUND_RMS = 0.015  # of that note after balancing, as of the quietest common sounds
+STEM_RMS_DB = {"drums": -23.0, "bass": -24.5, "other": -23.0}  # of blocks above GATE_DB, dBFS
 STEM_PEAK = 0.9  # at most, whatever the RMS
-STEM_SPREAD_DB = 1.5  # of STEM_RMS_DB, either way, from song to song
-BLOCK_SEC = 0.4  # of level measurement, as in ITU-R BS.1770
-GATE_DB = -20.0  # below the loudest block: silence
-BEND_RANGE = 2.0  # semitones, of General MIDI
+STEM_SPREAD_DB = 1.5  # random deviation from STEM_RMS_DB per song
+BLOCK_SEC = 0.4  # block of level measurement, as in ITU-R BS.1770
+GATE_DB = -20.0  # relative to the loudest block; quieter blocks count as silence
+BEND_RANGE = 2.0  # semitones, default of General MIDI
 BEND_STEP_SEC = 0.012  # between pitch bends
 # harmonica, guitars, solo strings, brass, reeds, flutes, synth leads, fiddle
 BENDABLE = frozenset([22, *range(24, 32), *range(40, 44), *range(56, 88), 110])
@@ -58,36 +58,24 @@ class Note(NamedTuple):
 
 @dataclass
 class Part:
-    """What one instrument plays.
+    """Part of one instrument; reverb, chorus and modulation are MIDI values from 0 to 127."""
 
-    Attributes:
-        program: Sound of General MIDI, or the kit of drums.
-        notes: In any order.
-        bends: Pairs of seconds and semitones.
-        level_db: Against other parts of the stem; sounds are brought to the same loudness first.
-        pan: -1 (left) to 1 (right).
-        reverb: 0 to 127.
-        chorus: 0 to 127.
-        modulation: 0 to 127, vibrato of the font's own.
-        is_drum: Whether it is a kit.
-    """
-
-    program: int
-    notes: list[Note] = field(default_factory=list)
-    bends: list[tuple[float, float]] = field(default_factory=list)
-    level_db: float = 0.0
-    pan: float = 0.0
+    program: int  # of General MIDI, or a drum kit
+    notes: list[Note] = field(default_factory=list)  # in any order
+    bends: list[tuple[float, float]] = field(default_factory=list)  # seconds, semitones
+    level_db: float = 0.0  # relative to other parts of the stem, after equalizing their loudness
+    pan: float = 0.0  # -1 (left) to 1 (right)
     reverb: int = 0
     chorus: int = 0
-    modulation: int = 0
+    modulation: int = 0  # vibrato of the SoundFont
     is_drum: bool = False
 
 
 class Band:
-    """Plays songs.
+    """Renders accompaniments.
 
     Args:
-        soundfont: A General MIDI font (``.sf2``); by default the one that pretty_midi carries.
+        soundfont: General MIDI SoundFont (``.sf2``); by default that of pretty_midi.
     """
 
     def __init__(self, soundfont: Path | None = None) -> None:
@@ -100,13 +88,13 @@ class Band:
     def render(
         self, rng: np.random.Generator, song: Song, sung: Sequence[tuple[float, float]]
     ) -> dict[str, np.ndarray]:
-        """Play a song.
+        """Compose and render the accompaniment of a song.
 
         Args:
-            rng: Of all draws.
-            song: What to play.
-            sung: Starts and ends of vocal phrases, seconds. Melodies fill the gaps between them,
-                and now and then overlap them.
+            rng: Random generator.
+            song: Chords, tempo and style.
+            sung: Starts and ends of vocal phrases, seconds. Instrumental melodies fill the gaps
+                between them and sometimes overlap them.
 
         Returns:
             ``drums``, ``bass`` and ``other``, each ``(2, T)`` float32 at ``BAND_RATE``.
@@ -118,16 +106,16 @@ class Band:
         return stems
 
     def play(self, parts: Sequence[Part], n_samples: int) -> np.ndarray:
-        """Render parts together: ``(2, T)`` float32 at ``BAND_RATE``, ``T`` being ``n_samples``."""
+        """Render parts together to ``(2, n_samples)`` float32 at ``BAND_RATE``."""
         gains = [1.0 if part.is_drum else self._gain(part) for part in parts]
         wav = self._synthesize(parts, gains, n_samples / BAND_RATE + TAIL_SEC)
         wav = optional("soxr", "corpus").resample(wav, FONT_RATE, BAND_RATE, quality="HQ")
         return np.ascontiguousarray(wav[:n_samples].T)
 
     def _gain(self, part: Part) -> float:
-        """Amplitude factor that brings a sound to its level, at most 1."""
+        """Gain, at most 1, that brings a sound to the level of its part."""
         pitch = float(np.median([note.pitch for note in part.notes]))
-        key = part.program, 12 * round(pitch / 12)  # one probe for an octave
+        key = part.program, 12 * round(pitch / 12)  # one probe per octave
         if key not in self._rms:
             probe = Part(key[0], [Note(0.0, PROBE_SEC, key[1], 100)])
             wav = self._synthesize([probe], [1.0], PROBE_SEC)
@@ -137,7 +125,7 @@ class Band:
     def _synthesize(
         self, parts: Sequence[Part], gains: Sequence[float], length_sec: float
     ) -> np.ndarray:
-        """``(T, 2)`` float32 at ``FONT_RATE``."""
+        """Render parts to ``(T, 2)`` float32 at ``FONT_RATE``."""
         midi = _to_midi(parts, gains, length_sec)
         wav = optional("midirenderer", "corpus").render_wave_from(self._font, midi)
         audio, _ = optional("soundfile", "corpus").read(io.BytesIO(wav), dtype="float32")
@@ -147,12 +135,7 @@ class Band:
 def arrange(
     rng: np.random.Generator, song: Song, sung: Sequence[tuple[float, float]]
 ) -> dict[str, list[Part]]:
-    """Write the parts of every stem.
-
-    Args:
-        rng: Of all draws.
-        song: What to play.
-        sung: Starts and ends of vocal phrases, seconds.
+    """Compose the parts of every stem; see :meth:`Band.render` for the arguments.
 
     Returns:
         ``drums`` and ``bass`` with one part each, and ``other``, whose last parts are melodies.
@@ -186,7 +169,7 @@ def arrange(
 def _note(
     rng: np.random.Generator, song: Song, start: float, end: float, pitch: int, velocity: float
 ) -> Note:
-    """A note as a person plays it: a little early or late, softer or louder."""
+    """A note with human deviations in timing and velocity."""
     late = song.style.jitter_sec * float(np.clip(rng.standard_normal(), -2.5, 2.5))
     velocity += 6 * rng.standard_normal()
     return Note(max(start + late, 0.0), end + late, pitch, int(np.clip(velocity, 20, 127)))
@@ -194,12 +177,12 @@ def _note(
 
 def _drums(rng: np.random.Generator, song: Song, sections: Sequence[Section]) -> list[Note]:
     style = song.style
-    grooves: dict[int, tuple[Groove, float]] = {}  # bar: what to play, how loud
+    grooves: dict[int, tuple[Groove, float]] = {}  # bar: groove and energy
     for section, bar in bars_of(sections, "drums"):
         grooves[bar] = style.grooves[section.variant % len(style.grooves)], section.energy
     notes = []
     for section in sections[1:]:
-        if rng.random() < 0.8:  # it leads over from silence, too
+        if rng.random() < 0.8:  # also after silence
             grooves[section.first_bar - 1] = pick(rng, style.fills), section.energy
         if rng.random() < 0.7:
             at = song.time_of(section.first_bar, 0)
@@ -276,7 +259,7 @@ def _pad(rng: np.random.Generator, song: Song, sections: Sequence[Section]) -> l
 
 
 def _leads(rng: np.random.Generator, song: Song, sung: Sequence[tuple[float, float]]) -> list[Part]:
-    """One melody for the gaps, and one that runs against the voice."""
+    """A melody for the gaps of the voice and one that overlaps it."""
     parts = []
     for melody in compose_melodies(rng, song, sung):
         part = Part(pick(rng, song.style.leads), level_db=float(rng.uniform(-2, 3)))
@@ -317,9 +300,9 @@ def _to_midi(parts: Sequence[Part], gains: Sequence[float], length_sec: float) -
             (1, part.modulation), (7, volume), (10, pan), (91, part.reverb), (93, part.chorus)
         ):  # fmt: skip
             player.control_changes.append(midi.ControlChange(number, value, 0.0))
-        # the last event is where rendering ends
+        # rendering ends at the last event
         player.control_changes.append(midi.ControlChange(1, part.modulation, length_sec))
-        next_start: dict[int, float] = {}  # of a pitch: a second stroke ends the first
+        next_start: dict[int, float] = {}  # by pitch: a repeated note ends the one before
         for note in sorted(part.notes, reverse=True):
             end = min(note.end_sec, next_start.get(note.pitch, length_sec), length_sec)
             if end > note.start_sec:
@@ -336,10 +319,7 @@ def _to_midi(parts: Sequence[Part], gains: Sequence[float], length_sec: float) -
 
 
 def _to_level(stem: np.ndarray, level_db: float) -> np.ndarray:
-    """Scale ``(2, T)`` so that the blocks in which it sounds have an RMS of ``level_db``.
-
-    Unless it would clip: a few drum strokes a bar peak far above their RMS.
-    """
+    """Scale ``(2, T)`` to an RMS of ``level_db`` in sounding blocks, or less if it would clip."""
     power = np.mean(stem**2, axis=0)
     edges = np.arange(0, len(power), round(BLOCK_SEC * BAND_RATE))
     blocks = np.add.reduceat(power, edges) / np.diff([*edges, len(power)])

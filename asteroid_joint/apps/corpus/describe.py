@@ -1,7 +1,7 @@
-"""What is in a corpus, measured from its files: a report with numbers and pictures.
+"""Statistics of a corpus measured from its files: a report with numbers and pictures.
 
-Levels are read from the audio, pitch from the label files; torchcrepe, a pitch tracker that knows
-neither, says how far the labels agree with the sound.
+Levels are measured from the audio and pitch from the label files; torchcrepe, an independent pitch
+tracker, shows how well the labels agree with the audio.
 """
 
 import json
@@ -29,40 +29,40 @@ from .track import STEMS
 
 CREPE_GRID = PitchGrid(160, 16000)  # 10 ms
 CREPE_HZ = (50.0, 1500.0)
-CREPE_VOICED = 0.3  # periodicity above which a frame is called voiced
-GATE_DB = 40.0  # below loud frames: CREPE tracks reverb tails, which are unvoiced by definition
+CREPE_VOICED = 0.3  # periodicity above which a frame counts as voiced
+GATE_DB = 40.0  # below loud frames; CREPE tracks reverb tails, which are labelled unvoiced
 TARGETS = {
     "clean_rpa": 0.97,  # at least
     "clean_vfa": 0.2,  # at most
-    "rpa_loss": 0.2,  # at least, from the clean voice to the mixture: else the band is no obstacle
-    "evenness_db": -6.0,  # at least, in every track; a recorded song's stem has about 0
+    "rpa_loss": 0.2,  # at least, from the clean voice to the mixture, or the band is too quiet
+    "evenness_db": -6.0,  # at least, in every track; recorded songs have about 0
 }
-LONG_SEC = 0.5  # of a note in which vibrato is looked for
-SETTLED_SEC = 0.3  # after its onset: earlier it glides, is scooped, and vibrato has not begun
+LONG_SEC = 0.5  # shortest note that is searched for vibrato
+SETTLED_SEC = 0.3  # after its onset, when glides are over and vibrato has begun
 VIBRATO_HZ = np.arange(3.95, 8.06, 0.05)
-VIBRATO_SHARE = 0.5  # of the variance that a sine explains, from which on it is vibrato
+VIBRATO_SHARE = 0.5  # least share of the variance that a sine must explain
 
 Row = dict[str, Any]
 
 
 def describe_corpus(corpus: Path, out: Path, crepe_model: str = "full", n_tracks: int = 0) -> str:
-    """Measure a corpus; write ``report.{md,json,png}`` and a picture of one track of each side.
+    """Measure a corpus; write ``report.{md,json,png}`` and a picture of one track per split.
 
     Args:
         corpus: Folder that ``make_corpus`` wrote.
         out: Folder for the report.
-        crepe_model: ``"full"``, ``"tiny"``, or ``"none"`` to leave torchcrepe out.
-        n_tracks: Of each side, evenly spread; 0 is all.
+        crepe_model: ``"full"``, ``"tiny"``, or ``"none"`` to skip torchcrepe.
+        n_tracks: Tracks per split, evenly spaced; 0 for all.
 
     Returns:
         The Markdown of ``report.md``.
 
     Raises:
-        UserError: One sentence: no corpus, damaged files, a wrong option, missing packages, no
+        UserError: In one sentence: no corpus, damaged files, a wrong option, missing packages, no
             permission.
     """
     if crepe_model not in ("full", "tiny", "none"):
-        raise UserError(f"crepe {crepe_model}: give full, tiny or none.")
+        raise UserError(f"--crepe {crepe_model}: give full, tiny or none.")
     if n_tracks < 0:
         raise UserError(f"--tracks {n_tracks}: give 1 or more, or 0 for all.")
     facts, sides = _open(corpus)
@@ -98,21 +98,22 @@ def describe_corpus(corpus: Path, out: Path, crepe_model: str = "full", n_tracks
         write_text(out / "report.json", json.dumps(result, indent=1) + "\n")
         write_text(out / "report.md", text)
     except OSError as err:
-        raise UserError(f"Cannot write to {out}: {err.strerror or err}.") from err
+        raise UserError(f"{out} cannot be written: {err.strerror or err}.") from err
     return text
 
 
 def vibrato(f0_hz: np.ndarray) -> tuple[float, float] | None:
-    """Rate and extent of the sine that fits a pitch curve best, over a straight line.
+    """Rate and extent of the sine that, on top of a straight line, fits a pitch curve best.
 
-    Fitted, not read off a spectrum, because a note lasts for a few cycles only.
+    A fit, not a spectrum, because a note lasts for few cycles only.
 
     Args:
-        f0_hz: ``(frames,)`` Hz every 5 ms, all voiced.
+        f0_hz: ``(n_frames,)`` Hz every 5 ms, all voiced.
 
     Returns:
-        Hz and cents (from the line to the crest), or ``None`` where there is no vibrato: shorter
-        than a cycle, best fit beyond 4 to 8 Hz, or half of the variance is something else.
+        Hz and cents (from the line to the crest), or ``None`` without vibrato: the note is shorter
+        than a cycle, the best fit is outside 4 to 8 Hz, or it explains less than half of the
+        variance.
     """
     n = len(f0_hz)
     if n * FRAME_SEC < 1 / VIBRATO_HZ[0]:
@@ -135,20 +136,20 @@ def vibrato(f0_hz: np.ndarray) -> tuple[float, float] | None:
 
 
 def stratified(rows: Sequence[Row]) -> bool:
-    """Does every side have one voice in each of as many equal steps of level as it has tracks?"""
+    """Whether each split has exactly one track in each of its equal steps of voice level."""
     for side in SIDES:
         level_db = np.sort([row["voice_db"] for row in rows if row["side"] == side])
         steps = np.linspace(*VOICE_DB, len(level_db) + 1)
-        slack = 0.1  # dB, for rounding to 16 bits
+        slack = 0.1  # dB, rounding to 16 bits
         if np.any(level_db < steps[:-1] - slack) or np.any(level_db > steps[1:] + slack):
             return False
     return True
 
 
 def _open(corpus: Path) -> tuple[dict, dict[str, Multitrack]]:
-    """What ``corpus.json`` says, and the sides that have tracks."""
+    """Content of ``corpus.json``, and the splits that have tracks."""
     if not (corpus / FACTS).is_file():
-        raise DataError(f"{corpus} is no corpus: give a folder that make-corpus wrote.")
+        raise DataError(f"{corpus} is not a corpus: give a folder that make-corpus wrote.")
     try:
         facts = json.loads((corpus / FACTS).read_text())
         int(facts["settings"]["tracks"])
@@ -156,17 +157,17 @@ def _open(corpus: Path) -> tuple[dict, dict[str, Multitrack]]:
         raise DataError(f"{corpus / FACTS} is damaged: make the corpus again.") from err
     found = [side for side in SIDES if track_folders(corpus / side)]
     if not found:
-        raise DataError(f"{corpus} holds no tracks: make-corpus --resume makes what is missing.")
+        raise DataError(f"{corpus} contains no tracks: run make-corpus --resume.")
     return facts, {side: Multitrack(str(corpus), side, sources=STEMS) for side in found}
 
 
 def evenly(n: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of ``n`` indices, evenly; 0 is all."""
+    """At most ``wanted`` of ``n`` indices, evenly spaced; 0 for all."""
     return np.unique(np.linspace(0, n - 1, min(wanted or n, n)).round().astype(int)).tolist()
 
 
 def _measure(data: Multitrack, index: int, crepe_model: str) -> tuple[Row, np.ndarray]:
-    """Numbers of a track, and its voiced F0 in Hz every 5 ms."""
+    """Measurements of a track, and the voiced frames of its F0 in Hz."""
     folder, clip, rate = data.folders[index], data.clips[index], data.sample_rate
     mixture, stems = data.read(index)
     assert stems is not None
@@ -178,13 +179,15 @@ def _measure(data: Multitrack, index: int, crepe_model: str) -> tuple[Row, np.nd
     voice, rest = (float(np.mean(wav[:, sung] ** 2, dtype=float)) for wav in (vocals, band))
     voiced = f0_hz[f0_hz > 0]
     if not len(voiced) or not voice or not rest:
-        raise DataError(f"{folder} has no voice or no band: remove it and make it again.")
+        raise DataError(
+            f"{folder} lacks a voice or a band: remove it and run make-corpus --resume."
+        )
     found = _vibrato_of_long_notes(folder, f0_hz)
     row = {
         "track": clip.name,
         "singer": clip.singer,
         "seconds": clip.n_samples / rate,
-        # 16 bits are exact in float32, and so are sums of a few
+        # 16-bit samples and sums of a few are exact in float32
         "exact_sum": bool(np.array_equal(mixture, stems.sum(0))),
         "f0_min_hz": voiced.min(),
         "f0_median_hz": np.median(voiced),
@@ -205,18 +208,18 @@ def _measure(data: Multitrack, index: int, crepe_model: str) -> tuple[Row, np.nd
 
 
 def _vibrato_of_long_notes(folder: Path, f0_hz: np.ndarray) -> list[tuple[float, float] | None]:
-    """See :func:`vibrato`, of each long note of a track."""
+    """Vibrato of each long note of a track; see :func:`vibrato`."""
     found = []
     for start, end in read_columns(folder / "notes.csv"):
         if end - start > LONG_SEC:
             note = f0_hz[round((start + SETTLED_SEC) / FRAME_SEC) : round(end / FRAME_SEC)]
-            pause = np.flatnonzero(note == 0)  # a note may end early, in the next consonant
+            pause = np.flatnonzero(note == 0)  # a note may end early in the next consonant
             found.append(vibrato(note[: pause[0]] if len(pause) else note))
     return found
 
 
 def _evenness(wav: np.ndarray, rate: int, times: np.ndarray, f0_hz: np.ndarray) -> float:
-    """Median over mean power of voiced stretches of 20 ms, dB; low: a few sounds drown the rest."""
+    """Median over mean power of voiced 20 ms segments, dB; low if a few sounds mask the rest."""
     n = rate // 50
     power = (wav[:, : wav.shape[1] // n * n] ** 2).reshape(len(wav), -1, n).mean((0, 2))
     centres = (np.arange(len(power)) + 0.5) * n / rate
@@ -251,17 +254,17 @@ def _agreement(
     ref_hz = resample_f0(f0_hz, times, CREPE_GRID.times(n_frames))
     power = np.convolve(mono**2, np.full(2 * hop, 0.5 / hop), "same")[::hop]
     level_db = 10 * np.log10(power + 1e-12)
-    heard = (periodicity > CREPE_VOICED) & (level_db > np.percentile(level_db, 95) - GATE_DB)
+    voiced = (periodicity > CREPE_VOICED) & (level_db > np.percentile(level_db, 95) - GATE_DB)
     pitch = melody_metrics(ref_hz, est_hz, np.ones(n_frames, bool))
-    voicing = melody_metrics(ref_hz, est_hz, heard)
+    voicing = melody_metrics(ref_hz, est_hz, voiced)
     return {"rpa": pitch["rpa"], "rca": pitch["rca"], "vr": voicing["vr"], "vfa": voicing["vfa"]}
 
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Seed NumPy's global generator, from which torchcrepe dithers pitch, and use one thread.
+    """Seed NumPy's global generator, with which torchcrepe dithers pitch, and use one thread.
 
-    With several, threads wait for each other where another program holds a core.
+    Several threads would wait for each other while another program uses a core.
     """
     import torch
 
@@ -276,7 +279,7 @@ def _repeatable() -> Iterator[None]:
 
 
 def _summary(side: str, rows: Sequence[Row], voiced: Sequence[np.ndarray]) -> Row:
-    """Numbers of a side, or of all: mean, least and greatest over tracks; F0 over frames."""
+    """Statistics of a split, or of all: mean, min and max over tracks; F0 over frames."""
     here = [i for i, row in enumerate(rows) if side in (row["side"], "all")]
     mine = [rows[i] for i in here]
     f0_hz = np.concatenate([voiced[i] for i in here])
@@ -338,7 +341,7 @@ def _markdown(name: str, result: Row) -> str:
 
 
 def _checks(result: Row) -> list[list[str]]:
-    """What a corpus has to keep: what it is, what was found, what was wanted."""
+    """Required properties of a corpus: name, result, target."""
     every, crepe = result["sides"]["all"], result["crepe_model"]
     sums = f"{every['exact_sums']} of {every['tracks']} tracks"
     level = {True: "one voice in each step", False: "NOT even", None: "not checked on a part"}

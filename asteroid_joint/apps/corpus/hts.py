@@ -1,7 +1,7 @@
-"""Singing timbre from statistical voices: phones and times in, spectral envelopes out.
+"""Singing timbre from statistical voices: timed phones in, spectral envelopes out.
 
-The HTS engine (in the extension module that pyopenjtalk brings) turns labels into the smooth
-mel-cepstra a voice was trained to produce; nothing of its vocoder or its pitch is used.
+The HTS engine (part of pyopenjtalk's extension module) converts labels to the smooth mel-cepstra
+that a voice was trained to produce; its vocoder and its pitch are not used.
 
 Two voices: ``nitech_jp_song070_f001``, trained on real singing, comes with this package (CC BY 3.0,
 Nagoya Institute of Technology); ``mei_normal``, a speaking voice, comes with pyopenjtalk (CC BY
@@ -26,11 +26,11 @@ from ...errors import UserError
 FRAME_SEC = 0.005  # seconds per frame
 ORDER = 35  # mel-cepstral coefficients, c_0 among them
 ALPHA = 0.55  # frequency warping
-VOICE_RATE = 48000  # Hz, that the voices were trained at
+VOICE_RATE = 48000  # Hz, of the voices
 PER_SEC = 10_000_000  # label times are in units of 100 ns
-ENGINE_BYTES = 1 << 14  # room for the engine's structure, which is 600 bytes
+ENGINE_BYTES = 1 << 14  # buffer for the engine's structure of 600 bytes
 CEPSTRUM, LOG_F0 = 0, 1  # streams
-NO_DATA = -1e9  # below: an unvoiced frame of the F0 stream
+NO_DATA = -1e9  # the F0 stream is below this in unvoiced frames
 
 SUNG, SPOKEN = "nitech_jp_song070_f001", "mei_normal"
 VOWELS = frozenset("aiueo")
@@ -40,33 +40,26 @@ NOTE_NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 
 
 class Phone(NamedTuple):
-    """A speech sound with its times.
+    """A phone with its times in seconds from the start of the phrase."""
 
-    Attributes:
-        name: Of the Japanese phone set of the voices: ``"a"``, ``"sh"``, ``"sil"``, ...
-        start_sec: Seconds from the start of the phrase.
-        end_sec: Seconds.
-        midi: Pitch of its note; the sung voice's timbre depends on it.
-    """
-
-    name: str
+    name: str  # in the Japanese phone set of the voices: "a", "sh", "sil", ...
     start_sec: float
     end_sec: float
-    midi: float = 60.0
+    midi: float = 60.0  # pitch of its note; the sung voice's timbre depends on it
 
     @property
     def voiced(self) -> bool:
-        """Whether the vocal folds swing in it."""
+        """Whether the phone is voiced."""
         return self.name not in UNVOICED and self.name not in SILENT
 
 
 class Timbre(NamedTuple):
-    """What a voice makes of a phrase.
+    """Timbre of a phrase.
 
     Attributes:
-        cepstrum: ``(frames, 35)`` mel-cepstra, natural logarithm of amplitude.
-        own_f0_hz: The pitch that the voice itself would have sung or spoken, mean over voiced
-            frames: below it its envelope says nothing.
+        cepstrum: ``(n_frames, 35)`` mel-cepstra, natural logarithm of amplitude.
+        own_f0_hz: Mean over voiced frames of the F0 that the voice itself would have used; its
+            envelope is undefined below.
     """
 
     cepstrum: np.ndarray
@@ -74,13 +67,13 @@ class Timbre(NamedTuple):
 
 
 class HTSVoice:
-    """One voice in the engine. Not for threads; a process may hold several.
+    """One voice in the engine; not thread-safe, but a process may use several.
 
     Args:
         name: ``SUNG`` or ``SPOKEN``.
 
     Raises:
-        UserError: If pyopenjtalk is not installed.
+        UserError: If pyopenjtalk is not installed or a voice file cannot be read.
     """
 
     def __init__(self, name: str) -> None:
@@ -90,12 +83,12 @@ class HTSVoice:
         self._lib.HTS_Engine_initialize(self._engine)
         path = str(_voice_file(name)).encode()
         if not self._lib.HTS_Engine_load(self._engine, (ctypes.c_char_p * 1)(path), 1):
-            raise UserError(f"{path.decode()} cannot be read: install the package again.")
-        # the times in the labels count, not the durations that the voice would choose
+            raise UserError(f"{path.decode()} cannot be read: reinstall the package.")
+        # use the times in the labels instead of durations predicted by the voice
         self._lib.HTS_Engine_set_phoneme_alignment_flag(self._engine, 1)
 
     def __call__(self, phones: Sequence[Phone]) -> Timbre:
-        """Timbre of a phrase, from its first phone (a silence) to its last (another)."""
+        """Timbre of a phrase, which begins and ends with a silent phone."""
         make = sung_label if self.name == SUNG else spoken_label
         lines = [
             f"{round(p.start_sec * PER_SEC)} {round(p.end_sec * PER_SEC)} {make(phones, i)}"
@@ -106,7 +99,7 @@ class HTSVoice:
         done = (
             lib.HTS_Engine_generate_state_sequence_from_strings(engine, labels, len(lines))
             and lib.HTS_Engine_generate_parameter_sequence(engine)
-            and lib.HTS_Engine_generate_sample_sequence(engine)  # parameters are readable after it
+            and lib.HTS_Engine_generate_sample_sequence(engine)  # makes the parameters readable
         )
         if not done:
             raise RuntimeError(f"{self.name} refused a phrase of {len(phones)} phones.")
@@ -123,9 +116,9 @@ class HTSVoice:
 
 
 def sung_label(phones: Sequence[Phone], i: int) -> str:
-    """Context label of the singing voice: the phones around, pitch and length of the note.
+    """Context label of the singing voice: neighbouring phones, pitch and length of the note.
 
-    All further contexts are ``xx``, unknown: the voice's decision trees take the other branch.
+    All other contexts are ``xx``, unknown: the voice's decision trees answer them with no.
     """
     phone = phones[i]
     kind = "s" if phone.name in SILENT else "v" if phone.name in VOWELS else "c"
@@ -147,7 +140,7 @@ def sung_label(phones: Sequence[Phone], i: int) -> str:
 
 
 def spoken_label(phones: Sequence[Phone], i: int) -> str:
-    """Context label of the speaking voice: the phones around; accents and words are unknown."""
+    """Context label of the speaking voice: neighbouring phones; all else is unknown."""
     return (
         f"{_at(phones, i - 2)}^{_at(phones, i - 1)}-{phones[i].name}"
         f"+{_at(phones, i + 1)}={_at(phones, i + 2)}/A:xx+xx+xx/B:xx-xx_xx/C:xx_xx+xx/D:xx+xx_xx"
@@ -166,7 +159,7 @@ def _voice_file(name: str) -> Path:
 
 
 def _pyopenjtalk() -> Path:
-    """Folder of pyopenjtalk; it is never imported: its text front end is not needed."""
+    """Folder of pyopenjtalk, which is not imported: its text front end is not needed."""
     spec = importlib.util.find_spec("pyopenjtalk")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("pyopenjtalk is not installed: pip install 'asteroid-joint[corpus]'.")
@@ -174,12 +167,11 @@ def _pyopenjtalk() -> Path:
 
 
 def _library() -> ctypes.CDLL:
-    """The engine's functions with the types of those that are called."""
-    paths = sorted(_pyopenjtalk().glob("htsengine*.so")) + sorted(
-        _pyopenjtalk().glob("htsengine*.pyd")
-    )
+    """Load the engine and declare the types of the functions used here."""
+    folder = _pyopenjtalk()
+    paths = [*sorted(folder.glob("htsengine*.so")), *sorted(folder.glob("htsengine*.pyd"))]
     if not paths:
-        raise UserError("pyopenjtalk lacks its engine: install 'asteroid-joint[corpus]' again.")
+        raise UserError("pyopenjtalk lacks its engine: reinstall 'asteroid-joint[corpus]'.")
     lib = ctypes.CDLL(os.fspath(paths[0]))
     size, engine, strings = ctypes.c_size_t, ctypes.c_void_p, ctypes.POINTER(ctypes.c_char_p)
     signatures: dict[str, tuple[list, type | None]] = {

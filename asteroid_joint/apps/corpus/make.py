@@ -1,7 +1,7 @@
-"""Make a corpus: who sings what in which style on which side, in how many processes.
+"""Make a corpus: assign singers and styles to tracks and synthesize these in parallel.
 
-A track is a function of its specification, and its folder appears when it is complete. So any
-number of processes gives the same bytes, and a run that was stopped goes on where it was.
+A track depends on its specification only, and its folder appears once complete. Hence any number of
+processes gives the same bytes, and an interrupted run can be resumed.
 """
 
 import errno
@@ -28,9 +28,9 @@ from .styles import styles_of
 from .track import TrackSpec, write_track
 
 SIDES = ("train", "valid", "test")
-VOICE_DB = (-5.0, 2.0)  # level of the voice over the band, spread evenly over every side
+VOICE_DB = (-5.0, 2.0)  # level of the voice over the band, spread evenly in each split
 FACTS = "corpus.json"
-LEAST_SEC = 4.0  # of a track: room for a phrase
+LEAST_SEC = 4.0  # shortest track, which has room for a phrase
 PACKAGES = ("numpy", "scipy", "pyworld-prebuilt", "pretty_midi", "midirenderer", "soxr")
 
 Progress = Callable[[int, int], None]
@@ -38,30 +38,22 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class CorpusOptions:
-    """What to make.
+    """Size and content of a corpus."""
 
-    Attributes:
-        tracks: On all sides together; an eighth each for validation and test.
-        seconds: Length of every track.
-        seed: Of everything.
-        backing: Probability that a track has a double or a harmony under its lead.
-        soundfont: ``.sf2`` file in place of the one that pretty_midi brings.
-    """
-
-    tracks: int
-    seconds: float
+    tracks: int  # in all splits; an eighth each for validation and test
+    seconds: float  # length of every track
     seed: int = 0
-    backing: float = 0.0
-    soundfont: str = ""
+    backing: float = 0.0  # probability that a track has a double or a harmony under its lead
+    soundfont: str = ""  # .sf2 file that replaces the one of pretty_midi
 
     def check(self) -> None:
-        """Refuse what cannot be made.
+        """Refuse values out of range.
 
         Raises:
-            UserError: One sentence on the option that is wrong.
+            UserError: The wrong option, in one sentence.
         """
         if self.tracks < 3:
-            raise UserError(f"--tracks {self.tracks}: give 3 or more, one for each side.")
+            raise UserError(f"--tracks {self.tracks}: give 3 or more, one for each split.")
         if not LEAST_SEC <= self.seconds <= 3600:
             raise UserError(f"--seconds {self.seconds:g}: give {LEAST_SEC:g} to 3600.")
         if self.seed < 0:
@@ -73,7 +65,7 @@ class CorpusOptions:
 
     @property
     def settings(self) -> dict:
-        """What has to be the same for going on."""
+        """Settings that must be the same for resuming."""
         return {
             "tracks": self.tracks,
             "seconds": self.seconds,
@@ -84,10 +76,10 @@ class CorpusOptions:
 
 
 def plan_corpus(options: CorpusOptions) -> list[TrackSpec]:
-    """Specifications of all tracks.
+    """Specify all tracks.
 
-    Every side takes its own singers and styles in turn, and the level of the voice is spread
-    evenly over the tracks of a side, in random order: sides are equally hard.
+    Each split cycles through its own singers and styles, and the level of the voice is spread
+    evenly over its tracks, in random order: splits are equally hard.
     """
     n_held_out = max(2 if options.tracks >= 6 else 1, options.tracks // 8)
     counts = (options.tracks - 2 * n_held_out, n_held_out, n_held_out)
@@ -98,7 +90,7 @@ def plan_corpus(options: CorpusOptions) -> list[TrackSpec]:
         styles = rng.permutation([style.name for style in styles_of(side)])
         levels = (rng.permutation(count) + rng.random(count)) / count
         for i in range(count):
-            # a singer who comes round again sings another style
+            # a singer sings another style in the next cycle
             style = styles[(i + i // len(singers)) % len(styles)]
             singer = singers[i % len(singers)]
             voice_db = VOICE_DB[0] + (VOICE_DB[1] - VOICE_DB[0]) * levels[i]
@@ -124,28 +116,28 @@ def make_corpus(
     *,
     jobs: int = 1,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Path:
-    """Make a corpus, or go on with it.
+    """Make a corpus, or resume making it.
 
     Args:
-        dest: Folder; it must not exist or be empty, unless ``resume``.
-        options: What to make.
-        jobs: Processes. The result does not depend on it.
-        resume: Keep the tracks that are there.
-        progress: Called with the tracks done and the tracks in all.
+        dest: Folder; without ``resume`` it must be empty or not exist.
+        options: Size and content of the corpus.
+        jobs: Number of processes, which does not affect the result.
+        resume: Keep existing tracks.
+        progress: Called with the number of tracks done and in total.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: One sentence: options, missing packages, a folder that holds something else,
-            no space, no permission. Complete tracks are kept then.
+        UserError: In one sentence: wrong options, missing packages, a folder with other content, no
+            space, no permission. Complete tracks are kept.
     """
     options.check()
     for module in ("pyworld", "pretty_midi", "midirenderer", "scipy"):
         optional(module, "corpus")
-    if importlib.util.find_spec("pyopenjtalk") is None:  # it is used, but never imported
+    if importlib.util.find_spec("pyopenjtalk") is None:  # used without being imported
         raise UserError("pyopenjtalk is not installed: pip install 'asteroid-joint[corpus]'.")
     dest = Path(dest)
     specs = plan_corpus(options)
@@ -155,56 +147,55 @@ def make_corpus(
         dest.mkdir(parents=True, exist_ok=True)
         _check_space(dest, missing)
         _prepare(dest, options)
-        done = len(specs) - len(missing)
-        if progress:
+        n_earlier = len(specs) - len(missing)
+        progress(n_earlier, len(specs))
+        for done, _ in enumerate(_write_all(dest, missing, jobs), n_earlier + 1):
             progress(done, len(specs))
-        for _ in _write_all(dest, missing, jobs):
-            done += 1
-            if progress:
-                progress(done, len(specs))
     except OSError as err:
         raise UserError(_reason(err, dest)) from err
     except BrokenExecutor as err:
         raise UserError(
-            "A process ended early, perhaps for lack of memory: give fewer --jobs; --resume makes "
-            "what is missing."
+            "A process ended unexpectedly, perhaps for lack of memory: give fewer --jobs; --resume "
+            "makes the missing tracks."
         ) from err
     return dest
 
 
 def _check_soundfont(path: Path) -> None:
     if not path.is_file():
-        raise UserError(f"There is no soundfont {path}.")
+        raise UserError(f"There is no soundfont {path}: give an .sf2 file.")
     try:
         with path.open("rb") as file:
             start = file.read(12)
     except OSError as err:
-        raise UserError(f"Cannot read {path}: {err.strerror}.") from err
+        raise UserError(f"{path} cannot be read: {err.strerror}.") from err
     if start[:4] != b"RIFF" or start[8:] != b"sfbk":
         raise UserError(f"{path} is not a soundfont: give an .sf2 file.")
 
 
 def _accept(dest: Path, options: CorpusOptions, resume: bool) -> None:
-    """Accept an empty folder, or the corpus that is to be gone on with."""
+    """Accept an empty folder, or the corpus to resume."""
     facts = dest / FACTS
     if dest.exists() and not dest.is_dir():
         raise UserError(f"{dest} is a file: give a folder.")
     if dest.is_dir() and any(dest.iterdir()):
         if not facts.is_file():
-            raise DataError(f"{dest} is not empty and holds no corpus: give another folder.")
+            raise DataError(f"{dest} is not empty and contains no corpus: give another folder.")
         try:
             settings = json.loads(facts.read_text())["settings"]
         except (ValueError, KeyError, TypeError) as err:
             raise DataError(f"{facts} is damaged: give another folder.") from err
         if settings != options.settings:
             text = ", ".join(f"{k} {v}" for k, v in settings.items() if v != "")
-            raise DataError(f"{dest} holds another corpus ({text}): give another folder.")
+            raise DataError(f"{dest} contains another corpus ({text}): give another folder.")
         if not resume:
-            raise DataError(f"{dest} holds this corpus already: --resume makes what is missing.")
+            raise DataError(
+                f"{dest} already contains this corpus: give --resume to make missing tracks."
+            )
 
 
 def _prepare(dest: Path, options: CorpusOptions) -> None:
-    """Say first what is made here, so that whatever happens then can be gone on with."""
+    """Write ``corpus.json`` first, which resuming needs, and remove incomplete tracks."""
     facts = dest / FACTS
     if not facts.is_file():
         from ...version import __version__
@@ -219,12 +210,12 @@ def _prepare(dest: Path, options: CorpusOptions) -> None:
         write_text(facts, json.dumps(content, indent=1) + "\n")
     for side in SIDES:
         (dest / side).mkdir(exist_ok=True)
-        for part in (dest / side).glob(".*.part"):  # of a run that was killed
+        for part in (dest / side).glob(".*.part"):  # left by a killed run
             shutil.rmtree(part, ignore_errors=True)
 
 
 def _version(package: str) -> str:
-    """``pyworld`` may have come in another package than the one that we ask for."""
+    """Version of a package; ``pyworld`` may have been installed by another one."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -242,11 +233,11 @@ def _check_space(dest: Path, missing: Sequence[TrackSpec]) -> None:
 
 
 def _write_all(dest: Path, specs: Sequence[TrackSpec], jobs: int) -> Iterator[Path]:
-    """Folders as they are finished."""
+    """Write tracks and yield their folders as they are finished."""
     if jobs == 1 or len(specs) < 2:
         yield from (write_track(spec, dest) for spec in specs)
         return
-    # fresh processes: a fork of one that has threads may hang
+    # spawned: forking a process with threads may hang
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(jobs, len(specs)), context, initializer=_ignore_interrupts)
     try:
@@ -255,17 +246,17 @@ def _write_all(dest: Path, specs: Sequence[TrackSpec], jobs: int) -> Iterator[Pa
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in finished)
     finally:
-        # tracks in work are finished, no more are begun
+        # finishes started tracks only
         pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C goes to all processes of a terminal: the first one decides."""
+    """Leave Ctrl-C, which reaches all processes of a terminal, to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _reason(err: OSError, dest: Path) -> str:
-    """One sentence."""
+    """The error in one sentence."""
     if err.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"No space is left in {dest}: make room, then --resume makes what is missing."
+        return f"No space is left in {dest}: make room, then give --resume."
     return f"Cannot write to {dest}: {err.strerror or err}."

@@ -1,4 +1,4 @@
-"""What is sung: notes with syllables, in phrases with rests, over the chords of a song."""
+"""Composition of the sung melody: notes with syllables, in phrases, over the chords of a song."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from .song import Song
 
-SHORTEST_SEC = 0.22  # of a note: quicker syllables blur
-BREATHING_SEC = 0.35  # least rest between phrases
-PHRASE_SEC = (2.2, 5.0)  # aimed at, from entry to rest
-# durations in beats; a phrase strings some of these together
+SHORTEST_SEC = 0.22  # shortest note: faster syllables blur
+BREATHING_SEC = 0.35  # shortest rest between phrases
+PHRASE_SEC = (2.2, 5.0)  # intended length of a phrase
+# note lengths in beats; a phrase concatenates some of these
 CELLS = (
     (1.0, 1.0),
     (0.5, 0.5, 1.0),
@@ -27,10 +27,10 @@ CELLS = (
     (0.25, 0.25, 0.5, 1.0),
     (0.5, 0.25, 0.25, 1.0),
 )
-ENTRIES = (0.0, 0.0, 0.5, 1.0, 1.5)  # beats after the bar line at which a phrase may begin
+ENTRIES = (0.0, 0.0, 0.5, 1.0, 1.5)  # beats from the bar line to the start of a phrase
 STEPS = (-3, -2, -1, 0, 1, 2, 3)  # scale steps from note to note
 STEP_ODDS = (0.03, 0.10, 0.30, 0.20, 0.25, 0.09, 0.03)
-# consonants by how often they are sung; "" is a bare vowel
+# probabilities of consonants; "" is a vowel alone
 CONSONANTS = {
     "": 0.14,
     "k": 0.09,
@@ -50,50 +50,40 @@ CONSONANTS = {
     "sh": 0.02,
 }
 VOWEL_ODDS = {"a": 0.3, "i": 0.19, "u": 0.13, "e": 0.16, "o": 0.22}
-# not in Japanese
+# syllables that do not exist in Japanese
 UNHEARD = {("y", "i"), ("y", "e"), ("w", "i"), ("w", "u"), ("w", "e"), ("w", "o")}
-SLUR = 0.12  # probability that a note goes on with the syllable before
-REPEAT = 0.45  # probability that a phrase takes the rhythm and contour of one before
+SLUR = 0.12  # probability that a note continues the syllable of the one before
+REPEAT = 0.45  # probability that a phrase repeats the rhythm and contour of an earlier one
 
 
 @dataclass(frozen=True)
 class Note:
-    """One sung note.
+    """One sung note."""
 
-    Attributes:
-        onset_sec: Of its vowel; the consonant comes before.
-        offset_sec: End of its vowel, where no other note follows at once.
-        midi: Pitch.
-        consonant: Before the vowel; empty for none.
-        vowel: ``a``, ``i``, ``u``, ``e`` or ``o``.
-        phrase: Number of its phrase, from 0.
-        slurred: Goes on with the vowel of the note before.
-    """
-
-    onset_sec: float
-    offset_sec: float
-    midi: int
-    consonant: str
-    vowel: str
-    phrase: int
-    slurred: bool = False
+    onset_sec: float  # of the vowel; the consonant precedes it
+    offset_sec: float  # of the vowel, unless the next note follows immediately
+    midi: int  # pitch
+    consonant: str  # before the vowel; empty for none
+    vowel: str  # a, i, u, e or o
+    phrase: int  # index of its phrase, from 0
+    slurred: bool = False  # continues the vowel of the note before
 
 
 def write_melody(
     rng: np.random.Generator, song: "Song", low_midi: int, high_midi: int
 ) -> tuple[Note, ...]:
-    """A melody for the whole song.
+    """Compose the melody of a song.
 
     Args:
-        rng: Source of all choices.
+        rng: Random generator.
         song: Chords, tempo and length.
         low_midi: Lowest pitch of the singer.
-        high_midi: Highest pitch.
+        high_midi: Highest pitch of the singer.
     """
     end_sec = song.n_samples / 44100 - 0.3
     tones = [p for p in range(low_midi, high_midi + 1) if p % 12 in song.scale]
     bars_per_phrase = max(1, round(np.mean(PHRASE_SEC) / song.bar_sec))
-    # an introduction, where there is time for one
+    # an introduction, in songs long enough
     bar = int(rng.integers(0, 3)) if song.n_bars > 8 else 0
     earlier: list[tuple[np.ndarray, np.ndarray]] = []
     notes: list[Note] = []
@@ -123,11 +113,11 @@ def write_melody(
 def _figure(
     rng: np.random.Generator, beat_sec: float, room_sec: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Durations in beats and scale steps that fill ``room_sec`` but for a rest."""
+    """Note lengths in beats and scale steps that fill ``room_sec`` except for a rest."""
     room = (room_sec - rng.uniform(0.3, 1.6) * min(beat_sec, 0.6)) / beat_sec
     beats: list[float] = []
     cells = [cell for cell in CELLS if min(cell) * beat_sec >= SHORTEST_SEC]
-    odds = np.array([sum(cell) / len(cell) for cell in cells]) ** 2  # rather slow than quick
+    odds = np.array([sum(cell) / len(cell) for cell in cells]) ** 2  # favours long notes
     while sum(beats) < room - 0.75:
         beats += cells[int(rng.choice(len(cells), p=odds / odds.sum()))]
     if not beats:
@@ -146,7 +136,7 @@ def _phrase(
     steps: np.ndarray,
     number: int,
 ) -> list[Note]:
-    """Notes of a phrase: as much of the figure as there is room for."""
+    """Notes of a phrase: as much of the figure as fits."""
     place = int(np.clip(rng.normal(0.5, 0.18), 0.15, 0.85) * (len(tones) - 1))
     onsets = start_sec + np.concatenate([[0.0], np.cumsum(beats)]) * song.beat_sec
     notes: list[Note] = []
@@ -169,7 +159,7 @@ def _phrase(
         notes.append(Note(onset, offset, tones[place], consonant, vowel, number, slurred))
         if last:
             break
-    # sung notes do not touch everywhere: the end of some is shortened
+    # some notes end early, as in real singing
     return [
         note
         if i + 1 < len(notes) and (notes[i + 1].slurred or rng.random() < 0.85)
@@ -193,7 +183,7 @@ def _syllable(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def harmony(notes: Sequence[Note], scale: Sequence[int], steps: int) -> tuple[Note, ...]:
-    """The melody ``steps`` scale steps higher (or lower, where negative)."""
+    """Transpose a melody by scale steps, downwards if negative."""
     ladder = [p for p in range(12, 116) if p % 12 in scale]
 
     def moved(midi: int) -> int:
@@ -204,6 +194,6 @@ def harmony(notes: Sequence[Note], scale: Sequence[int], steps: int) -> tuple[No
 
 
 def phrases_of(notes: Sequence[Note]) -> list[list[Note]]:
-    """Notes by phrase."""
+    """Group notes by phrase."""
     numbers = sorted({note.phrase for note in notes})
     return [[note for note in notes if note.phrase == number] for number in numbers]

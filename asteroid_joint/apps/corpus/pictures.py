@@ -1,4 +1,4 @@
-"""Pictures of a corpus: one of all its tracks, and one of the sound and pitch of a track."""
+"""Pictures of a corpus: statistics of all tracks, and spectrograms and pitch of one track."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from ...inference.notes import note_name
 from ...pitch import midi_to_hz
 from .make import SIDES, VOICE_DB
 
-SHOWN_SEC = 10.0  # of a track: so that vibrato is visible
+SHOWN_SEC = 10.0  # of a track; short enough for vibrato to be visible
 TOP_HZ = 5000
 
 
@@ -29,11 +29,11 @@ def _figure(path: Path, size: tuple[float, float], draw: Callable[[Any], None]) 
 
 
 def draw_report(path: Path, result: dict[str, Any]) -> None:
-    """Write a PNG: pitch, vibrato, levels, share of singing and RPA, a colour for each side.
+    """Write a PNG: pitch, vibrato, levels, share of singing and RPA, one colour per split.
 
     Args:
         path: File to write.
-        result: What ``report.json`` holds.
+        result: Content of ``report.json``.
     """
     rows, sides = result["tracks"], [s for s in result["sides"] if s != "all"]
     crepe = result["crepe_model"]
@@ -49,11 +49,11 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
             axes["P"].fill_between(midi, 100 * share, step="mid", color=color, alpha=0.15)
             rates = [rate for row in mine for rate, _ in row["vibrato"]]
             label = f"{side}: {len(rates)} notes"
-            # a fill and an outline each, so that sides show through one another
+            # fill and outline, so that overlapping splits are visible
             for style in ({"alpha": 0.25, "label": label}, {"histtype": "step", "lw": 1.5}):
                 axes["V"].hist(rates, np.arange(4, 8.01, 0.2), color=color, **style)
             for panel, key in (("L", "voice_db"), ("S", "singing_share")):
-                # in order, so that an even spread is a straight line
+                # sorted: an even spread is a straight line
                 y = np.sort([row[key] for row in mine]) * (100 if panel == "S" else 1)
                 places = x + (np.linspace(-0.35, 0.35, len(y)) if len(y) > 1 else np.zeros(1))
                 axes[panel].plot(places, y, "o", color=color, ms=4)
@@ -63,9 +63,8 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
         axes["P"].set_xticks(ticks, [f"{note_name(k)}\n{midi_to_hz(k):.0f}" for k in ticks])
         axes["P"].set(title="F0 in 5 ms frames", xlabel="note, Hz", ylabel="voiced frames / %")
         axes["V"].set(title="vibrato", xlabel="rate / Hz", ylabel="notes")
-        axes["L"].set(
-            title="voice over band (lines: mean)", ylabel="level / dB", ylim=_pad(VOICE_DB)
-        )
+        axes["L"].set(title="voice over band (lines: mean)", ylabel="level / dB")
+        axes["L"].set(ylim=(VOICE_DB[0] - 0.5, VOICE_DB[1] + 0.5))
         axes["S"].set(title="share of singing", ylabel="of the track / %", ylim=(0, 100))
         for panel in "LS":
             axes[panel].set_xticks(range(len(sides)), sides)
@@ -77,10 +76,6 @@ def draw_report(path: Path, result: dict[str, Any]) -> None:
             panel.grid(alpha=0.3)
 
     _figure(path, (14, 8.5), draw)
-
-
-def _pad(limits: tuple[float, float]) -> tuple[float, float]:
-    return limits[0] - 0.5, limits[1] + 0.5
 
 
 def _draw_rpa(axes: Any, rows: Sequence[dict], crepe: str, wanted: float) -> None:
@@ -96,12 +91,12 @@ def _draw_rpa(axes: Any, rows: Sequence[dict], crepe: str, wanted: float) -> Non
 
 
 def draw_track(path: Path, data: Multitrack, index: int) -> None:
-    """Write a PNG: spectrograms of mixture and voice from the first note on, exact F0 drawn in.
+    """Write a PNG: spectrograms of mixture and voice from the first note on, with the exact F0.
 
     Args:
         path: File to write.
-        data: A side of the corpus, with ``vocals`` as first stem.
-        index: Of the track.
+        data: Split of the corpus, with ``vocals`` as first stem.
+        index: Index of the track.
     """
     import torch
 
@@ -136,7 +131,9 @@ def draw_track(path: Path, data: Multitrack, index: int) -> None:
             figure.colorbar(image, ax=axes, label="level / dB re peak")
             axes.plot(times, curve, color="lime", lw=1.5, label="exact F0")
             axes.set(title=f"{folder.name}: {title}", ylabel="frequency / Hz")
-            axes.set_yscale("symlog", linthresh=500)  # pitch large, harmonics still in view
+            axes.set_yscale(
+                "symlog", linthresh=500
+            )  # large scale for pitch, harmonics still visible
             axes.set_ylim(50, TOP_HZ)
             axes.set_yticks([100, 200, 300, 400, 500, 1000, 2000, TOP_HZ])
             axes.yaxis.set_major_formatter("{x:.0f}")

@@ -1,7 +1,8 @@
-"""Who sings: timbre, range and manners. No singer is on two sides.
+"""The singers: timbre, range and style of each. No singer is in two splits.
 
-Train and validation singers are warps of one voice trained on real singing; those of the test side
-are warps of another voice, so that a model is never tested on the source of timbre it learnt from.
+Training and validation singers are warped versions of one voice trained on real singing; those of
+the test split derive from another voice, so a model is never tested on a timbre source it was
+trained on.
 """
 
 from dataclasses import dataclass
@@ -11,39 +12,22 @@ from .hts import SPOKEN, SUNG
 
 @dataclass(frozen=True)
 class Singer:
-    """A singer.
+    """A singer."""
 
-    Attributes:
-        name: Unique.
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        voice: Source of timbre, see :mod:`.hts`.
-        formant: Factor on all formant frequencies; 0.85 sounds like a man, 1.1 like a child.
-        low_midi: Lowest note.
-        high_midi: Highest note.
-        tilt_db: Per octave above 500 Hz; negative is dark, positive bright.
-        breath: Noise between the harmonics, as a share of the amplitude.
-        vibrato_hz: Rate.
-        vibrato_cents: Depth on long notes.
-        glide_sec: Rise time from note to note.
-        damping: Of the glide; below 1 the pitch overshoots.
-        scoop_cents: From how far below phrases begin.
-        drift_cents: Slow unsteadiness, standard deviation.
-    """
-
-    name: str
-    side: str
-    voice: str
-    formant: float
-    low_midi: int
-    high_midi: int
-    tilt_db: float
-    breath: float
-    vibrato_hz: float
-    vibrato_cents: float
-    glide_sec: float
-    damping: float
-    scoop_cents: float
-    drift_cents: float
+    name: str  # unique
+    side: str  # "train", "valid" or "test"
+    voice: str  # source of timbre, see hts
+    formant: float  # factor of all formant frequencies; 0.85 sounds like a man, 1.1 like a child
+    low_midi: int  # lowest note
+    high_midi: int  # highest note
+    tilt_db: float  # per octave above 500 Hz; negative is dark, positive bright
+    breath: float  # noise between the harmonics, relative to the amplitude
+    vibrato_hz: float  # rate
+    vibrato_cents: float  # depth on long notes
+    glide_sec: float  # rise time from note to note
+    damping: float  # of the glide; below 1 the pitch overshoots
+    scoop_cents: float  # interval below the note from which phrases begin
+    drift_cents: float  # standard deviation of slow pitch drift
 
 
 _COLUMNS = (
@@ -73,5 +57,5 @@ SINGERS = {row[0]: Singer(*row) for row in _COLUMNS}
 
 
 def singers_of(side: str) -> list[Singer]:
-    """The singers of a side."""
+    """The singers of a split."""
     return [singer for singer in SINGERS.values() if singer.side == side]

@@ -1,4 +1,4 @@
-"""What is to be played: tempo, key, chords, who plays where, and melodies around the voice."""
+"""Composition of a song: tempo, key, chords, sections, and melodies around the voice."""
 
 import math
 import re
@@ -14,11 +14,11 @@ BAND_RATE = 44100  # Hz, of everything the band plays
 BEATS_PER_BAR = 4
 STEPS_PER_BEAT = 4  # patterns are written in sixteenths
 STEPS_PER_BAR = BEATS_PER_BAR * STEPS_PER_BEAT
-BARS_PER_LOOP = 8  # the chord loop changes, if at all, after so many bars
+BARS_PER_LOOP = 8  # bars after which the chord loop may change
 
 LEAD_STEPS = (1, 2, 2, 2, 3, 4, 4, 6, 8)  # lengths of melody notes, sixteenths
-LEAD_LEAPS = (-5, -3, -2, -2, 1, 2, 2, 3, 4)  # semitones, before they move into scale or chord
-LEAD_GAP_SEC = 0.6  # shortest rest of the voice that a melody enters
+LEAD_LEAPS = (-5, -3, -2, -2, 1, 2, 2, 3, 4)  # semitones, before moving to the scale or chord
+LEAD_GAP_SEC = 0.6  # shortest rest of the voice that a melody fills
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 SCALES = {
     "major": MAJOR,
@@ -44,87 +44,63 @@ Option = TypeVar("Option")
 
 
 class Chord(NamedTuple):
-    """A chord.
-
-    Attributes:
-        root: Pitch class, 0 (C) to 11 (B).
-        tones: Pitch classes, the root first.
-    """
+    """A chord as pitch classes, 0 (C) to 11 (B)."""
 
     root: int
-    tones: tuple[int, ...]
+    tones: tuple[int, ...]  # the root first
 
 
 class Section(NamedTuple):
-    """Some bars with the same instruments.
-
-    Attributes:
-        first_bar: Number of its first bar.
-        n_bars: How many.
-        playing: Those of ``drums bass comp second arpeggio pad`` that play.
-        variant: Which of the style's patterns, modulo their number.
-        energy: Factor of all velocities.
-    """
+    """Consecutive bars with the same instruments."""
 
     first_bar: int
     n_bars: int
-    playing: frozenset[str]
-    variant: int
-    energy: float
+    playing: frozenset[str]  # out of drums, bass, comp, second, arpeggio, pad
+    variant: int  # index of the style's patterns, modulo their number
+    energy: float  # factor of all velocities
 
 
 @dataclass(frozen=True)
 class Song:
-    """What singer and band agree on.
-
-    Attributes:
-        style: How it is played.
-        tempo_bpm: Quarter notes per minute.
-        tonic: Pitch class.
-        mode: A name in ``SCALES``.
-        scale: Pitch classes, from the tonic up.
-        chords: One per bar, four quarters each.
-        n_samples: Length at ``BAND_RATE``.
-    """
+    """Style, tempo, key and chords, which voice and accompaniment share."""
 
     style: Style
-    tempo_bpm: float
-    tonic: int
-    mode: str
-    scale: tuple[int, ...]
-    chords: tuple[Chord, ...]
-    n_samples: int
+    tempo_bpm: float  # quarter notes per minute
+    tonic: int  # pitch class
+    mode: str  # name in SCALES
+    scale: tuple[int, ...]  # pitch classes, from the tonic upwards
+    chords: tuple[Chord, ...]  # one per bar of four quarters
+    n_samples: int  # at BAND_RATE
 
     @property
     def beat_sec(self) -> float:
-        """Length of a quarter note."""
+        """Length of a quarter note, seconds."""
         return 60 / self.tempo_bpm
 
     @property
     def bar_sec(self) -> float:
-        """Length of a bar."""
+        """Length of a bar, seconds."""
         return BEATS_PER_BAR * self.beat_sec
 
     @property
     def n_bars(self) -> int:
-        """Bars that cover the song; the last may be cut."""
+        """Number of bars; the last may be incomplete."""
         return len(self.chords)
 
     @property
     def duration_sec(self) -> float:
-        """Length of the song."""
+        """Length of the song, seconds."""
         return self.n_samples / BAND_RATE
 
     def chord_at(self, sec: float) -> Chord:
-        """The chord that sounds at a time; the first before the song, the last after it."""
+        """The chord at a time; the first before the song, the last after it."""
         bar = math.floor(sec / self.bar_sec)
         return self.chords[min(max(bar, 0), self.n_bars - 1)]
 
     def time_of(self, bar: int, step: float) -> float:
-        """Time in seconds of a sixteenth of a bar, swing included.
+        """Time in seconds of a sixteenth of a bar.
 
-        Swing stretches the first half of every beat and squeezes the second, so sixteenths
-        between the eighths move along.
+        Swing stretches the first half of every beat and shortens the second.
         """
         beat, phase = divmod(step / STEPS_PER_BEAT, 1.0)
         late = 0.5 * self.style.swing
@@ -136,16 +112,16 @@ class Song:
 
 
 def plan_song(rng: np.random.Generator, style: Style, duration_sec: float) -> Song:
-    """Draw tempo, key and chords.
+    """Sample tempo, key and chords.
 
     Args:
-        rng: Of all draws.
-        style: Where tempi and chord loops come from.
-        duration_sec: Length of the song.
+        rng: Random generator.
+        style: Source of tempi and chord loops.
+        duration_sec: Length of the song, seconds.
 
     Returns:
-        A song in one of the style's modes. A second loop of the same mode, where the style has
-        one, takes turns with the first.
+        A song in one of the style's modes, alternating between two chord loops if the style has
+        two in that mode.
     """
     tempo_bpm = float(rng.uniform(*style.tempo_bpm))
     tonic = int(rng.integers(12))
@@ -164,10 +140,10 @@ def plan_song(rng: np.random.Generator, style: Style, duration_sec: float) -> So
 
 
 def parse_chord(symbol: str, tonic: int) -> Chord:
-    """The chord of a symbol such as ``1``, ``6m``, ``b7`` or ``2m7``.
+    """Parse a chord symbol such as ``1``, ``6m``, ``b7`` or ``2m7``.
 
     Args:
-        symbol: Degree of the major scale, perhaps flat or sharp, and a key of ``QUALITIES``.
+        symbol: Degree of the major scale, optionally flat or sharp, and a key of ``QUALITIES``.
         tonic: Pitch class of degree 1.
 
     Example:
@@ -183,9 +159,9 @@ def parse_chord(symbol: str, tonic: int) -> Chord:
 
 
 def plan_sections(rng: np.random.Generator, n_bars: int) -> list[Section]:
-    """Draw an arrangement: perhaps an intro, then verses, choruses and breaks of 4 or 8 bars.
+    """Sample sections: sometimes an intro, then verses, choruses and breaks of 4 or 8 bars.
 
-    Drums and bass play in verses and choruses, and hence in every song.
+    Drums and bass play in verses and choruses, hence in every song.
     """
     sections = []
     if n_bars > BARS_PER_LOOP and rng.random() < 0.5:
@@ -202,13 +178,13 @@ def plan_sections(rng: np.random.Generator, n_bars: int) -> list[Section]:
 
 
 def bars_of(sections: Sequence[Section], part: str) -> list[tuple[Section, int]]:
-    """The bars in which a part plays, with their sections."""
+    """Bars in which a part plays, with their sections."""
     playing = [section for section in sections if part in section.playing]
     return [(s, s.first_bar + i) for s in playing for i in range(s.n_bars)]
 
 
 def _section(rng: np.random.Generator, first_bar: int, n_bars: int, kind: str) -> Section:
-    chance = {  # that a part plays; comp always does
+    chance = {  # probability that a part plays; comp always does
         "intro": {"drums": 0.4, "bass": 0.5, "second": 0.2, "arpeggio": 0.7, "pad": 0.6},
         "verse": {"drums": 1.0, "bass": 1.0, "second": 0.2, "arpeggio": 0.5, "pad": 0.4},
         "chorus": {"drums": 1.0, "bass": 1.0, "second": 0.9, "arpeggio": 0.5, "pad": 0.8},
@@ -221,13 +197,13 @@ def _section(rng: np.random.Generator, first_bar: int, n_bars: int, kind: str) -
 
 
 def voiced(chord: Chord, voicing: Voicing, low: int) -> list[int]:
-    """MIDI notes of a chord, upwards.
+    """MIDI pitches of a chord in ascending order.
 
     Args:
-        chord: What to play.
-        voicing: How; see :class:`~asteroid_joint.apps.corpus.styles.Chords`.
-        low: Lowest note of a close chord, or of the root of the others. Keeping to one octave
-            moves every voice of a progression by little.
+        chord: Pitch classes.
+        voicing: See :class:`~asteroid_joint.apps.corpus.styles.Chords`.
+        low: Lowest pitch of a close chord, or of the root otherwise. A fixed octave keeps the voice
+            leading of a progression smooth.
     """
     root = low + (chord.root - low) % 12
     if voicing == "power":
@@ -242,11 +218,11 @@ def voiced(chord: Chord, voicing: Voicing, low: int) -> list[int]:
 
 
 def strokes(pattern: str, bar: int) -> list[tuple[str, int, int]]:
-    """Read one bar of a pattern: symbol, step and length in steps of every stroke.
+    """Parse one bar of a pattern into symbol, step and length in steps of each stroke.
 
     Args:
         pattern: One or more bars; see :mod:`asteroid_joint.apps.corpus.styles`.
-        bar: Number of the bar, modulo those of the pattern.
+        bar: Index of the bar, modulo the length of the pattern.
 
     Example:
         >>> strokes("x--- .... o... ....", 0)
@@ -261,15 +237,15 @@ def strokes(pattern: str, bar: int) -> list[tuple[str, int, int]]:
 def compose_melodies(
     rng: np.random.Generator, song: Song, sung: Sequence[tuple[float, float]]
 ) -> list[list[tuple[float, float, int]]]:
-    """Write two melodies: one for the gaps of the voice, one that runs against it.
+    """Compose two instrumental melodies: one in the gaps of the voice, one that overlaps it.
 
     Args:
-        rng: Of all draws.
-        song: Its chords and scale are kept to.
+        rng: Random generator.
+        song: Chords and scale.
         sung: Starts and ends of vocal phrases, seconds.
 
     Returns:
-        For each melody the notes: start and end in seconds, MIDI pitch.
+        Notes of each melody: start and end in seconds, MIDI pitch.
     """
     hook = [(pick(rng, LEAD_STEPS), pick(rng, LEAD_LEAPS)) for _ in range(8)]
     melodies = []
@@ -280,14 +256,14 @@ def compose_melodies(
 
 
 def pick(rng: np.random.Generator, options: Sequence[Option]) -> Option:
-    """One of the options, each as likely."""
+    """Sample one of the options uniformly."""
     return options[int(rng.integers(len(options)))]
 
 
 def _gaps(
     rng: np.random.Generator, song: Song, sung: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float]]:
-    """Phrases of up to two bars between those of the voice, most of which are played."""
+    """Spans of up to two bars in the rests of the voice; some are left empty at random."""
     spans, free_from = [], 0.0
     for start, end in [*sorted(sung), (song.duration_sec, song.duration_sec)]:
         while start - free_from > LEAD_GAP_SEC:
@@ -302,7 +278,7 @@ def _gaps(
 def _overlaps(
     song: Song, sung: Sequence[tuple[float, float]], first: int
 ) -> list[tuple[float, float]]:
-    """Every fourth bar, where somebody sings in it."""
+    """Every fourth bar, if the voice sings in it."""
     bars = range(first, song.n_bars, 4)
     spans = [(song.time_of(bar, 0), song.time_of(bar, STEPS_PER_BAR)) for bar in bars]
     return [span for span in spans if any(span[0] < end and start < span[1] for start, end in sung)]
@@ -315,9 +291,9 @@ def _melody(
     span: tuple[float, float],
     low: int,
 ) -> list[tuple[float, float, int]]:
-    """A phrase within ``span`` (seconds): the song's hook, or a walk over the scale.
+    """A phrase within ``span`` (seconds): the song's hook, or a random walk over the scale.
 
-    Strong and long notes belong to the chord; short ones pass, now and then chromatically.
+    Notes on strong beats and long notes are chord tones; short ones may be chromatic.
     """
     step_sec = song.bar_sec / STEPS_PER_BAR
     step, last = math.ceil(span[0] / step_sec), math.floor(span[1] / step_sec)

@@ -1,19 +1,19 @@
-"""Styles of accompaniment, as a table: tempi, chord loops, patterns and sounds.
+"""Table of accompaniment styles: tempi, chord loops, patterns and sounds.
 
-Patterns hold one symbol for a sixteenth; blanks are for the eye. A pattern may span several bars
-of 16. ``.`` is a rest, ``-`` holds on, and otherwise
+Patterns have one symbol per sixteenth; blanks have no meaning. A pattern may span several bars of
+16. ``.`` is a rest, ``-`` sustains, and otherwise
 
 * drums: ``x`` a stroke, ``X`` an accent, ``o`` a ghost note;
 * bass: ``R`` the chord's root, ``3`` its third, ``5`` fifth, ``8`` octave, ``a`` a semitone below
   the next root;
-* chords: ``x`` a stroke, ``X`` an accent, ``u`` an upstroke, of fewer strings;
-* arpeggio: a digit, the number of the chord tone, counted upwards.
+* chords: ``x`` a stroke, ``X`` an accent, ``u`` an upstroke on fewer strings;
+* arpeggio: a digit, the index of the chord tone in ascending order.
 
 Chords are degrees of the major scale with a quality: ``1``, ``6m``, ``b7``, ``2m7``. Programs are
-those of General MIDI, counted from 0. Sung or spoken programs are left out on purpose: a choir in
-the accompaniment would be labelled as not singing.
+those of General MIDI, counted from 0. Choir and voice programs are excluded on purpose: a choir in
+the accompaniment would be labelled as non-vocal.
 
-No style, and no loop or pattern of chords and drums, is shared between the sides of a split.
+No style, chord loop, chord pattern or drum pattern is in two splits.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ Groove = tuple[str, ...]  # lines of a drum's name and its pattern
 
 @dataclass(frozen=True)
 class Chords:
-    """How one instrument plays chords.
+    """How an instrument plays chords.
 
     Attributes:
-        patterns: Rhythms to choose from.
-        programs: Sounds to choose from.
+        patterns: Rhythms to sample from.
+        programs: Sounds to sample from.
         voicing: ``close`` (within an octave), ``guitar`` (root below, strummed), ``power`` (root,
             fifth, octave; doubled left and right) or ``wide`` (root an octave below).
-        low: Lowest MIDI note of a close chord, or of the root of the others.
+        low: Lowest MIDI pitch of a close chord, or of the root otherwise.
     """
 
     patterns: tuple[str, ...]
@@ -44,51 +44,30 @@ class Chords:
 
 @dataclass(frozen=True)
 class Style:
-    """How a band plays.
+    """How a band plays."""
 
-    Attributes:
-        name: Key in ``STYLES``.
-        side: Of the split that alone may use it.
-        tempo_bpm: Slowest and fastest.
-        swing: Fraction of an eighth by which off-beats are late; 0 is straight, 1/3 triplets.
-        loops: Mode, and its loops of chords: one chord for a bar, ``|`` between loops.
-        grooves: Drum patterns; verses play the even ones, choruses the odd ones.
-        fills: Drum patterns for the bar before a new section.
-        kits: Drum kits of General MIDI.
-        bass: Patterns of the bass.
-        bass_programs: Its sounds.
-        comp: Plays chords throughout.
-        second: Joins in choruses.
-        arpeggio: Patterns of single chord tones.
-        arpeggio_programs: Their sounds.
-        pads: Sounds that hold whole chords.
-        leads: Sounds of melodies.
-        reverb: Amount for the chord instruments, 0 to 127; the lead has more, the drums less.
-        jitter_sec: Standard deviation of onsets.
-    """
-
-    name: str
-    side: Side
-    tempo_bpm: tuple[float, float]
-    swing: float
-    loops: tuple[tuple[str, str], ...]
-    grooves: tuple[Groove, ...]
-    fills: tuple[Groove, ...]
-    kits: tuple[int, ...]
-    bass: tuple[str, ...]
+    name: str  # key in STYLES
+    side: Side  # the only split that uses it
+    tempo_bpm: tuple[float, float]  # slowest and fastest
+    swing: float  # delay of off-beats as a fraction of an eighth; 0 is straight, 1/3 triplets
+    loops: tuple[tuple[str, str], ...]  # mode and its chord loops: one chord per bar, | between
+    grooves: tuple[Groove, ...]  # verses play the even ones, choruses the odd ones
+    fills: tuple[Groove, ...]  # for the bar before a new section
+    kits: tuple[int, ...]  # drum kits of General MIDI
+    bass: tuple[str, ...]  # patterns
     bass_programs: tuple[int, ...]
-    comp: Chords
-    second: Chords
-    arpeggio: tuple[str, ...]
+    comp: Chords  # plays throughout
+    second: Chords  # joins in choruses
+    arpeggio: tuple[str, ...]  # patterns of single chord tones
     arpeggio_programs: tuple[int, ...]
-    pads: tuple[int, ...]
-    leads: tuple[int, ...]
-    reverb: int = 40
-    jitter_sec: float = 0.005
+    pads: tuple[int, ...]  # programs that sustain whole chords
+    leads: tuple[int, ...]  # programs of melodies
+    reverb: int = 40  # of chord instruments, 0 to 127; leads have more, drums less
+    jitter_sec: float = 0.005  # standard deviation of onsets
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Modes that have a loop."""
+        """Modes for which the style has loops."""
         return tuple(mode for mode, _ in self.loops)
 
 
@@ -343,5 +322,5 @@ STYLES: dict[str, Style] = {style.name: style for style in _TABLE}
 
 
 def styles_of(side: str) -> list[Style]:
-    """The styles of a side of the split, in the order of the table."""
+    """The styles of a split, in the order of the table."""
     return [style for style in STYLES.values() if style.side == side]

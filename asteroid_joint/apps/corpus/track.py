@@ -1,4 +1,4 @@
-"""One track: plan, sing, play, mix, write. A function of its specification alone."""
+"""One track: compose, sing, play, mix and write. It depends on its specification only."""
 
 import csv
 import io
@@ -22,49 +22,29 @@ from .styles import STYLES
 from .voice import RATE, Sung, sing
 
 STEMS = ("vocals", "drums", "bass", "other")
-HEADROOM = 0.97  # of full scale, that neither the mixture nor a stem exceeds
-REVERB_SHARE = 0.5  # of tracks: the others have a dry voice
-WET = (0.03, 0.08)  # amplitude of the reverb of a voice that has one
-DECAY_SEC = (0.4, 0.8)  # its reverberation time, to -60 dB
+HEADROOM = 0.97  # highest absolute sample of the mixture and the stems
+REVERB_SHARE = 0.5  # probability that a track's voice has reverb
+WET = (0.03, 0.08)  # amplitude of that reverb
+DECAY_SEC = (0.4, 0.8)  # its reverberation time RT60
 
 
 @dataclass(frozen=True)
 class TrackSpec:
-    """All that a track depends on.
+    """Everything that a track depends on."""
 
-    Attributes:
-        side: ``"train"``, ``"valid"`` or ``"test"``.
-        name: Folder.
-        seed: Of the corpus, and the track's place in it.
-        seconds: Length.
-        style: Name in ``STYLES``.
-        singer: Name in ``SINGERS``.
-        voice_db: Level of the voice over the band while somebody sings, dB.
-        backing: Probability of a double or a harmony under the lead.
-        soundfont: Another than the default.
-    """
-
-    side: str
-    name: str
-    seed: tuple[int, ...]
-    seconds: float
-    style: str
-    singer: str
-    voice_db: float
-    backing: float = 0.0
-    soundfont: str = ""
+    side: str  # "train", "valid" or "test"
+    name: str  # of its folder
+    seed: tuple[int, ...]  # of the corpus, and the track's place in it
+    seconds: float  # length
+    style: str  # name in STYLES
+    singer: str  # name in SINGERS
+    voice_db: float  # level of the voice relative to the band in sung segments, dB
+    backing: float = 0.0  # probability of a double or a harmony under the lead
+    soundfont: str = ""  # path; the default if empty
 
 
 def write_track(spec: TrackSpec, root: Path) -> Path:
-    """Make a track and write its folder, completely or not at all.
-
-    Args:
-        spec: What to make.
-        root: Of the corpus.
-
-    Returns:
-        ``root/side/name``.
-    """
+    """Make a track and write its folder ``root/side/name``, completely or not at all."""
     folder = root / spec.side / spec.name
     with atomic_folder(folder) as part:
         _make(spec, part)
@@ -114,16 +94,16 @@ def mix(
     voice_db: float,
     peak_db: float,
 ) -> dict[str, np.ndarray]:
-    """Balance the stems and round them to 16 bits; the mixture is the sum of what was rounded.
+    """Balance the stems and round them to 16 bits; the mixture is the sum of the rounded stems.
 
     Args:
-        stems: Name to ``(2, time)``; ``vocals`` among them.
-        active: Seconds in which somebody sings.
-        voice_db: Power of the voice over that of all other stems in these seconds.
-        peak_db: Of the mixture.
+        stems: Name to ``(2, time)``; one of them is ``vocals``.
+        active: Starts and ends of sung segments, seconds.
+        voice_db: Power of the voice relative to all other stems in these segments, dB.
+        peak_db: Peak of the mixture, dBFS.
 
     Returns:
-        Name to int16 ``(2, time)``, with ``mixture``.
+        Name to int16 ``(2, time)``, including ``mixture``.
     """
     sung = np.zeros(stems["vocals"].shape[1], bool)
     for start, end in active:
@@ -143,12 +123,12 @@ def mix(
 
 
 def reverb(rng: np.random.Generator, wav: np.ndarray, decay_sec: float) -> np.ndarray:
-    """A room of exponentially decaying noise, another on each side; ``(2, time)`` as the input."""
+    """Reverberate ``(2, time)`` with exponentially decaying noise, independent on each side."""
     from scipy.signal import fftconvolve
 
     n = int(decay_sec * RATE)
     shape = 10 ** (-3 * np.arange(n) / n)  # -60 dB at the end
-    shape[: int(0.015 * RATE)] = 0.0  # the direct sound comes alone
+    shape[: int(0.015 * RATE)] = 0.0  # no reflections right after the direct sound
     room = rng.standard_normal((2, n)) * shape
     room /= np.sqrt(np.sum(room**2, axis=1, keepdims=True))
     return fftconvolve(wav, room, axes=1)[:, : wav.shape[1]]
@@ -157,7 +137,7 @@ def reverb(rng: np.random.Generator, wav: np.ndarray, decay_sec: float) -> np.nd
 def _backing(
     rng: np.random.Generator, voice: HTSVoice, spec: TrackSpec, song: Song, notes: Sequence[Note]
 ) -> tuple[str, np.ndarray]:
-    """A second and third voice under the lead, left and right; the lead's F0 stays the label."""
+    """Two more voices under the lead, left and right; the labels remain those of the lead."""
     singer = SINGERS[spec.singer]
     kind = "harmony" if rng.random() < 0.5 else "double"
     level = 10 ** (rng.uniform(-12, -8) / 20)
@@ -169,7 +149,7 @@ def _backing(
 
 
 def _in_stereo(wav: np.ndarray, pan: float) -> np.ndarray:
-    """``(time,)`` to ``(2, time)``: equal power, -1 left to 1 right."""
+    """Pan ``(time,)`` to ``(2, time)`` with equal power; -1 is left, 1 right."""
     angle = np.pi / 4 * (1 + pan)
     return np.stack([np.cos(angle) * wav, np.sin(angle) * wav])
 
@@ -197,7 +177,7 @@ def _write_labels(folder: Path, lead: Sung, notes: Sequence[Note], song: Song) -
 
 
 def _write_wav(path: Path, samples: np.ndarray) -> None:
-    """By way of memory: libsndfile does not say why it cannot write."""
+    """Write via memory: libsndfile does not report why it cannot write."""
     file = io.BytesIO()
     sf.write(file, samples.T, RATE, format="WAV", subtype="PCM_16")
     path.write_bytes(file.getvalue())

@@ -1,4 +1,4 @@
-"""Three figures of a song: balance of voice and accompaniment, level, share of time with vocals.
+"""Three measures of a song: vocals over accompaniment, level, proportion of time with vocals.
 
 References:
     D. Stoller, S. Ewert, S. Dixon, "Jointly Detecting and Separating Singing Voice", LVA/ICA 2018,
@@ -14,21 +14,22 @@ import numpy as np
 from ...data.base import JointDataset
 from ...data.loudness import WINDOWS_PER_SEC, loud_windows
 
-BLOCK_SEC = 30  # in memory at a time; whole seconds, so that no window is cut
+BLOCK_SEC = 30  # read at a time; whole seconds, which contain whole windows
 
 
 class SongFacts(NamedTuple):
-    """What is measured of a song; ``None`` where it has no answer.
+    """Measurements of a song, whose clips count together; ``None`` where undefined.
 
     Attributes:
         dataset: Name of the set.
-        song: Its name; clips of one song count together.
+        song: Name of the song.
         seconds: Length.
-        vocals_db: Energy of the vocals over that of the accompaniment, dB, whole song; ``None``
-            without stems, or where one of the two is silent.
-        level_db: RMS of the mixture, dB re full scale 1.0; ``None`` for a silent one.
-        vocal_share: Of the 10 ms windows those with vocals, 0 to 1: the mean absolute amplitude of
-            the vocals is above 5e-4. Without stems that of the labels; ``None`` without either.
+        vocals_db: Energy of the vocals over that of the accompaniment, dB; ``None`` without stems
+            or if one of the two is silent.
+        level_db: RMS of the mixture, dBFS; ``None`` for silence.
+        vocal_share: Proportion, 0 to 1, of 10 ms windows in which the mean absolute amplitude of
+            the vocals is above 5e-4, or without stems, of frames labelled as sung; ``None``
+            without either.
     """
 
     dataset: str
@@ -41,7 +42,7 @@ class SongFacts(NamedTuple):
 
 @dataclass
 class _Sums:
-    """What the clips of a song add up to; energies are means over channels, summed over time."""
+    """Sums over the clips of a song; energies are means over channels, summed over time."""
 
     n_samples: int = 0
     sample_rate: int = 1
@@ -53,7 +54,7 @@ class _Sums:
     known: int = 0  # windows
 
     def facts(self, dataset: str, song: str) -> SongFacts:
-        """Sums to figures."""
+        """Convert the sums to measurements."""
         both = self.has_stems and self.vocals > 0 and self.rest > 0
         return SongFacts(
             dataset,
@@ -68,16 +69,16 @@ class _Sums:
 def measure_set(
     name: str, datasets: Sequence[JointDataset], progress: Callable[[], object] = lambda: None
 ) -> list[SongFacts]:
-    """Measure all songs of a set; a block of a clip is in memory at a time.
+    """Measure all songs of a set, block by block.
 
     Args:
-        name: Of the set.
-        datasets: Its sides; the first of their sources is the voice, and all the others together
-            are the accompaniment.
+        name: Name of the set.
+        datasets: Splits of the set; their first source is the voice, the sum of the others the
+            accompaniment.
         progress: Called after each clip.
 
     Returns:
-        One entry per song, in order of their names.
+        One entry per song, sorted by name.
 
     Raises:
         DataError: If a file cannot be read.

@@ -1,4 +1,4 @@
-"""What ``describe`` writes: a table of all songs, a summary and a picture of the distributions."""
+"""Report of ``describe``: a table of all songs, a summary and a picture of the distributions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,10 @@ from ...optional import optional
 from .measure import SongFacts
 
 SONGS_FILE, SUMMARY_FILE, PICTURE_FILE = "songs.csv", "summary.md", "describe.png"
-# told apart by all who see colours differently: the palette of Okabe and Ito without yellow
+# colour-blind safe: the palette of Okabe and Ito without yellow
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = "os^DvPX"
-MANY = 30  # songs; of more, the points are small and pale
-
-
+MANY = 30  # songs, above which the points are small and pale
 MEASURES = (  # fields of SongFacts
     Column("vocals_db", "vocals over accompaniment / dB", digits=1),
     Column("level_db", "level of the mixture / dBFS", digits=1),
@@ -32,9 +30,9 @@ def write_report(
     """Write ``songs.csv``, ``summary.md`` and ``describe.png``, each completely or not at all.
 
     Args:
-        out_dir: Folder; created if need be.
+        out_dir: Folder, created if missing.
         songs: Name of a set to its songs.
-        notes: Sentences that the summary ends with.
+        notes: Sentences at the end of the summary.
 
     Returns:
         The summary.
@@ -51,19 +49,19 @@ def write_report(
         draw(out_dir / PICTURE_FILE, songs)
     except OSError as err:
         raise UserError(
-            f"The report cannot be written to {out_dir}: {err.strerror}; name another folder."
+            f"The report cannot be written to {out_dir} ({err.strerror}): give another folder."
         ) from err
     return text
 
 
 def values_of(songs: Sequence[SongFacts], measure: Column) -> np.ndarray:
-    """What is known of a measure, ``(n,)``, in the units of tables."""
+    """Known values ``(n,)`` of a measure, in the units of the tables."""
     known = [getattr(song, measure.metric) for song in songs]
     return measure.scale * np.array([value for value in known if value is not None])
 
 
 def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ()) -> str:
-    """Markdown table of medians and quartiles, a line per set, and what was left out."""
+    """Markdown table of medians and quartiles, one line per set, and songs without values."""
     heads = ["set", "songs", "minutes", *(m.heading for m in MEASURES)]
     rows, left_out = [], []
     for name, of_set in songs.items():
@@ -85,18 +83,13 @@ def summary(songs: Mapping[str, Sequence[SongFacts]], notes: Sequence[str] = ())
 
 
 def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:
-    """Write a PNG: a panel per measure, in it a row per set: its songs, their quartiles and median.
-
-    Args:
-        path: File to write.
-        songs: Name of a set to its songs.
-    """
+    """Write a PNG with a panel per measure and a row per set: songs, quartiles and median."""
     optional("matplotlib", "eval")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 1.6 + 0.8 * len(songs)), layout="constrained")
-    FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
+    FigureCanvasAgg(figure)  # independent of the user's backend
     panels = figure.subplots(1, len(MEASURES), sharey=True, squeeze=False)[0]
     for axes, measure in zip(panels, MEASURES, strict=True):
         for row, of_set in enumerate(songs.values()):
@@ -114,12 +107,12 @@ def draw(path: Path, songs: Mapping[str, Sequence[SongFacts]]) -> None:
 
 
 def _draw_row(axes: Any, row: int, values: np.ndarray) -> None:
-    """Songs as points, spread over the height of the row, and a box over the middle half."""
+    """Songs as points, spread over the height of the row, and a box plot."""
     if not len(values):
-        axes.text(0.5, row, "not known", transform=axes.get_yaxis_transform(), ha="center")
+        axes.text(0.5, row, "unknown", transform=axes.get_yaxis_transform(), ha="center")
         return
     color, marker = COLORS[row % len(COLORS)], MARKERS[row % len(MARKERS)]
-    # multiples of the golden ratio fill a stretch evenly, however many there are
+    # multiples of the golden ratio fill an interval evenly for any number of points
     heights = row + 0.62 * ((np.arange(len(values)) * 0.618034) % 1 - 0.5)
     look = {"ms": 4, "alpha": 0.45} if len(values) > MANY else {"ms": 7, "alpha": 0.8}
     axes.plot(values, heights, marker, color=color, mew=0, **look)

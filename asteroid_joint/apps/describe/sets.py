@@ -1,4 +1,4 @@
-"""From what a user names to the clips of a set: folders are known by what is in them."""
+"""Datasets for the folders that a user names, recognized by their content."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,12 +8,11 @@ from ...data.activity_folder import LABELS, ActivityFolder
 from ...data.base import JointDataset
 from ...data.files import FormatError
 from ...data.jamendo import Jamendo
-from ...data.mir1k import HALVES, MIR1K, side_of
+from ...data.mir1k import HALVES, MIR1K, SIDES, side_of
 from ...data.multitrack import Multitrack, track_folders
 from ...errors import ConfigError, DataError
 
-SIDES = ("train", "valid", "test")
-MIXED_RATE = 44100  # Hz that files of different formats are brought to
+MIXED_RATE = 44100  # Hz, to which sets with different formats are resampled
 LAYOUTS = (
     "Wavfile/*.wav (MIR-1K), {train,valid,test}/<track>/mixture.wav (MUSDB's layout), songs with "
     f".lab files (Jamendo) or with <name>{LABELS}"
@@ -21,29 +20,23 @@ LAYOUTS = (
 
 
 class SongSet(NamedTuple):
-    """A set to be described.
+    """A set of songs."""
 
-    Attributes:
-        name: For tables and pictures.
-        datasets: Its sides.
-        note: What was left out or changed, in a sentence each; empty where nothing was.
-    """
-
-    name: str
-    datasets: list[JointDataset]
-    note: str = ""
+    name: str  # for tables and pictures
+    datasets: list[JointDataset]  # its splits
+    note: str = ""  # sentences on what was skipped or converted
 
 
 def find_sets(named: Sequence[str]) -> list[SongSet]:
-    """Open the sets that are named.
+    """Open sets of songs.
 
     Args:
-        named: ``FOLDER``, ``NAME=FOLDER`` or ``NAME:PART=FOLDER``; ``PART`` is a side (``train``,
-            ``valid``, ``test``) or, of MIR-1K, ``first_half`` or ``second_half`` of the training
-            singers. Without a name the folder's serves.
+        named: ``FOLDER``, ``NAME=FOLDER`` or ``NAME:PART=FOLDER``; ``PART`` is a split (``train``,
+            ``valid``, ``test``) or, for MIR-1K, ``first_half`` or ``second_half`` of the training
+            singers. The default name is that of the folder.
 
     Raises:
-        DataError: If a folder is missing or holds no set that this package reads.
+        DataError: If a folder is missing or contains no set that this package reads.
         ConfigError: If a name is used twice, or there is no such part.
     """
     sets = [_find(text) for text in named]
@@ -64,26 +57,26 @@ def _find(text: str) -> SongSet:
         root = Path(folder).expanduser()
         part = name.partition(":")[2]
     if not name.partition(":")[0]:
-        raise ConfigError(f"{text!r} begins with no name: give FOLDER or NAME=FOLDER.")
+        raise ConfigError(f"{text!r} has no name before the =: give FOLDER or NAME=FOLDER.")
     if not root.is_dir():
-        raise DataError(f"There is no folder {root}: name one that holds a set of songs.")
+        raise DataError(f"There is no folder {root}: give one that contains a set of songs.")
     if part and part not in (*SIDES, *HALVES):
         raise ConfigError(f"A set has no part {part!r}: choose one of {', '.join(SIDES + HALVES)}.")
     if any((root / "Wavfile").glob("*.wav")):
         return SongSet(name, _mir1k(root, part))
     if part in HALVES:
-        raise ConfigError(f"{root} is not MIR-1K, which alone has a {part}: name a side.")
+        raise ConfigError(f"{root} is not MIR-1K, the only set with a {part}: give a split.")
     sides = [part] if part else list(SIDES)
     if any(_tracks(root, side) for side in SIDES):
         there = [side for side in sides if _tracks(root, side)]
         if not there:
-            raise DataError(f"No tracks in {root / part}: name another part or none.")
+            raise DataError(f"There are no tracks in {root / part}: give another part or none.")
         return _multitracks(name, root, there)
     if any(root.rglob("*.lab")):
         return _recordings(name, root, sides, Jamendo)
     if any(root.rglob(f"*{LABELS}")):
         return _recordings(name, root, sides, ActivityFolder)
-    raise DataError(f"{root} holds no set of songs that can be read: expected {LAYOUTS}.")
+    raise DataError(f"{root} does not contain a known set of songs: expected {LAYOUTS}.")
 
 
 def _mir1k(root: Path, part: str) -> list[JointDataset]:
@@ -105,24 +98,26 @@ def _multitracks(name: str, root: Path, sides: Sequence[str]) -> SongSet:
         pass
     try:
         mono: list[JointDataset] = [Multitrack(str(root), side, n_channels=1) for side in sides]
-    except FormatError as err:  # stems at rates of their own do not add up
+    except FormatError as err:  # stems at different rates cannot be added
         raise DataError(
-            f"The tracks in {root} are at different sample rates: bring them to one first "
+            f"The tracks in {root} are at different sample rates: resample them first "
             "(python -m asteroid_joint.data.resampled)."
         ) from err
-    return SongSet(name, mono, f"{name}: tracks differ in channels, so all were mixed to mono.")
+    return SongSet(
+        name, mono, f"{name}: tracks differ in channels, so all were mixed down to mono."
+    )
 
 
 def _recordings(
     name: str, root: Path, sides: Sequence[str], build: Callable[..., JointDataset]
 ) -> SongSet:
-    """Recordings as they are on disk, or all in one format if they differ."""
+    """Recordings in their format on disk, or all in one format if they differ."""
     try:
         return _those_there(name, root, sides, build)
     except FormatError:
         one = _those_there(name, root, sides, build, sample_rate=MIXED_RATE, n_channels=1)
     changed = (
-        f"{name}: recordings differ in sample rate or channels, so all were brought to "
+        f"{name}: recordings differ in sample rate or channels, so all were converted to "
         f"{MIXED_RATE} Hz and mono."
     )
     return one._replace(note=" ".join(filter(None, [changed, one.note])))
@@ -135,7 +130,7 @@ def _those_there(
     build: Callable[..., JointDataset],
     **options: Any,
 ) -> SongSet:
-    """The sides that can be opened: sets of labels only need not have all three."""
+    """Open the available splits: sets with labels only may lack some."""
     datasets, errors = [], []
     for side in sides:
         try:

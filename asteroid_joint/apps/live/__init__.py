@@ -1,1 +1,1 @@
-"""Separation and pitch of sound while it is made: ``asteroid-joint stream``."""
+"""Separation and pitch of a live input, with bounded latency: ``asteroid-joint stream``."""

@@ -8,11 +8,11 @@ import numpy as np
 
 from ...errors import AudioError
 
-POLL_SEC = 0.1  # seconds; how soon a signal is heeded while nothing arrives
+POLL_SEC = 0.1  # seconds; the longest time that a request to stop waits while nothing arrives
 
 
 class Gap(NamedTuple):
-    """Stands for sound that was lost: so many samples."""
+    """Stands for this many samples of lost sound."""
 
     n_samples: int
 
@@ -24,7 +24,7 @@ class Feed:
     """Sound ``(C, T)``, and gaps in it, on their way from a source.
 
     Args:
-        most: Items that may wait.
+        most: Largest number of items in the queue.
     """
 
     def __init__(self, most: int) -> None:
@@ -32,41 +32,42 @@ class Feed:
         self._queue: queue.Queue[Item | None] = queue.Queue(most)
         self._error: AudioError | None = None
 
-    def put(self, wav: np.ndarray) -> None:
-        """Add sound; waits while the queue is full, and gives it up when the feed is closed."""
-        self._put(wav)
-
     @property
     def idle(self) -> bool:
-        """Whether nothing waits."""
+        """Whether the queue is empty."""
         return self._queue.empty()
 
+    def put(self, item: Item | None) -> None:
+        """Add an item, ``None`` for the end; waits while the queue is full and the feed is open."""
+        while not self.closed:
+            try:
+                self._queue.put(item, timeout=POLL_SEC)
+            except queue.Full:
+                continue
+            return
+
     def offer(self, item: Item) -> bool:
-        """Add sound or a gap if there is room; whether there was."""
+        """Add an item if there is room for it; returns whether there was."""
         try:
             self._queue.put_nowait(item)
         except queue.Full:
             return False
         return True
 
-    def end(self) -> None:
-        """Nothing follows."""
-        self._put(None)
-
-    def fail(self, error: AudioError) -> None:
-        """Nothing follows, for a reason."""
+    def end(self, error: AudioError | None = None) -> None:
+        """Nothing follows, because of ``error`` if there is one."""
         self._error = error
-        self._put(None)
+        self.put(None)
 
     def close(self) -> None:
-        """Take no more."""
+        """Accept nothing more."""
         self.closed = True
 
     def sounds(self, stopped: Callable[[], bool]) -> Iterator[Item]:
-        """What arrives, until it ends or ``stopped`` says so; what waits by then is given, too.
+        """Yield items until they end or ``stopped`` returns true, then those still in the queue.
 
         Raises:
-            AudioError: What the source failed with, after all that it gave.
+            AudioError: The error of the source, after everything that it delivered.
         """
         while True:
             self.closed = self.closed or stopped()
@@ -81,11 +82,3 @@ class Feed:
                     raise self._error
                 return
             yield item
-
-    def _put(self, item: Item | None) -> None:
-        while not self.closed:
-            try:
-                self._queue.put(item, timeout=POLL_SEC)
-            except queue.Full:
-                continue
-            return

@@ -1,23 +1,15 @@
 """Sample formats of PCM, by the names that FFmpeg gives them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class SampleFormat:
-    """How one sample of one channel is written.
-
-    Attributes:
-        n_bytes: Size.
-        dtype: NumPy's name; for three bytes the type that they are widened to.
-        full_scale: What 1.0 is written as.
-        zero: What silence is written as.
-    """
+class SampleFormat(NamedTuple):
+    """How one sample of one channel is written; 24-bit samples are widened to ``dtype``."""
 
     n_bytes: int
-    dtype: str
-    full_scale: int
-    zero: int = 0
+    dtype: str  # of NumPy
+    full_scale: int  # what 1.0 is written as
+    zero: int = 0  # what silence is written as
 
 
 SAMPLE_FORMATS = {

@@ -1,4 +1,4 @@
-"""Where a live stream goes: lines of F0, and the voice as PCM. Files, pipes, standard output."""
+"""Outputs of a live stream: F0 lines and the voice as PCM, to files, pipes or standard output."""
 
 import errno
 import json
@@ -13,22 +13,21 @@ from ...inference.pitch_files import F0_HEADER, f0_csv_line
 from .pcm import PcmKind
 
 STDOUT = "-"
-F0_FORMATS = ("csv", "jsonl")
 
 
 class Gone(Exception):
-    """Whoever read an output has closed it; the message names the output."""
+    """The reader of an output has closed it; the message names the output."""
 
 
 class Output:
-    """A file, pipe or standard output that is written at once, without waiting for more.
+    """A file, pipe or standard output that is flushed after each write.
 
     Args:
-        path: ``"-"`` for standard output; a named pipe is waited for.
-        overwrite: Replace a file that is there.
+        path: ``"-"`` for standard output; opening a named pipe waits for its reader.
+        overwrite: Replace an existing file.
 
     Raises:
-        UserError: If it cannot be opened, or would replace a file.
+        UserError: If it cannot be opened, or the file exists and ``overwrite`` is false.
     """
 
     what = "output"
@@ -49,7 +48,7 @@ class Output:
         """Write and flush.
 
         Raises:
-            Gone: If the reader of a pipe has left.
+            Gone: If the reader of a pipe has closed it.
             AudioError: If the disk is full or the file system refuses.
         """
         try:
@@ -62,25 +61,24 @@ class Output:
             raise AudioError(f"Writing {where} failed: {err.strerror}.") from err
 
     def close(self) -> None:
-        """Close; nothing is left to be written."""
+        """Close the output; everything has been written already."""
         try:
             self._file.close()
-        except OSError:  # what could not be written was said when it was sent
+        except OSError:  # already reported by send()
             pass
 
 
 class F0Output(Output):
-    """Lines of F0, complete as soon as a frame is known.
+    """F0 lines, each written as soon as its frame is known.
 
-    ``csv`` has the columns and the first line of ``f0.csv``: ``time,frequency,confidence,voiced``.
-    ``jsonl`` has an object a line with these keys; ``voiced`` is true or false there. Times are
-    seconds since the first sample, of the frame's centre; frequencies are Hz and positive in
-    unvoiced frames, too.
+    Times are those of frame centres, in seconds since the first sample; frequencies are in Hz and
+    positive in unvoiced frames, too.
 
     Args:
         path: See :class:`Output`.
-        form: ``"csv"`` or ``"jsonl"``.
-        overwrite: Replace a file that is there.
+        form: ``"csv"``, the header and columns of ``f0.csv``: ``time,frequency,confidence,voiced``;
+            or ``"jsonl"``, one object per line with these keys and a boolean ``voiced``.
+        overwrite: Replace an existing file.
     """
 
     what = "F0"
@@ -92,7 +90,7 @@ class F0Output(Output):
             self.send(f"{F0_HEADER}\n".encode())
 
     def write(self, rows: np.ndarray) -> None:
-        """Append ``(frames, 4)``, possibly none; see :attr:`Chunk.f0`."""
+        """Append rows ``(n_frames, 4)``, possibly none; see :attr:`Chunk.f0`."""
         if len(rows):
             self.send("".join(map(self._line, rows.tolist())).encode())
 
@@ -103,10 +101,10 @@ class VoiceOutput(Output):
     Args:
         path: See :class:`Output`.
         kind: Rate, channels and format of the samples.
-        overwrite: Replace a file that is there.
+        overwrite: Replace an existing file.
 
     Raises:
-        UserError: If the name promises a header, or the file cannot be opened.
+        UserError: If the suffix is that of a format with a header, or the file cannot be opened.
     """
 
     what = "voice"
@@ -114,21 +112,21 @@ class VoiceOutput(Output):
     def __init__(self, path: str, kind: PcmKind, overwrite: bool = False) -> None:
         if os.path.splitext(path)[1].lower() in (".wav", ".flac", ".mp3", ".ogg"):
             raise UserError(
-                f"The voice is raw PCM, which {path} would not be: call it voice.raw, or give "
-                f"--voice - and pipe it on, for example to ffmpeg -f {kind.sample_format} "
+                f"The voice is written as raw PCM, which {path} does not suit: name it voice.raw, "
+                f"or pipe it on with --voice -, for example to ffmpeg -f {kind.sample_format} "
                 f"-ar {kind.sample_rate} -ac {kind.n_channels} -i - {path}."
             )
         super().__init__(path, overwrite)
         self._kind = kind
 
     def write(self, stem: np.ndarray) -> None:
-        """Append ``(n_channels, n_samples)``, possibly none."""
+        """Append samples ``(n_channels, n_samples)``, possibly none."""
         if stem.shape[1]:
             self.send(self._kind.encode(stem))
 
 
 class Outputs(NamedTuple):
-    """Where results go; ``None`` for what is not wanted."""
+    """Outputs of a session; ``None`` for what was not requested."""
 
     f0: F0Output | None
     voice: VoiceOutput | None

@@ -1,4 +1,4 @@
-"""Sound through pipes: PCM in its formats, with a WAV header or without.
+"""Sound through pipes: PCM with or without a WAV header.
 
 Samples are interleaved, channel by channel, as ``arecord``, ``ffmpeg`` and ``sox`` write them.
 """
@@ -15,39 +15,33 @@ from ...errors import AudioError, UserError
 from .feed import Feed
 from .formats import SAMPLE_FORMATS
 
-READ_BYTES = 1 << 16  # at most at a time
-QUEUED_READS = 4  # more are left in the pipe, and whoever fills it waits
-WAV_FORMATS = {  # (format tag, bits) to name
+READ_BYTES = 1 << 16  # largest read
+QUEUED_READS = 4  # more stay in the pipe, whose writer waits
+WAV_FORMATS = {  # (format tag, bits) to sample format
     (1, 8): "u8",
     (1, 16): "s16le",
     (1, 24): "s24le",
     (1, 32): "s32le",
     (3, 32): "f32le",
 }
-EXTENSIBLE = 0xFFFE  # format tag: the true one is further down
-HEADER_LIMIT = 1 << 20  # bytes before the samples; more is no header
-UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe announce 0, or about this or more
+EXTENSIBLE = 0xFFFE  # format tag: the actual one follows in an extension
+HEADER_LIMIT = 1 << 20  # largest header, bytes
+UNKNOWN_SIZE = 0x7FFF0000  # bytes; programs that write to a pipe state 0, or about this or more
 
 
 @dataclass(frozen=True)
 class PcmKind:
-    """What a stream of bytes means.
+    """Format of a PCM stream."""
 
-    Attributes:
-        sample_rate: Hz.
-        n_channels: Number of channels.
-        sample_format: Name in ``SAMPLE_FORMATS``.
-    """
-
-    sample_rate: int
+    sample_rate: int  # Hz
     n_channels: int
-    sample_format: str
+    sample_format: str  # name in SAMPLE_FORMATS
 
     def __post_init__(self) -> None:
         if not 1000 <= self.sample_rate <= 768000:
-            raise UserError(f"A rate from 1000 to 768000 Hz is needed, not {self.sample_rate}.")
+            raise UserError(f"The sample rate must be 1000 to 768000 Hz, not {self.sample_rate}.")
         if not 1 <= self.n_channels <= 64:
-            raise UserError(f"From 1 to 64 channels are possible, not {self.n_channels}.")
+            raise UserError(f"The number of channels must be 1 to 64, not {self.n_channels}.")
 
     def __str__(self) -> str:
         channels = f"{self.n_channels} channel{'s' * (self.n_channels > 1)}"
@@ -59,7 +53,7 @@ class PcmKind:
         return SAMPLE_FORMATS[self.sample_format].n_bytes * self.n_channels
 
     def decode(self, data: bytes) -> np.ndarray:
-        """Whole samples to float32 ``(n_channels, n_samples)``; 1.0 is full scale."""
+        """Decode whole samples to float32 ``(n_channels, n_samples)``; 1.0 is full scale."""
         form = SAMPLE_FORMATS[self.sample_format]
         if form.n_bytes == 3:  # to the upper bytes of 32 bits
             wide = np.zeros((len(data) // 3, 4), np.uint8)
@@ -71,7 +65,7 @@ class PcmKind:
         return np.ascontiguousarray(wav.reshape(-1, self.n_channels).T, np.float32)
 
     def encode(self, wav: np.ndarray) -> bytes:
-        """``(n_channels, n_samples)`` to bytes; integers are clipped at full scale."""
+        """Encode samples ``(n_channels, n_samples)``; integer formats clip at full scale."""
         form = SAMPLE_FORMATS[self.sample_format]
         flat = np.asarray(wav, np.float64).T.reshape(-1)  # (T C,)
         if form.full_scale == 1:
@@ -84,19 +78,19 @@ class PcmKind:
 
 
 class PcmInput:
-    """PCM from a file descriptor; a thread reads it, at the pace of who takes it.
+    """PCM from a file descriptor, read by a thread at the pace of the consumer.
 
     Args:
         fd: Open file descriptor, usually a pipe.
-        kind: What the bytes mean; ``None`` where they begin with a WAV header.
+        kind: Format of the samples; ``None`` if the input begins with a WAV header.
 
     Attributes:
-        kind: What the bytes mean.
-        feed: Where the sound arrives.
+        kind: Format of the samples.
+        feed: Queue of the sound.
         warning: After the end, a sentence if the last sample was cut off, else ``None``.
 
     Raises:
-        UserError: If there is no WAV header, or one where none should be.
+        UserError: If a WAV header is missing, or present although ``kind`` was given.
     """
 
     name = "the input"
@@ -105,23 +99,23 @@ class PcmInput:
     def __init__(self, fd: int, kind: PcmKind | None) -> None:
         self._fd = fd
         self._rest = b""
-        self._left: int | None = None  # bytes; metadata may follow
+        self._left: int | None = None  # bytes of sound; metadata may follow
         if kind is None:
             self.kind, self._left = read_wav_header(self._read_up_to)
         else:
             self.kind = kind
             self._rest = self._read_up_to(12)
             if self._rest[:4] in (b"RIFF", b"RF64") and self._rest[8:12] == b"WAVE":
-                raise UserError("The input begins with a WAV header: leave --sample-format out.")
+                raise UserError("The input begins with a WAV header: omit --sample-format.")
         self.feed = Feed(QUEUED_READS)
         self.warning: str | None = None
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the reading thread."""
         threading.Thread(target=self._read, name="pcm", daemon=True).start()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self.feed.close()
 
     def _read(self) -> None:
@@ -139,11 +133,11 @@ class PcmInput:
                     self.feed.put(self.kind.decode(rest[:whole]))
                     rest = rest[whole:]
         except OSError as err:
-            self.feed.fail(AudioError(f"The input cannot be read any more: {err.strerror}."))
+            self.feed.end(AudioError(f"Reading the input failed: {err.strerror}."))
         else:
             if rest:
                 self.warning = (
-                    f"The input ended within a sample ({len(rest)} bytes too many for "
+                    f"The input ended in the middle of a sample ({len(rest)} bytes too many for "
                     f"{self.kind.n_channels} channels of {self.kind.sample_format}): check "
                     "--sample-format and --channels."
                 )
@@ -160,20 +154,20 @@ def read_wav_header(read: Callable[[int], bytes]) -> tuple[PcmKind, int | None]:
     """Read a WAV header up to the first sample.
 
     Args:
-        read: Gives so many bytes, fewer only at the end.
+        read: Returns the given number of bytes, fewer only at the end.
 
     Returns:
-        What the samples are, and their size in bytes; ``None`` where the header does not say it.
+        Format of the samples, and their size in bytes; ``None`` if the header does not state it.
 
     Raises:
-        UserError: If it is none, or of a format that is not PCM.
+        UserError: If there is no complete WAV header, or the format is not supported.
     """
     head = read(12)
     if not head:
-        raise UserError("The input is empty: nothing was piped in.")
+        raise UserError("The input is empty: pipe a sound in.")
     if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
         raise UserError(
-            "The input has no WAV header: say what it is, for example "
+            "The input has no WAV header: describe its samples, for example with "
             "--sample-format s16le --rate 44100 --channels 2."
         )
     kind, n_read = None, 0
@@ -191,11 +185,11 @@ def read_wav_header(read: Callable[[int], bytes]) -> tuple[PcmKind, int | None]:
             body = read(size + size % 2)
             if chunk[:4] == b"fmt " and len(body) >= 16:
                 kind = _kind_of(body)
-    raise UserError("The WAV header of the input is damaged or cut off.")
+    raise UserError("The WAV header of the input is damaged or cut off: check its source.")
 
 
 def _kind_of(body: bytes) -> PcmKind:
-    """The chunk ``fmt`` of a WAV file."""
+    """Parse the ``fmt`` chunk of a WAV file."""
     tag, n_channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
     if tag == EXTENSIBLE and len(body) >= 26:
         tag = struct.unpack("<H", body[24:26])[0]

@@ -1,24 +1,22 @@
-"""How a live stream is cut: blocks, what the model sees around each, and the latency that follows.
+"""Windows of a live stream: blocks, the signal around each that the model sees, and the latency.
 
-The model of this module is a cut by time alone. Block ``k`` is worked on as soon as ``lookahead``
-seconds beyond its end have arrived; the model then sees
+Block ``k`` is processed once ``lookahead`` seconds beyond its end have arrived. The model sees
 
     context before | block k | lookahead
 
-and what it says of the middle is given out. It is always a whole pass over a short recording, so
-any model will do, also one whose layers run backwards in time. A sample waits for the rest of its
-block and for the lookahead, hence
+and its output for the block is used. This is a complete pass over a short recording, so every model
+can be used, including bidirectional ones. A sample waits for the rest of its block and for the
+lookahead, hence
 
     latency of F0    = block + lookahead
     latency of stems = block + max(lookahead, fade)
 
-plus computing. Where the input is not at the model's rate, resampling adds 0.04 s to F0 and, with
-the full-band filter, 0.12 s to stems; that filter alone, for channels that the model does not have,
-0.06 s. The centring of the model's STFT costs nothing further: frames at the end of a block reach
-half a transform into the lookahead. With less lookahead than that they see their own mirror image
-there, as at the end of a file.
+plus computing. If the input is not at the model's rate, resampling adds 0.04 s to F0 and, with the
+full-band filter, 0.12 s to stems; that filter alone, for inputs with other channels than the
+model's, 0.06 s. The centring of the model's STFT adds nothing: frames at the end of a block reach
+half a transform into the lookahead, or see the reflected signal there, as at the end of a file.
 
-Work per second of sound is (context + block + lookahead) / block passes over that second.
+Each second of sound passes through the model (context + block + lookahead) / block times.
 """
 
 import math
@@ -30,28 +28,28 @@ from ...errors import ConfigError
 if TYPE_CHECKING:
     from ...models.base import JointModel
 
-# Chosen on MIR-1K's validation side (benchmarks/live.py, five clips): against whole clips overall
-# accuracy loses 0.6 points with these, 1.9 with a lookahead of 0.1. With blocks of 0.3 and 2.4 of
-# context (four clips) it loses 4.1 without a lookahead, 0.5 with one of 0.5. NSDR loses nothing
-# from a lookahead of 0.1 on.
+# Chosen on MIR-1K's validation side (benchmarks/live.py, five clips): compared with whole clips,
+# overall accuracy drops by 0.6 points with these, by 1.9 with a lookahead of 0.1. With blocks of
+# 0.3 and a context of 2.4 (four clips) it drops by 4.1 without lookahead, by 0.5 with one of 0.5.
+# NSDR does not drop from a lookahead of 0.1 on.
 BLOCK_SEC = 0.2  # seconds
 LOOKAHEAD_SEC = 0.2  # seconds
 CONTEXT_SEC = 1.6  # seconds
-FADE_SEC = 0.02  # seconds; of the cross-fade between the stems of two blocks
-MOST_SEC = 60.0  # seconds; of each of the three: what is more is a song, not a stream
+FADE_SEC = 0.02  # seconds; cross-fade between the stems of two blocks
+MOST_SEC = 60.0  # seconds; limit of block, lookahead and context
 
 
 @dataclass(frozen=True)
 class LivePlan:
-    """Sizes in samples at the model's rate.
+    """Lengths in samples at the model's rate.
 
     Attributes:
-        context: What the model sees before a block, at most.
-        block: What is given out at a time.
-        lookahead: What the model sees after a block.
-        fade: Of the cross-fade between the stems of two blocks.
-        hop_length: Distance of two frames.
-        sample_rate: Of the model, Hz.
+        context: Maximum of past samples that the model sees before a block.
+        block: Samples that each run of the model adds to the output.
+        lookahead: Future samples that the model sees after a block.
+        fade: Cross-fade between the stems of two blocks.
+        hop_length: Distance between two frames.
+        sample_rate: Sample rate of the model in Hz.
 
     Example:
         >>> from asteroid_joint import DJCM
@@ -75,25 +73,24 @@ class LivePlan:
         lookahead_sec: float = LOOKAHEAD_SEC,
         context_sec: float = CONTEXT_SEC,
     ) -> "LivePlan":
-        """Round seconds to what the model can do.
+        """Convert seconds to lengths that suit the model.
 
         Args:
-            model: Blocks and context are rounded up to whole frames of it, and to its
+            model: Block and context are rounded up to whole frames and to multiples of its
                 ``window_multiple``; the lookahead can be any number of samples.
             block_sec: Seconds.
             lookahead_sec: Seconds; 0 is allowed.
             context_sec: Seconds.
 
         Raises:
-            ConfigError: If one of them is negative, longer than a minute, or but for the lookahead
-                zero.
+            ConfigError: If one is negative, longer than a minute, or (except the lookahead) zero.
         """
         sizes = {"block": block_sec, "lookahead": lookahead_sec, "context": context_sec}
         for name, seconds in sizes.items():
             if not 0 <= seconds <= MOST_SEC or (seconds == 0 and name != "lookahead"):
                 least = "from 0" if name == "lookahead" else "above 0 and"
                 raise ConfigError(
-                    f"--{name} is in seconds, {least} up to {MOST_SEC:g}; received {seconds:g}."
+                    f"--{name} is in seconds, {least} up to {MOST_SEC:g}, not {seconds:g}."
                 )
         rate, hop = int(model.sample_rate), model.pitch_grid.hop_length
         grain = math.lcm(hop, model.window_multiple)
@@ -113,10 +110,10 @@ class LivePlan:
 
     @property
     def f0_latency_sec(self) -> float:
-        """Longest wait of a frame, computing and resampling apart, seconds."""
+        """Latency of F0 without computing and resampling, seconds."""
         return (self.block + self.lookahead) / self.sample_rate
 
     @property
     def stem_latency_sec(self) -> float:
-        """Longest wait of a sample of a stem at the model's rate, computing apart, seconds."""
+        """Latency of stems at the model's rate without computing, seconds."""
         return (self.block + max(self.lookahead, self.fade)) / self.sample_rate

@@ -1,11 +1,11 @@
-"""The live stream through a joint model: the chain of ``separate`` with other windows.
+"""A live stream through a joint model: the chain of ``separate`` with other windows.
 
-Everything around the model is :class:`~asteroid_joint.inference.stream.StreamSeparator`'s: downmix,
-resampling, full band, the stem that is what the others leave over. Here are the windows of
-:class:`~asteroid_joint.apps.live.plan.LivePlan`, and pitch without waiting.
+Downmix, resampling, full band and the complementary stem are those of
+:class:`~asteroid_joint.inference.stream.StreamSeparator`. Added here are the windows of
+:class:`~asteroid_joint.apps.live.plan.LivePlan`, and pitch that is decoded window by window.
 
-Stems of two blocks are joined by a cross-fade: the end of one window, which is its lookahead, fades
-into the next. Butt-joined they have a step at every border.
+The stems of two blocks are cross-faded: the end of a window, which is its lookahead, fades into the
+next. Butt-joined, they would have a step at every border.
 """
 
 from collections.abc import Iterator
@@ -21,15 +21,9 @@ from .plan import LivePlan
 
 
 class LiveWindows(Windowing):
-    """A window per block, as soon as its lookahead is there.
+    """One window per block, cut as soon as its lookahead is complete; counts the joined ones.
 
-    Args:
-        model: Any joint model.
-        plan: Sizes of the windows.
-        decoder: Name in ``DECODERS``.
-
-    Attributes:
-        n_blocks: Windows whose results were joined.
+    Args: see :class:`LiveSeparator`.
     """
 
     def __init__(self, model: JointModel, plan: LivePlan, decoder: str) -> None:
@@ -86,20 +80,20 @@ class LiveWindows(Windowing):
 
 
 class LiveSeparator(StreamSeparator):
-    """Push a live stream, receive what is final: F0 and stems with bounded latency.
+    """Push a live stream, receive F0 and stems with bounded latency.
 
-    What comes out depends on the signal and the plan, not on how the signal was cut when it was
-    pushed. Memory is that of one window, however long the stream is.
+    The output does not depend on how the signal was divided for pushing. Memory use is that of one
+    window, however long the stream is.
 
     Args:
-        model: Any joint model; it is run where its weights are.
-        sample_rate: Of the stream, Hz.
-        n_channels: Of the stream.
-        plan: Windows; :meth:`LivePlan.of` the model by default.
-        decoder: Name in ``DECODERS``; it sees the whole window, the lookahead too.
+        model: Any joint model; it runs on the device of its weights.
+        sample_rate: Sample rate of the stream in Hz.
+        n_channels: Number of channels of the stream.
+        plan: Lengths of the windows; by default :meth:`LivePlan.of` the model.
+        decoder: Name in ``DECODERS``; it sees the whole window including the lookahead.
 
     Attributes:
-        plan: Windows.
+        plan: Lengths of the windows.
         voice: Index of the voice in ``Chunk.stems``.
 
     Example:
@@ -128,16 +122,16 @@ class LiveSeparator(StreamSeparator):
 
     @property
     def n_blocks(self) -> int:
-        """Times that the model has run on the stream."""
+        """Number of blocks that the model has processed."""
         return self._windows.n_blocks
 
     def warm_up(self) -> None:
-        """Run the model once on noise: a first pass is slow and would be late."""
+        """Run the model once on noise: the first run is slow and would delay the stream."""
         n_samples = self.plan.context + self.plan.block + self.plan.lookahead
         shape = int(self.model.in_channels), n_samples
         noise = np.random.default_rng(0).uniform(-0.1, 0.1, shape).astype(np.float32)
         list(WindowRunner(self.model, 1).push([Window(0, noise, True)]))
 
     def again(self) -> "LiveSeparator":
-        """A fresh chain like this one, for what follows a gap."""
+        """A new separator with the same settings, for the sound after a gap."""
         return self._again()

@@ -1,9 +1,10 @@
-"""One live stream from its first sample to its last: source, model, outputs, and what is said."""
+"""A live stream from its first sample to its last: source, model, outputs and messages."""
 
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,29 +18,29 @@ from .outputs import Gone, Outputs
 from .pcm import PcmKind
 from .separator import LiveSeparator
 
-PUSH_SEC = 0.01  # seconds; what is pushed at a time, so that a block begins when it can
-LOUDEST = 1e4  # full scale is 1; what is above is not sound
+PUSH_SEC = 0.01  # seconds; short pushes, so that a block starts as soon as it is complete
+LOUDEST = 1e4  # largest plausible sample; full scale is 1
 Say = Callable[[str], None]
 
 
 class Source(Protocol):
-    """Where sound comes from: :class:`PcmInput` or :class:`SoundCard`."""
+    """Source of sound: :class:`PcmInput` or :class:`SoundCard`."""
 
     name: str
     kind: PcmKind
     feed: Feed
     warning: str | None
-    hint: str  # what to do about samples that are no sound
+    hint: str  # what to do about invalid samples
 
     def start(self) -> None:
-        """Start to deliver sound."""
+        """Start delivering sound."""
 
     def close(self) -> None:
-        """Deliver no more."""
+        """Stop delivering sound."""
 
 
 class Stop:
-    """Whether somebody asked to stop, by a signal or otherwise; and why, in words."""
+    """Whether the stream should stop, and the reason in words."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -49,7 +50,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask to stop; a second one ends the process as it did before."""
+        """Stop on SIGINT or SIGTERM; a second signal has its usual effect."""
         numbers = (signal.SIGINT, signal.SIGTERM)
 
         def ask(number: int, _frame: Any) -> None:
@@ -70,20 +71,20 @@ class Stop:
 def run_session(
     separator: LiveSeparator, source: Source, outputs: Outputs, say: Say, stop: Stop
 ) -> Meter:
-    """Take sound until it ends, somebody stops it or nobody listens any more.
+    """Process sound until it ends, ``stop`` becomes true or the reader of an output closes it.
 
     Args:
-        separator: The chain; used up afterwards.
-        source: Is started and closed here.
-        outputs: Are written here and closed by the caller.
-        say: Gets sentences for the user, while it runs and at the end.
-        stop: Ends the stream as if the sound had ended: what was received is finished.
+        separator: A fresh separator; it cannot be used again.
+        source: Source of the sound, started and closed here.
+        outputs: Open outputs; the caller closes them.
+        say: Receives messages for the user, during the stream and at its end.
+        stop: Ends the stream as the end of the input does: received sound is still processed.
 
     Returns:
-        What was measured.
+        Latency and speed.
 
     Raises:
-        AudioError: If the source fails or an output cannot be written; the summary has been said.
+        AudioError: If the source fails or an output cannot be written, after the summary.
     """
     plan = separator.plan
     meter = Meter(plan.block / plan.sample_rate)
@@ -103,125 +104,123 @@ def run_session(
     return meter
 
 
+@dataclass
 class _Session:
-    def __init__(
-        self,
-        separator: LiveSeparator,
-        source: Source,
-        outputs: Outputs,
-        say: Say,
-        meter: Meter,
-    ) -> None:
-        self._separator = separator
-        self._source = source
-        self._outputs = outputs
-        self._say = say
-        self._meter = meter
-        self._rate = source.kind.sample_rate
-        self._step = max(round(PUSH_SEC * self._rate), 1)
-        self._began_sec = 0.0  # sound that earlier chains were given
-        self._gaps_sec = 0.0
-        self._n_given = 0  # samples of the voice that this chain has given
-        self._warned_slow = self._warned_lost = False
+    """Feeds a separator and writes what it returns; see :func:`run_session`."""
+
+    separator: LiveSeparator
+    source: Source
+    outputs: Outputs
+    say: Say
+    meter: Meter
+    began_sec: float = 0.0  # sound that earlier separators received
+    gaps_sec: float = 0.0
+    n_given: int = 0  # samples of the voice that this separator has returned
+    warned_slow: bool = False
+    warned_lost: bool = False
+
+    def __post_init__(self) -> None:
+        self.rate = self.source.kind.sample_rate
+        self.step = max(round(PUSH_SEC * self.rate), 1)
 
     def take(self, item: Item) -> None:
-        """Work on sound, or pass a gap."""
+        """Process sound or a gap."""
         if isinstance(item, Gap):
             self._pass(item.n_samples)
             return
-        for at in range(0, item.shape[1], self._step):
-            samples = item[:, at : at + self._step]
+        for at in range(0, item.shape[1], self.step):
+            samples = item[:, at : at + self.step]
             self._check(samples)
-            self._meter.receive(samples.shape[1] / self._rate)
-            self._give(self._timed(partial(self._separator.push, samples)))
+            self.meter.receive(samples.shape[1] / self.rate)
+            self._give(self._timed(partial(self.separator.push, samples)))
         self._warn()
 
     def finish(self) -> None:
-        """Work on what waits for more."""
-        if self._meter.received_sec > self._began_sec:
-            self._give(self._timed(self._separator.finish), last=True)
+        """Process the sound that is still waiting for more."""
+        if self.meter.received_sec > self.began_sec:
+            self._give(self._timed(self.separator.finish), last=True)
 
     def _pass(self, n_samples: int) -> None:
-        """A gap: no lines, a silent voice, and a fresh chain afterwards."""
+        """Write a gap: no F0 lines and a silent voice; then continue with a new separator."""
         self.finish()
-        self._separator = self._separator.again()
-        self._n_given = 0
-        self._began_sec = self._meter.received_sec
-        self._gaps_sec += n_samples / self._rate
-        if self._outputs.voice is not None:
-            n_channels = self._source.kind.n_channels
-            for at in range(0, n_samples, self._rate):
-                n = min(self._rate, n_samples - at)
-                self._outputs.voice.write(np.zeros((n_channels, n)))
+        self.separator = self.separator.again()
+        self.n_given = 0
+        self.began_sec = self.meter.received_sec
+        self.gaps_sec += n_samples / self.rate
+        if self.outputs.voice is not None:
+            n_channels = self.source.kind.n_channels
+            for at in range(0, n_samples, self.rate):
+                n = min(self.rate, n_samples - at)
+                self.outputs.voice.write(np.zeros((n_channels, n)))
 
     def _check(self, samples: np.ndarray) -> None:
         good = (np.abs(samples) <= LOUDEST).all(0)  # false for NaN, too
         if not good.all():
-            at_sec = self._meter.received_sec + self._gaps_sec + int(np.argmin(good)) / self._rate
+            at_sec = self.meter.received_sec + self.gaps_sec + int(np.argmin(good)) / self.rate
             raise AudioError(
-                f"At {at_sec:.3f} s {self._source.name} has a sample that is no sound (NaN, "
-                f"infinite or far above full scale): {self._source.hint}."
+                f"At {at_sec:.3f} s, {self.source.name} has an invalid sample (NaN, infinite or "
+                f"far above full scale): {self.source.hint}."
             )
 
     def _timed(self, work: Callable[[], Chunk]) -> Chunk:
-        before = self._separator.n_blocks
+        before = self.separator.n_blocks
         started = time.perf_counter()
         chunk = work()
-        n_blocks = self._separator.n_blocks - before
+        n_blocks = self.separator.n_blocks - before
         if n_blocks:
-            self._meter.count(time.perf_counter() - started, n_blocks)
+            self.meter.count(time.perf_counter() - started, n_blocks)
         return chunk
 
     def _give(self, chunk: Chunk, last: bool = False) -> None:
-        """Write what is final; the end, which waits for nothing, does not count as latency."""
-        if self._outputs.f0 is not None and len(chunk.f0):
-            rows = chunk.f0 + (self._began_sec, 0, 0, 0)
+        """Write results; the last ones do not count as latency."""
+        if self.outputs.f0 is not None and len(chunk.f0):
+            rows = chunk.f0 + (self.began_sec, 0, 0, 0)
             if not last:
-                self._meter.give_f0(float(rows[0, 0]))
-            self._outputs.f0.write(rows + (self._gaps_sec, 0, 0, 0))
+                self.meter.give_f0(float(rows[0, 0]))
+            self.outputs.f0.write(rows + (self.gaps_sec, 0, 0, 0))
         n_samples = chunk.mixture.shape[1]
-        if self._outputs.voice is not None and n_samples:
+        if self.outputs.voice is not None and n_samples:
             if not last:
-                self._meter.give_voice(self._began_sec + self._n_given / self._rate)
-            self._outputs.voice.write(chunk.stems[self._separator.voice])
-            self._n_given += n_samples
+                self.meter.give_voice(self.began_sec + self.n_given / self.rate)
+            self.outputs.voice.write(chunk.stems[self.separator.voice])
+            self.n_given += n_samples
 
     def _warn(self) -> None:
-        factor = self._meter.recent_factor
-        if factor > 1 and not self._warned_slow:
-            self._warned_slow = True
-            self._say(
+        factor = self.meter.recent_factor
+        if factor > 1 and not self.warned_slow:
+            self.warned_slow = True
+            self.say(
                 f"this machine needs {factor:.2f} s for a second of sound and falls behind: raise "
-                f"--block (now {self._meter.block_sec:.2f}), or lower --context or --lookahead."
+                f"--block (now {self.meter.block_sec:.2f}), or lower --context or --lookahead."
             )
-        if _lost(self._source) and not self._warned_lost:
-            self._warned_lost = True
-            self._say(f"sound was lost at {self._meter.received_sec:.1f} s: {_lost(self._source)}.")
+        if _lost(self.source) and not self.warned_lost:
+            self.warned_lost = True
+            self.say(f"sound was lost at {self.meter.received_sec:.1f} s: {_lost(self.source)}.")
 
     def summary(self, reason: str) -> None:
-        """Say how it was."""
-        meter, source = self._meter, self._source
-        self._say(
-            f"heard {meter.received_sec:.1f} s in {meter.computing.n} blocks of "
+        """Report how the stream went."""
+        meter, source = self.meter, self.source
+        self.say(
+            f"received {meter.received_sec:.1f} s in {meter.computing.n} blocks of "
             f"{meter.block_sec:.2f} s; {reason}."
         )
         if meter.computing.n:
-            self._say(f"{meter.latency()}; real-time factor {meter.real_time_factor:.2f}.")
+            self.say(f"{meter.latency()}; real-time factor {meter.real_time_factor:.2f}.")
         if meter.real_time_factor > 1:
-            self._say("this is slower than real time: a live source would have been lost in part.")
+            self.say("this is slower than real time: part of a live input would have been lost.")
         if _lost(source):
-            self._say(f"sound was lost: {_lost(source)}.")
+            self.say(f"sound was lost: {_lost(source)}.")
         if source.warning:
-            self._say(source.warning)
+            self.say(source.warning)
 
 
 def _lost(source: Source) -> str:
-    """What a sound card lost, in words; empty for nothing."""
+    """Sound that a sound card lost, in words; empty if none."""
     n_lost, n_overruns = getattr(source, "n_lost", 0), getattr(source, "n_overruns", 0)
     parts = []
     if n_lost:
         seconds = n_lost / source.kind.sample_rate
-        parts.append(f"{seconds:.2f} s came faster than they were worked on")
+        parts.append(f"{seconds:.2f} s arrived faster than they were processed")
     if n_overruns:
-        parts.append(f"{n_overruns} overruns in the sound card, of unknown length")
+        parts.append(f"the sound card reported {n_overruns} overruns of unknown length")
     return "; ".join(parts)

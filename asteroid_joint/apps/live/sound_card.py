@@ -1,4 +1,4 @@
-"""Sound cards, through PortAudio (extra ``live``)."""
+"""Sound cards through PortAudio (extra ``live``)."""
 
 import threading
 from typing import Any
@@ -10,68 +10,67 @@ from ...optional import optional
 from .feed import Feed, Gap
 from .pcm import PcmKind
 
-PERIOD_SEC = 0.01  # seconds between two calls of the card
-QUEUE_SEC = 5.0  # seconds that may wait; what comes then is lost, until nothing waits any more
+PERIOD_SEC = 0.01  # seconds between two callbacks
+QUEUE_SEC = 5.0  # seconds; a full queue drops sound until it is empty again
 
 
 def sound_library() -> Any:
-    """The module ``sounddevice``.
+    """Import ``sounddevice``.
 
     Raises:
-        UserError: If it, or PortAudio, is not installed.
+        UserError: If it or PortAudio is not installed.
     """
     try:
         return optional("sounddevice", "live")
-    except OSError as err:  # what it raises without the library that it wraps
+    except OSError as err:  # raised without PortAudio
         raise UserError(
-            "sounddevice finds no PortAudio: install it, on Debian and Ubuntu by "
+            "sounddevice cannot find PortAudio: install it, on Debian and Ubuntu with "
             "apt install libportaudio2."
         ) from err
 
 
 def list_devices() -> str:
-    """A line for each device that can record: number, name, channels, rate.
+    """List the devices that can record, one per line: number, name, channels, rate.
 
     Raises:
-        UserError: If sound cards cannot be reached.
+        UserError: If no sound card is available.
     """
     sd = sound_library()
     try:
         devices = [d for d in sd.query_devices() if d["max_input_channels"] > 0]
         default = sd.default.device[0]
     except sd.PortAudioError as err:
-        raise UserError(f"Sound cards cannot be listed: {err}.") from err
+        raise UserError(f"PortAudio cannot list the sound cards: {err}.") from err
     if not devices:
-        raise UserError("There is no sound card to record from: pipe sound in, with --input -.")
+        raise UserError("There is no sound card to record from: pipe sound in with --input -.")
     lines = [
         f"{d['index']:>3} {'*' if d['index'] == default else ' '} {d['name']}  "
         f"({d['max_input_channels']} channels, {d['default_samplerate']:.0f} Hz)"
         for d in devices
     ]
-    return "\n".join([*lines, "(* is what --input default takes)"])
+    return "\n".join([*lines, "(* marks --input default)"])
 
 
 class SoundCard:
     """A device that records.
 
-    It does not wait: what nobody takes in time is lost. It is counted, and a gap of the same length
-    is put in its place, so that times stay true. Few long gaps do less harm than many short ones:
-    once behind, all is lost until all that waits is worked on.
+    Sound that finds the queue full is lost: it is counted and replaced by a gap of the same length,
+    which keeps the times correct. Few long gaps do less harm than many short ones: after a loss,
+    everything is dropped until the queue is empty.
 
     Args:
-        device: Number, or part of a name, as ``--list-devices`` prints them; ``"default"``.
-        sample_rate: Hz; ``None`` for the device's own.
-        n_channels: ``None`` for one.
+        device: Number or part of a name, as printed by ``--list-devices``, or ``"default"``.
+        sample_rate: Hz; ``None`` for the device's default.
+        n_channels: Number of channels; ``None`` for one.
 
     Attributes:
         kind: Rate and channels; samples are float32.
-        feed: Where the sound arrives.
-        n_lost: Samples that found no room in the queue.
-        n_overruns: Times that PortAudio says sound was lost before it came here; it does not say
-            how much.
+        feed: Queue of the sound.
+        n_lost: Samples lost because the queue was full.
+        n_overruns: Losses of unknown length that PortAudio reported.
 
     Raises:
-        UserError: If there is no such device, or it cannot record so.
+        UserError: If there is no such device, or it does not support the rate or the channels.
     """
 
     warning = None
@@ -87,10 +86,9 @@ class SoundCard:
         try:
             info = sd.query_devices(number, "input")
         except (sd.PortAudioError, ValueError) as err:
-            reason = " ".join(str(err).split())
             raise UserError(
-                f"There is no sound card {device!r} to record from ({reason}): choose one of "
-                "asteroid-joint stream --list-devices, or pipe sound in."
+                f"There is no sound card {device!r} to record from ({_one_line(err)}): choose one "
+                "of asteroid-joint stream --list-devices, or pipe sound in."
             ) from err
         self.name = str(info["name"])
         rate = sample_rate or int(info["default_samplerate"])
@@ -98,7 +96,7 @@ class SoundCard:
         period = max(round(PERIOD_SEC * rate), 1)
         self.feed = Feed(int(QUEUE_SEC / PERIOD_SEC))
         self.n_lost = self.n_overruns = 0
-        self._owed = 0  # lost samples that no gap stands for yet
+        self._owed = 0  # lost samples without a gap so far
         self._stopping = threading.Event()
         try:
             self._stream = sd.InputStream(
@@ -114,12 +112,12 @@ class SoundCard:
         except sd.PortAudioError as err:
             raise UserError(
                 f"{self.name} does not record {self.kind.n_channels} channels at {rate} Hz "
-                f"({' '.join(str(err).split())}): it has {info['max_input_channels']} channels "
-                f"and {info['default_samplerate']:.0f} Hz."
+                f"({_one_line(err)}): try up to {info['max_input_channels']} channels and "
+                f"{info['default_samplerate']:.0f} Hz."
             ) from err
 
     def start(self) -> None:
-        """Begin to record.
+        """Start recording.
 
         Raises:
             UserError: If the device refuses.
@@ -127,8 +125,7 @@ class SoundCard:
         try:
             self._stream.start()
         except self._sd.PortAudioError as err:
-            reason = " ".join(str(err).split())
-            raise UserError(f"{self.name} cannot be recorded from: {reason}.") from err
+            raise UserError(f"Recording from {self.name} failed: {_one_line(err)}.") from err
 
     def close(self) -> None:
         """Stop recording."""
@@ -137,7 +134,7 @@ class SoundCard:
         self._stream.close()
 
     def _callback(self, sound: np.ndarray, n_samples: int, _time: Any, status: Any) -> None:
-        """PortAudio's call, ``(T, C)``; it runs in a thread of its own and must not wait."""
+        """Receive ``(T, C)`` from PortAudio, in a thread of its own that must not wait."""
         if status.input_overflow:
             self.n_overruns += 1
         if self._owed and self.feed.idle:
@@ -148,6 +145,10 @@ class SoundCard:
             self.n_lost += n_samples
 
     def _finished(self) -> None:
-        """PortAudio's last call: asked for, or the device is gone."""
+        """PortAudio has stopped: on request, or because the device is gone."""
         if not self._stopping.is_set():
-            self.feed.fail(AudioError(f"{self.name} has stopped recording: is it unplugged?"))
+            self.feed.end(AudioError(f"{self.name} has stopped recording: is it unplugged?"))
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())

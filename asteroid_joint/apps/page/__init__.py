@@ -1,12 +1,11 @@
-"""The web page of ``asteroid-joint demo``: a song in, stems to hear, pitch and notes to see.
+"""The web page of ``asteroid-joint demo``: upload a song, hear its stems, see pitch and notes.
 
-The page is a few files of plain HTML, CSS and JavaScript, all served from here: nothing is loaded
-from elsewhere, and the browser is told to refuse it. Read downhill:
+The page consists of plain HTML, CSS and JavaScript served from here; a content security policy
+forbids the browser to load anything else. From top to bottom:
 
-    command   the options, the address, the model
-    server    addresses of the page; who may see what
-    songs     songs of visitors: queue, worker, what is removed when
-    uploads   what is accepted
-    process   one song: stems, F0, notes
-    view      what the page draws: spectrogram, curve, notes
+    commands.demo  options, address, model
+    server         routes and access rules
+    songs          songs of visitors: queue, worker, removal
+    uploads        limits and checks of uploads
+    view           data of the plot: spectrogram, F0 curve, notes
 """

@@ -1,7 +1,7 @@
-"""The addresses of the page, and who may see what.
+"""Routes of the page and access rules.
 
-Songs are found by their id and the visitor's cookie together. Nothing of a request is ever used as
-a path: files are chosen by name from a list. The browser is told to load nothing from elsewhere.
+A song is found only by its id together with the visitor's cookie. No part of a request is used as a
+path: files are chosen by name from a list. A content security policy forbids other hosts.
 """
 
 import gzip
@@ -53,11 +53,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cache-Control": "no-store",  # what was removed here is not kept there
+    "Cache-Control": "no-store",  # browsers keep nothing that was removed here
 }
 ZIP_BLOCK = 1 << 20  # bytes
-GONE = "This song is not here any more: send it again."
-NO_COOKIE = "This page needs cookies: allow them and load it again."
+TOKEN_LENGTH = 32  # shortest token of a visitor, characters
+GONE = "This song is not available any more: send it again."
+NO_COOKIE = "This page needs cookies: allow them and reload it."
 
 
 def make_app(
@@ -69,16 +70,15 @@ def make_app(
     cookie: str = "asteroid_joint",
     keep_minutes: float = 30.0,
 ) -> Starlette:
-    """The web application.
+    """Build the web application.
 
     Args:
-        songs: Of all visitors.
-        title: Says which model is at work.
+        songs: Songs of all visitors.
+        title: Name of the model, shown on the page.
         demo_song: A song for visitors without one.
-        hosts: Names that this server answers to, against pages elsewhere that let their own name
-            point here; ``None`` for any.
+        hosts: Host names that the server answers to, against DNS rebinding; ``None`` for any.
         cookie: Name of the visitors' cookie; servers on one host need different ones.
-        keep_minutes: How long a song is kept, for the page to say.
+        keep_minutes: How long an unused song is kept, shown on the page.
     """
     limits = songs.limits
     index = Template((STATIC / "index.html").read_text("utf-8")).substitute(
@@ -89,13 +89,23 @@ def make_app(
         songs=limits.songs,
         no_demo="" if demo_song else "hidden",
     )
-    app = Starlette(routes=_Page(songs, index, demo_song, cookie).routes())
+    app = Starlette(
+        routes=_Page(songs, index, demo_song, cookie).routes(),
+        exception_handlers={
+            UserError: lambda _, err: _sentence(str(err), 413),
+            _Refusal: lambda _, err: _sentence(*err.args),
+        },
+    )
     app.add_middleware(_Guard, hosts=hosts)
     return app
 
 
+class _Refusal(Exception):
+    """A message for the visitor and an HTTP status."""
+
+
 class _Page:
-    """What the server answers, a method per address."""
+    """The routes, one method each."""
 
     def __init__(self, songs: Songs, index: str, demo_song: Path | None, cookie: str) -> None:
         self._songs = songs
@@ -120,7 +130,7 @@ class _Page:
 
     async def index(self, request: Request) -> Response:
         response = HTMLResponse(self._index)
-        if not self._is_known(request):
+        if len(self._token(request)) < TOKEN_LENGTH:
             token = secrets.token_urlsafe(32)
             response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
         return response
@@ -128,63 +138,53 @@ class _Page:
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._assets:
-            return _sentence("There is no such page.", 404)
+            raise _Refusal("This file does not exist.", 404)
         return FileResponse(STATIC / name, media_type=TYPES[Path(name).suffix])
 
     async def send(self, request: Request) -> Response:
-        limits = self._songs.limits
-        if not self._is_known(request):
-            return _sentence(NO_COOKIE, 403)
+        visitor, limits = self._visitor(request), self._songs.limits
         if int(request.headers.get("content-length") or 0) > limits.megabytes * 1e6:
-            return _sentence(str(too_large(limits)), 413)
+            raise too_large(limits)
         name = clean_name(unquote(request.headers.get("x-file-name", "")))
-        try:
-            song = self._songs.add(self._visitor(request), name)
-        except UserError as err:
-            return _sentence(str(err), 413)
+        song = self._songs.add(visitor, name)
         try:
             await receive(request.stream(), song.upload, limits)
         except (UserError, ClientDisconnect, OSError) as err:
             self._songs.remove(song)
-            known = isinstance(err, UserError)
-            return _sentence(str(err) if known else "The song could not be received.", 413)
+            if isinstance(err, UserError):
+                raise
+            raise _Refusal("The song could not be received: send it again.", 413) from err
         return self._submitted(song)
 
     async def send_demo(self, request: Request) -> Response:
         if self._demo_song is None:
-            return _sentence("There is no demo song here: send one of yours.", 404)
-        if not self._is_known(request):
-            return _sentence(NO_COOKIE, 403)
+            raise _Refusal("This server has no demo song: send one of yours.", 404)
         name = clean_name(self._demo_song.name.replace(".stem.", "."))
-        try:
-            song = self._songs.add(self._visitor(request), name)
-        except UserError as err:
-            return _sentence(str(err), 413)
+        song = self._songs.add(self._visitor(request), name)
         await run_in_threadpool(shutil.copyfile, self._demo_song, song.upload)
         return self._submitted(song)
 
     async def leave(self, request: Request) -> Response:
-        """The page is closed: it names its songs, those of other tabs stay."""
+        """The page was closed: it names its songs, since those of other tabs stay."""
         for song_id in (await _small_body(request)).split():
-            song = self._songs.find(self._visitor(request), song_id)
+            song = self._songs.find(self._token(request), song_id)
             if song is not None:
                 self._songs.remove(song)
         return Response(status_code=204)
 
     async def state(self, request: Request) -> Response:
-        song = self._song(request)
-        return _sentence(GONE, 404) if song is None else JSONResponse(_state(self._songs, song))
+        return JSONResponse(self._state(self._song(request)))
 
     async def remove(self, request: Request) -> Response:
-        song = self._song(request)
+        song = self._songs.find(self._token(request), request.path_params["song"])
         if song is not None:
             self._songs.remove(song)
         return Response(status_code=204)
 
     async def view(self, request: Request) -> Response:
         song = self._song(request)
-        if song is None or song.view is None:
-            return _sentence(GONE, 404)
+        if song.view is None:
+            raise _Refusal(GONE, 404)
         data = json.dumps(song.view, separators=(",", ":")).encode()
         headers = {}
         if "gzip" in request.headers.get("accept-encoding", ""):
@@ -193,8 +193,8 @@ class _Page:
 
     async def archive(self, request: Request) -> Response:
         song = self._song(request)
-        if song is None or song.state != "done":
-            return _sentence(GONE, 404)
+        if song.state != "done":
+            raise _Refusal(GONE, 404)
         return StreamingResponse(
             _zipped(song.name, song.files),
             media_type="application/zip",
@@ -202,32 +202,56 @@ class _Page:
         )
 
     async def file(self, request: Request) -> Response:
-        song = self._song(request)
-        found = _file(song, request.path_params["name"]) if song else None
-        if song is None or found is None:
-            return _sentence(GONE, 404)
+        song, name = self._song(request), request.path_params["name"]
+        files = song.files if song.state == "done" else []
+        pictures = files[0].parent.glob("*.png") if files else []
+        found = [path for path in (*files, *pictures) if path.name == name and path.exists()]
+        if not found:
+            raise _Refusal(GONE, 404)
         headers = {}
         if "download" in request.query_params:
-            headers = _as_download(f"{song.name} - {found.name}")
-        return FileResponse(found, media_type=TYPES[found.suffix], headers=headers)
+            headers = _as_download(f"{song.name} - {name}")
+        return FileResponse(found[0], media_type=TYPES[found[0].suffix], headers=headers)
 
-    def _visitor(self, request: Request) -> str:
+    def _token(self, request: Request) -> str:
         return request.cookies.get(self._cookie, "")
 
-    def _is_known(self, request: Request) -> bool:
-        return len(self._visitor(request)) >= 32
+    def _visitor(self, request: Request) -> str:
+        """The token of a visitor who may send songs."""
+        if len(self._token(request)) < TOKEN_LENGTH:
+            raise _Refusal(NO_COOKIE, 403)
+        return self._token(request)
 
-    def _song(self, request: Request) -> Song | None:
+    def _song(self, request: Request) -> Song:
         """The song of the address, if it is the visitor's."""
-        return self._songs.find(self._visitor(request), request.path_params["song"])
+        song = self._songs.find(self._token(request), request.path_params["song"])
+        if song is None:
+            raise _Refusal(GONE, 404)
+        return song
 
     def _submitted(self, song: Song) -> Response:
         self._songs.submit(song)
-        return JSONResponse(_state(self._songs, song), 202)
+        return JSONResponse(self._state(song), 202)
+
+    def _state(self, song: Song) -> dict[str, Any]:
+        """State of a song, for the page."""
+        return {
+            "id": song.id,
+            "name": song.name,
+            "state": song.state,
+            "before": self._songs.position(song),
+            "share": song.share,
+            "message": song.message,
+            "files": [
+                {"name": path.name, "bytes": path.stat().st_size}
+                for path in (song.files if song.state == "done" else [])
+                if path.exists()
+            ],
+        }
 
 
 class _Guard:
-    """Refuses requests that other sites cause, and adds the headers to every answer."""
+    """Refuses requests from other sites and adds ``HEADERS`` to every response."""
 
     def __init__(self, app: Any, hosts: frozenset[str] | None) -> None:
         self._app = app
@@ -250,7 +274,7 @@ class _Guard:
     def _refusal(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
         if self._hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self._hosts:
-            return "This server does not answer to that name."
+            return "This server does not answer to that host name."
         origin = headers.get("origin")
         own = headers.get("sec-fetch-site", "same-origin") == "same-origin"
         if method not in ("GET", "HEAD") and not (
@@ -273,40 +297,12 @@ async def _small_body(request: Request) -> str:
     return body.decode("ascii", "ignore")
 
 
-def _state(songs: Songs, song: Song) -> dict[str, Any]:
-    """What the page is told of a song."""
-    done = song.state == "done"
-    return {
-        "id": song.id,
-        "name": song.name,
-        "state": song.state,
-        "before": songs.position(song),
-        "share": song.share,
-        "message": song.message,
-        "files": [
-            {"name": path.name, "bytes": path.stat().st_size}
-            for path in (song.files if done else [])
-            if path.exists()
-        ],
-    }
-
-
-def _file(song: Song, name: str) -> Path | None:
-    """A file of a finished song by its name."""
-    if song.state != "done" or not song.files:
-        return None
-    pictures = song.files[0].parent.glob("*.png")
-    return next(
-        (path for path in [*song.files, *pictures] if path.name == name and path.exists()), None
-    )
-
-
 def _as_download(name: str) -> dict[str, str]:
     return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
 
 
 class _Outbox:
-    """A file that only grows; what was written is taken from it block by block."""
+    """A write-only file whose content is taken out while it is written."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -324,7 +320,7 @@ class _Outbox:
 
 
 def _zipped(name: str, files: list[Path]) -> Iterator[bytes]:
-    """A ZIP archive of files in a folder, made while it is sent."""
+    """Stream a ZIP archive that holds ``files`` in a folder ``name``."""
     outbox = _Outbox()
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
         for path in files:

@@ -1,9 +1,8 @@
-"""Songs of visitors: one queue, one worker, and folders that do not outlive their use.
+"""Songs of visitors: one queue, one worker, and folders that are removed after use.
 
-A visitor is whoever holds a token that nobody can guess; a song belongs to one visitor and is found
-only with that visitor's token. Its folder is removed when the visitor says so (also by closing the
-page), when nobody has asked for it for some time, and when the server ends, one way or the other:
-folders of servers that were killed are removed by the next one.
+A visitor is identified by a secret token, and a song is found only with its visitor's token. Its
+folder is removed when the visitor removes it or closes the page, when nobody has requested it for
+some time, and when the server ends; folders of killed servers are removed by the next one.
 """
 
 import contextlib
@@ -24,13 +23,13 @@ from .uploads import Limits
 
 PREFIX = "asteroid-joint-demo-"  # of the folder with all songs of a server
 LOCK = "lock"  # file in it that is locked while the server lives
-LEAST_FREE = 2_000_000_000  # bytes on the disk, below which no song is taken
-SWEEP_SEC = 5.0  # seconds between looks at what is to be removed
+LEAST_FREE = 2_000_000_000  # free bytes on the disk that accepting a song needs
+SWEEP_SEC = 5.0  # seconds between removals of unused songs
 Work = Callable[["Song", Callable[[float, "float | None"], None]], None]
 
 
 class Cancelled(Exception):
-    """The song is not wanted any more."""
+    """The song was removed while it was processed."""
 
 
 @dataclass
@@ -38,16 +37,17 @@ class Song:
     """A song of a visitor.
 
     Attributes:
-        id: Cannot be guessed.
-        visitor: Token of whom it belongs to.
-        name: What the visitor calls it.
-        folder: Holds everything about it.
+        id: Secret random name.
+        visitor: Token of its owner.
+        name: Name given by the visitor.
+        folder: Folder of all its files.
         state: ``"arriving"``, ``"waiting"``, ``"working"``, ``"done"`` or ``"failed"``.
-        share: Part that is done while it is worked on, ``None`` where the length is not known.
+        share: Progress from 0 to 1, ``None`` if the length is unknown.
         message: One sentence for the visitor.
-        files: What can be downloaded, in order.
-        view: What the page draws.
-        used: When somebody last asked for it, seconds of a monotonic clock.
+        files: Files for download, in order.
+        view: Data of the plot.
+        used: Time of the last request, seconds of a monotonic clock.
+        cancelled: Set when the song is removed.
     """
 
     id: str
@@ -64,34 +64,35 @@ class Song:
 
     @property
     def upload(self) -> Path:
-        """Where what the visitor sent is kept: its name says nothing."""
+        """The uploaded file, under a neutral name."""
         return self.folder / "song"
 
     def in_words(self, text: str) -> str:
-        """A sentence with the visitor's name of the song instead of places on the server."""
+        """Replace the paths on the server in a sentence by the visitor's name of the song."""
         return text.replace(str(self.upload), self.name).replace(str(self.folder), "its folder")
 
 
 class Songs:
-    """All songs of a server, and the thread that works on them in the order they came.
+    """All songs of a server, and the thread that processes them in the order of arrival.
 
     Args:
-        work: Does a song: sets its ``files`` and ``view``; calls the given function with the
-            seconds done and in all. A ``UserError`` is told to the visitor.
-        limits: Of the page.
-        keep_sec: A song that nobody asks for so long is removed.
+        work: Processes a song and sets its ``files`` and ``view``; its second argument is a
+            function to call with the seconds done and in total. A ``UserError`` becomes the song's
+            message.
+        limits: Limits of the page.
+        keep_sec: Seconds after which a song that nobody requests is removed.
 
     Raises:
-        UserError: If there is no room for temporary files.
+        UserError: If no temporary folder can be created.
     """
 
     def __init__(self, work: Work, limits: Limits, keep_sec: float) -> None:
         remove_leftovers()
         try:
-            self.root = Path(tempfile.mkdtemp(prefix=PREFIX))  # for this user's eyes only
+            self.root = Path(tempfile.mkdtemp(prefix=PREFIX))  # readable by this user only
         except OSError as err:
             raise UserError(
-                f"No temporary folder can be made: {err.strerror}; TMPDIR names another place."
+                f"No temporary folder can be created ({err.strerror}): set TMPDIR to another."
             ) from err
         self._lock_file = _lock(self.root)
         self.limits = limits
@@ -108,20 +109,20 @@ class Songs:
             thread.start()
 
     def add(self, visitor: str, name: str) -> Song:
-        """Make room for a song that is about to arrive.
+        """Register a song that is about to arrive.
 
         Raises:
-            UserError: If the visitor has as many as allowed, or the server is full.
+            UserError: If the visitor's or the server's limit is reached, or the disk is full.
         """
         with self._changed:
             mine = sum(song.visitor == visitor for song in self._songs.values())
             if mine >= self.limits.songs:
                 raise UserError(
-                    f"You have {mine} songs here, the most this page keeps: remove one first."
+                    f"You have {mine} songs here, the most that this page keeps: remove one first."
                 )
             busy = sum(song.state not in ("done", "failed") for song in self._songs.values())
             if busy >= self.limits.waiting:
-                raise UserError("Too many songs wait their turn: try again in some minutes.")
+                raise UserError("Too many songs are waiting: try again in some minutes.")
             if shutil.disk_usage(self.root).free < LEAST_FREE:
                 raise UserError("The disk of this server is full: try again later.")
             song_id = secrets.token_urlsafe(16)
@@ -139,7 +140,7 @@ class Songs:
                 self._changed.notify_all()
 
     def find(self, visitor: str, song_id: str) -> Song | None:
-        """A song of this visitor."""
+        """The visitor's song of this id, if there is one."""
         with self._changed:
             song = self._songs.get(song_id)
             if song is None or not secrets.compare_digest(song.visitor, visitor):
@@ -148,23 +149,23 @@ class Songs:
             return song
 
     def position(self, song: Song) -> int:
-        """How many songs are before this one."""
+        """Number of songs that are processed before this one."""
         with self._changed:
             working = sum(other.state == "working" for other in self._songs.values())
             return working + self._queue.index(song) if song in self._queue else 0
 
     def remove(self, song: Song) -> None:
-        """Forget a song and remove its files; one that is worked on ends soon."""
+        """Remove a song and its files; processing stops soon."""
         with self._changed:
             song.cancelled.set()
             self._songs.pop(song.id, None)
             if song in self._queue:
                 self._queue.remove(song)
-            if song.state != "working":  # else the worker does it when it has let go
+            if song.state != "working":  # else the worker does it after stopping
                 shutil.rmtree(song.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """End the work and remove everything."""
+        """Stop processing and remove everything."""
         with self._changed:
             self._closing = True
             for song in self._songs.values():
@@ -203,8 +204,8 @@ class Songs:
             song.message = song.in_words(str(err))
         except MemoryError:
             song.message = f"{song.name} needs more memory than this server has."
-        except Exception as err:  # the page goes on; what it was is for who runs the server
-            song.message = f"{song.name} failed: the log of the server says why."
+        except Exception as err:  # the page goes on; the operator sees the reason
+            song.message = f"Processing {song.name} failed: see the server's log."
             print(f"asteroid-joint: demo: {type(err).__name__}: {err}", file=sys.stderr)
         with self._changed:
             song.state, song.used = state, time.monotonic()
@@ -212,7 +213,7 @@ class Songs:
                 shutil.rmtree(song.folder, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove what nobody asks for."""
+        """Remove songs that nobody requests."""
         while True:
             with self._changed:
                 if self._changed.wait_for(lambda: self._closing, SWEEP_SEC):
@@ -228,7 +229,7 @@ class Songs:
 
 
 def remove_leftovers() -> None:
-    """Remove the folders of servers that were killed: nobody holds their lock."""
+    """Remove the folders of killed servers, whose locks nobody holds."""
     for root in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
         with contextlib.suppress(OSError):
             if root.is_symlink() or not (root / LOCK).exists():
@@ -240,7 +241,7 @@ def remove_leftovers() -> None:
 
 
 def _lock(root: Path) -> Any:
-    """The open and locked lock file of a folder; ``None`` if another process holds it."""
+    """Lock a folder by its lock file, returned open; ``None`` if another process holds it."""
     try:
         import fcntl
     except ImportError:  # Windows: folders of killed servers stay until the system cleans up

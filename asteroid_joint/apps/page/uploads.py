@@ -1,4 +1,4 @@
-"""What the page accepts: names and bytes that visitors send."""
+"""Limits and checks of the files that visitors upload."""
 
 import re
 from collections.abc import AsyncIterator
@@ -7,29 +7,22 @@ from pathlib import Path
 
 from ...errors import AudioError
 
-MOST_NAME = 80  # characters that are kept
+MOST_NAME = 80  # characters of a name that are kept
 MOST_CHANNELS = 8
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a visitor may send.
+    """Limits of the page."""
 
-    Attributes:
-        minutes: Longest song.
-        megabytes: Largest file, 10^6 bytes.
-        songs: Of one visitor at a time.
-        waiting: Songs of all visitors that wait their turn.
-    """
-
-    minutes: float = 10.0
-    megabytes: float = 200.0
-    songs: int = 8
-    waiting: int = 20
+    minutes: float = 10.0  # of a song
+    megabytes: float = 200.0  # of a file, 10^6 bytes
+    songs: int = 8  # of a visitor at a time
+    waiting: int = 20  # unfinished songs of all visitors
 
 
 def clean_name(name: str) -> str:
-    """What a file is called on the page and in downloads; never a path.
+    """Name of a file on the page and in downloads, never a path.
 
     Example:
         >>> clean_name("../../x.mp3"), clean_name("My song.wav"), clean_name("..")
@@ -42,15 +35,15 @@ def clean_name(name: str) -> str:
 
 
 async def receive(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> None:
-    """Write what a visitor sends to a file, up to the limit.
+    """Write an upload to a file.
 
     Args:
-        stream: The body of the request.
-        path: File to write; what is left of it at an error is for the caller to remove.
-        limits: Of the page.
+        stream: Body of the request.
+        path: File to write; after an error the caller removes it.
+        limits: Limits of the page.
 
     Raises:
-        AudioError: If it is too large.
+        AudioError: If the upload is too large.
     """
     left = round(limits.megabytes * 1e6)
     with open(path, "wb") as file:
@@ -62,25 +55,25 @@ async def receive(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> N
 
 
 def too_large(limits: Limits) -> AudioError:
-    """What is said of a file above the limit."""
+    """The error for a file above the limit."""
     return AudioError(
-        f"The file is larger than {limits.megabytes:g} MB, the most this page takes: "
-        "send a shorter or a compressed one (FLAC, MP3)."
+        f"The file is larger than {limits.megabytes:g} MB, the most that this page accepts: "
+        "send a shorter or compressed file (FLAC, MP3)."
     )
 
 
 def check_song(path: Path, limits: Limits) -> None:
-    """Refuse what is no song, or too long as far as its header tells.
+    """Refuse a file that contains no audio, or is too long according to its header.
 
     Raises:
-        AudioError: One sentence on why.
+        AudioError: The reason in one sentence.
     """
     from ...audio import open_audio
 
     with open_audio(path) as reader:
         if reader.n_channels > MOST_CHANNELS:
             raise AudioError(
-                f"The song has {reader.n_channels} channels: this page takes up to {MOST_CHANNELS}."
+                f"The song has {reader.n_channels} channels: send one with at most {MOST_CHANNELS}."
             )
         if reader.announced is not None:
             check_length(reader.announced / reader.sample_rate, limits)
@@ -90,10 +83,10 @@ def check_length(seconds: float, limits: Limits) -> None:
     """Refuse a song above the limit.
 
     Raises:
-        AudioError: One sentence.
+        AudioError: If it is too long.
     """
     if seconds > 60 * limits.minutes:
         raise AudioError(
-            f"The song is longer than {limits.minutes:g} minutes, the most this page takes: "
-            "'asteroid-joint separate' takes any length."
+            f"The song is longer than {limits.minutes:g} minutes, the most that this page accepts: "
+            "use 'asteroid-joint separate', which has no limit."
         )

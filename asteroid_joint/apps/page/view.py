@@ -1,8 +1,8 @@
-"""What the page draws of a song: the voice's spectrogram as pictures, the rest as numbers.
+"""Data of the page's plot of a song: the voice's spectrogram as pictures, the rest as numbers.
 
-Everything comes from the files of the song, in one pass each and in little memory. The spectrogram
-is cut into tiles, so that a browser loads what is in view; an overview of the whole song, made of
-the loudest of neighbouring columns, stands in when so much is in view that columns would be lost.
+Each file of the song is read once, in little memory. The spectrogram is divided into tiles, of
+which a browser loads those in view; zoomed out, it shows an overview made of the maxima of
+neighbouring columns.
 """
 
 import csv
@@ -19,34 +19,34 @@ from ...optional import optional
 from ...pitch import hz_to_midi
 
 LOWEST_HZ, HIGHEST_HZ = 55.0, 5000.0
-RANGE_DB = 55.0  # below the loudest
-STEP_DB, FLOOR_DB = 0.5, -120.0  # how levels are kept: one byte each
-TILE_COLUMNS = 1024  # of a picture: 20 s
+RANGE_DB = 55.0  # shown below the maximum
+STEP_DB, FLOOR_DB = 0.5, -120.0  # levels are stored as one byte each
+TILE_COLUMNS = 1024  # 20 s
 MOST_OVERVIEW = 2048  # columns
 MOST_WAVE = 2048  # points of a waveform's outline
 NOTES_FILE = "notes.csv"
-MARGIN_BELOW, MARGIN_ABOVE = 5, 14  # semitones about the melody that are in view
+MARGIN_BELOW, MARGIN_ABOVE = 5, 14  # semitones shown around the melody
 LEAST_VIEW = 30.0  # semitones
-USUAL_VIEW = 45.0, 84.0  # where nobody sings, MIDI semitones
-# night, deep sea, sage, sand: dark enough that the curve on top is seen at any level
+USUAL_VIEW = 45.0, 84.0  # without singing, MIDI pitch
+# dark blue to sand: the curve drawn on top is visible at every level
 COLORS = {0.0: "#0e1420", 0.35: "#173046", 0.6: "#2a5a66", 0.82: "#6f9a8d", 1.0: "#d9dcc0"}
 
 
 def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
-    """Write the pictures of a separated song and say what is to be drawn over them.
+    """Write the pictures of a separated song and return the data to draw over them.
 
     Args:
-        folder: Holds the stems, the first of which is the voice, and ``f0.csv`` and ``notes.csv``
-            if the model reads pitch.
-        sources: Names of the stems.
+        folder: Folder with the stems and, if the model estimates pitch, ``f0.csv`` and
+            ``notes.csv``; ``tile-<n>.png`` and ``overview.png`` are written there.
+        sources: Names of the stems, the voice first.
 
     Returns:
         Plain values for JSON: ``seconds``; ``picture`` (``column_sec``, ``tile_columns``,
         ``tiles``, ``overview_columns``, ``low``, ``high`` in MIDI semitones); ``pitch`` (``start``,
-        ``hop`` in seconds, ``cents``: hundredths of MIDI semitones or 0 where nothing is sung,
+        ``hop`` in seconds, ``cents``: hundredths of MIDI semitones or 0 where unvoiced,
         ``confidence`` in percent); ``notes``: onset, offset, pitch; ``waves``: the peaks of each
         stem in percent of the highest; ``range``: the pitches to show; ``peak``: the highest
-        sample of all stems. The files ``tile-<n>.png`` and ``overview.png`` lie in ``folder``.
+        absolute sample of all stems.
 
     Raises:
         UserError: If Pillow is not installed.
@@ -96,19 +96,19 @@ def _draw(folder: Path, voice: Path) -> dict[str, Any]:
         "tiles": -(-len(levels) // TILE_COLUMNS),
         "overview_columns": len(whole),
         "overview_column_sec": column_sec * overview.width,
-        "low": low - 0.25,  # rows reach a quarter of a semitone about their centre
+        "low": low - 0.25,  # a row covers a quarter of a semitone on either side of its centre
         "high": high + 0.25,
     }
 
 
 def _levels(power: np.ndarray, unit_power: float) -> np.ndarray:
-    """Powers ``(N, F)`` to steps of ``STEP_DB`` above ``FLOOR_DB``, a byte each."""
+    """Convert powers ``(N, F)`` to bytes: steps of ``STEP_DB`` above ``FLOOR_DB``."""
     level_db = 10 * np.log10(np.maximum(power / unit_power, 1e-12))
     return ((level_db - FLOOR_DB) / STEP_DB).clip(0, 255).astype(np.uint8)
 
 
 def _save(path: Path, levels: np.ndarray, top: int) -> None:
-    """Write ``(N, F)`` levels as a picture with the lowest row at the bottom."""
+    """Write levels ``(N, F)`` as a picture with the lowest frequency at the bottom."""
     image = optional("PIL.Image", "demo")
     steps = RANGE_DB / STEP_DB
     shades = ((levels.astype(np.float32) - top) / steps * 63 + 63).clip(0, 63).astype(np.uint8)
@@ -118,7 +118,7 @@ def _save(path: Path, levels: np.ndarray, top: int) -> None:
 
 
 def _palette() -> bytes:
-    """64 colours, red, green and blue of each."""
+    """64 colours as RGB bytes."""
     places = list(COLORS)
     known = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in COLORS.values()])
     at = np.linspace(0, 1, 64)
@@ -126,7 +126,7 @@ def _palette() -> bytes:
 
 
 def _outline(path: Path) -> np.ndarray:
-    """Highest absolute sample of each stretch, ``(n,)``."""
+    """Peaks ``(n,)`` of consecutive segments of a file."""
     peaks = Columns(lambda block: block.max(1), MOST_WAVE)
     with sf.SoundFile(path) as file:
         step = max(1, round(COLUMN_SEC * file.samplerate))
@@ -160,7 +160,7 @@ def _notes(path: Path) -> list[list[float]]:
 
 
 def _range(notes: list[list[float]], picture: dict[str, Any]) -> list[float]:
-    """Lowest and highest pitch in view, MIDI semitones."""
+    """Lowest and highest pitch to show, MIDI pitch."""
     pitches = [note[2] for note in notes]
     low, high = USUAL_VIEW
     if pitches:

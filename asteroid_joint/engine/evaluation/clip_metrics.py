@@ -52,16 +52,16 @@ def clip_row(
             row["nsdr"] = row["sdr"] - sdr(true, example.mixture)
             row["si_sdr"] = si_sdr(true, estimated)
         row.update(_other_stems(example, estimate, sources))
-        args = (example.sources, estimate.sources, grid.sample_rate)
+        rate = grid.sample_rate
         if museval:
-            row.update(museval_metrics(*args, museval))
+            row.update(museval_metrics(example.sources, estimate.sources, rate, museval))
         if bss:
-            row.update(windowed_bss(*args, sources))
+            row.update(windowed_bss(example.sources, estimate.sources, rate, sources))
     if example.f0_hz is not None and estimate.f0_hz is not None and threshold is not None:
         assert estimate.confidence is not None
-        curves = (example.f0_hz, estimate.f0_hz)
-        row.update(melody_metrics(*curves, estimate.confidence > threshold))
-        row["rpa_t0"] = melody_metrics(*curves, np.ones(len(estimate.f0_hz), bool))["rpa"]
+        voiced, all_voiced = estimate.confidence > threshold, np.ones(len(estimate.f0_hz), bool)
+        row.update(melody_metrics(example.f0_hz, estimate.f0_hz, voiced))
+        row["rpa_t0"] = melody_metrics(example.f0_hz, estimate.f0_hz, all_voiced)["rpa"]
         if not np.any(example.f0_hz > 0):  # nobody sings: shares of no frames mean nothing
             for metric in ("rpa", "rca", "vr", "rpa_t0"):
                 row.pop(metric)

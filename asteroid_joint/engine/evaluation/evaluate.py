@@ -136,9 +136,17 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
     ):
         example = clips[index]
         estimate = estimator(example)
-        museval = dataset.sources if options.museval else ()
-        args = (example, estimate, threshold, estimator.grid, museval, dataset.sources)
-        rows.append(clip_row(*args, options.bss, transform))
+        row = clip_row(
+            example,
+            estimate,
+            threshold,
+            estimator.grid,
+            museval=dataset.sources if options.museval else (),
+            sources=dataset.sources,
+            bss=options.bss,
+            transform=transform,
+        )
+        rows.append(row)
         frames.add(example.name, example.activity, estimate.activity)
         if index in drawn:
             picture = options.out_dir / "pictures" / f"{example.name}.png"

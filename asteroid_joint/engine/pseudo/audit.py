@@ -164,8 +164,9 @@ def audit_set(
             f0_hz = truth.f0_at(piece.clip, times)
             if f0_hz is not None:
                 labels = PitchLabels(facts["f0_hz"], facts["quality"], bool(facts["accepted"]))
-                heard = (facts["hz"], facts["confidence"], header.voicing_threshold)
-                counts.append(count_pitch(labels, *heard, f0_hz))
+                hz, confidence = facts["hz"], facts["confidence"]
+                threshold = header.voicing_threshold
+                counts.append(count_pitch(labels, hz, confidence, threshold, f0_hz))
             continue
         mixture, sources = truth.read(piece.clip, piece.start, piece.n_samples)
         if sources is not None and np.any(sources[0]):
@@ -198,10 +199,9 @@ def audit_valid(
     for judged, other in (halves, halves[::-1]):
         thresholds: Thresholds = choose_thresholds(other, rules)
         for piece in judged:
-            heard = piece.pitch
-            labels = judge_pitch(heard, rules, thresholds, hop_sec)
-            given = (heard.hz, heard.confidence, voicing_threshold)
-            counts.append(count_pitch(labels, *given, piece.f0_hz))
+            hz, confidence = piece.pitch.hz, piece.pitch.confidence
+            labels = judge_pitch(piece.pitch, rules, thresholds, hop_sec)
+            counts.append(count_pitch(labels, hz, confidence, voicing_threshold, piece.f0_hz))
             if np.isfinite(piece.sdr):
                 accepted = judge_voice(piece.voice, thresholds)[1]
                 scores.append(VoiceScores(accepted, piece.sdr, piece.sdr - piece.mixture_sdr))

@@ -16,7 +16,6 @@ from ...masknn.residual_unet import ResidualUNet, init_convolutions
 from ..djcm import DJCM, PAPER_TRUNK, SMALL, make_pitch_head
 from .base import SpectralEstimator, register_estimator
 
-FROM_MODEL = ("sample_rate", "n_fft", "hop_length", "n_freqs", "pitch", "pitch_head", "power")
 SMALL_PITCH: dict[str, Any] = {  # as in DJCM's `small`
     "pitch_head": SMALL["pitch_head"],
     "power": SMALL["power"],
@@ -77,7 +76,16 @@ class DJCMPitch(SpectralEstimator):
                 f"Expected a DJCM, whose pitch module is used, received {type(model).__name__}."
             )
         args = model.get_model_args()
-        estimator = cls(level_norm=args["level_norm"], **{name: args[name] for name in FROM_MODEL})
+        estimator = cls(
+            sample_rate=args["sample_rate"],
+            n_fft=args["n_fft"],
+            hop_length=args["hop_length"],
+            n_freqs=args["n_freqs"],
+            pitch=args["pitch"],
+            pitch_head=args["pitch_head"],
+            power=args["power"],
+            level_norm=args["level_norm"],
+        )
         parts = estimator.state_dict().keys()
         estimator.load_state_dict({k: v for k, v in model.state_dict().items() if k in parts})
         estimator.voicing_threshold = float(model.voicing_threshold)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ...masknn.local_pitch import LocalPitchHead
+from ...masknn.harmonic import LocalPitchHead
 from ...masknn.residual_unet import ResidualUNet, init_convolutions
 from ..djcm import PitchHead
 from .base import SpectralEstimator, register_estimator
@@ -27,7 +27,7 @@ class PitchCNN(SpectralEstimator):
     Args:
         n_fft, hop_length, sample_rate: See :class:`SpectralEstimator`.
         harmonics, channels, context_chan: See
-            :class:`~asteroid_joint.masknn.local_pitch.LocalPitchHead`.
+            :class:`~asteroid_joint.masknn.harmonic.LocalPitchHead`.
     """
 
     def __init__(

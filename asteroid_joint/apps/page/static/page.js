@@ -1,10 +1,10 @@
-// The page: songs are sent, watched, chosen and removed. What is drawn and heard is elsewhere.
+// The page: sending, watching, opening and removing songs. Plot and player are in other files.
 import { Player } from "./player.js";
 import { Plot } from "./plot.js";
 import { clock, element, size, tone } from "./words.js";
 
 const POLL_MS = 400;
-const ALIVE_MS = 20000; // songs of an open page are not forgotten
+const ALIVE_MS = 20000; // how often a finished song is requested, which keeps it
 const MOST_ROWS = 500; // of the table of notes
 const byId = (id) => document.getElementById(id);
 const songs = new Map(); // id -> {state, item}
@@ -31,7 +31,7 @@ async function ask(path, options) {
     const data = answer.status === 204 ? {} : await answer.json();
     return answer.ok ? data : { failed: answer.status, message: data.message };
   } catch {
-    return { failed: 0, message: "The server does not answer: is it still running?" };
+    return { failed: 0, message: "The server does not answer: check that it is still running." };
   }
 }
 
@@ -40,12 +40,12 @@ async function ask(path, options) {
 function send(file) {
   if (file.size > Number(document.body.dataset.megabytes) * 1e6) {
     complain(`${file.name} is larger than ${document.body.dataset.megabytes} MB, ` +
-      "the most this page takes: send a shorter or a compressed one (FLAC, MP3).");
+      "the most that this page accepts: send a shorter or compressed file (FLAC, MP3).");
     return;
   }
   const item = addItem(file.name);
   item.what.textContent = "sending";
-  const request = new XMLHttpRequest(); // fetch does not tell how far it is
+  const request = new XMLHttpRequest(); // fetch does not report progress
   request.open("POST", "songs");
   request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
   request.upload.onprogress = (event) => {
@@ -53,11 +53,11 @@ function send(file) {
   };
   request.onload = () => {
     let data = {};
-    try { data = JSON.parse(request.responseText); } catch { /* an answer of something between */ }
+    try { data = JSON.parse(request.responseText); } catch { /* an answer from a proxy */ }
     accept(item, request.status === 202 ? data : { failed: request.status, ...data });
   };
   request.onerror = () => accept(item, {
-    failed: 0, message: `${file.name} could not be sent: the server broke off or is not there.`,
+    failed: 0, message: `${file.name} could not be sent: check that the server is running.`,
   });
   item.remove.onclick = () => { request.abort(); item.row.remove(); tidy(); };
   request.send(file);
@@ -117,7 +117,7 @@ function update(state) {
   item.open.hidden = state.state !== "done";
   item.what.textContent = {
     arriving: "sending",
-    waiting: state.before === 1 ? "waits for one song" : `waits for ${state.before} songs`,
+    waiting: state.before === 1 ? "waiting for one song" : `waiting for ${state.before} songs`,
     working: "being separated",
     done: state.message || "ready",
     failed: state.message,
@@ -198,10 +198,10 @@ function fillStems() {
   byId("stems").replaceChildren(...player.stems.map((stem) => {
     const name = element("span", { className: "name", textContent: stem.name });
     const mute = element("button", { type: "button", textContent: "Mute" });
-    const solo = element("button", { type: "button", textContent: "Alone" });
+    const solo = element("button", { type: "button", textContent: "Solo" });
     const volume = element("input", { type: "range", min: 0, max: 100, value: 100 });
     mute.setAttribute("aria-label", `Mute ${stem.name}`);
-    solo.setAttribute("aria-label", `${stem.name} alone`);
+    solo.setAttribute("aria-label", `Solo ${stem.name}`);
     volume.setAttribute("aria-label", `Volume of ${stem.name}`);
     mute.onclick = () => player.set(stem.name, { muted: !stem.muted });
     solo.onclick = () => player.set(stem.name, { solo: !stem.solo });
@@ -244,13 +244,13 @@ function fillNotes(notes) {
     return row;
   }));
   byId("more").hidden = notes.length <= MOST_ROWS;
-  byId("more").textContent = `${notes.length - MOST_ROWS} more are in notes.csv.`;
+  byId("more").textContent = `notes.csv contains ${notes.length - MOST_ROWS} more.`;
 }
 
 player.onchange = () => {
   byId("play").textContent = player.playing ? "Pause" : "Play";
 };
-player.onerror = () => complain("The browser cannot play this song; the downloads are complete.");
+player.onerror = () => complain("The browser cannot play this song: use the downloads, which are complete.");
 player.ontime = (seconds) => {
   byId("now").textContent = clock(seconds, 1);
   byId("sung").textContent = plot.sungAt(seconds);
@@ -289,5 +289,5 @@ addEventListener("pagehide", () => {
   if (songs.size) navigator.sendBeacon("leave", [...songs.keys()].join(" "));
 });
 addEventListener("pageshow", (event) => {
-  if (event.persisted) location.reload(); // its songs were removed when it was left
+  if (event.persisted) location.reload(); // its songs were removed when it was closed
 });

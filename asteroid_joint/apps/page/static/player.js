@@ -1,6 +1,6 @@
-// All stems at once: one audio element each, the first of which keeps the time.
+// Plays all stems together: one audio element each, the first of which is the clock.
 
-const DRIFT_SEC = 0.03; // that is heard as an echo
+const DRIFT_SEC = 0.03; // audible as an echo
 const CHECK_MS = 500;
 
 export class Player {
@@ -12,7 +12,7 @@ export class Player {
     setInterval(() => this.#align(), CHECK_MS);
   }
 
-  /** Get ready to play these stems. */
+  /** Load stems. */
   load(names, url, seconds) {
     this.stop();
     this.seconds = seconds;
@@ -65,13 +65,13 @@ export class Player {
     this.#tell();
   }
 
-  /** Forget the song. */
+  /** Stop and unload the song. */
   stop() {
     if (this.playing) this.pause();
     const stems = this.stems;
     this.stems = [];
     for (const { audio } of stems) {
-      audio.removeAttribute("src"); // ends its loading
+      audio.removeAttribute("src"); // stops loading
       audio.load();
     }
   }

@@ -1,13 +1,13 @@
-// The picture under the hands: what is in view, where the playback is, keys and mouse.
+// The interactive plot: visible range, playback position, keyboard and mouse.
 //
-// The score is drawn anew when the view changes only; elements over it move with the sound.
+// The score is redrawn only when the view changes; elements on top of it move with the playback.
 import { Score } from "./score.js";
 import { clock, fitted, tone } from "./words.js";
 
-const LEAST_SEC = 1; // that may fill the picture
-const FIRST_SEC = 30; // that fill it at first
-const TURN = 0.85; // of the view: where the playback turns the page
-const DRAG_PIXELS = 4; // less is a click
+const LEAST_SEC = 1; // shortest visible range
+const FIRST_SEC = 30; // initial visible range
+const TURN = 0.85; // part of the view at which playback scrolls it
+const DRAG_PIXELS = 4; // shorter drags are clicks
 
 export class Plot {
   /** `parts`: elements box, canvas, cursor, overview, wave, window, mark. */
@@ -33,7 +33,7 @@ export class Plot {
     overview.addEventListener("pointermove", jump);
   }
 
-  /** Draw another song; `url` gives the address of its pictures. */
+  /** Show another song; `url` maps the name of a picture to its address. */
   load(view, url) {
     this.score.load(view, url);
     this.time = 0;
@@ -47,7 +47,7 @@ export class Plot {
     if (this.view) this.#show(0, this.view.seconds);
   }
 
-  /** More (above 1) or less detail about the place that is played, or the middle. */
+  /** Zoom in (factor above 1) or out, around the playback position if visible, else the middle. */
   zoom(factor, about = null) {
     if (!this.view) return;
     const inside = this.time >= this.start && this.time <= this.start + this.span;
@@ -64,7 +64,7 @@ export class Plot {
     }
   }
 
-  /** The playback is here. */
+  /** Set the playback position. */
   moveTo(seconds, playing) {
     if (!this.view) return;
     this.time = seconds;
@@ -76,7 +76,7 @@ export class Plot {
       this.reveal(seconds);
     }
     this.#placeCursor();
-    if (playing && Math.abs(seconds - this.spoken) < 5) return; // not to talk into the song
+    if (playing && Math.abs(seconds - this.spoken) < 5) return; // announcements would disturb the song
     this.spoken = seconds;
     this.box.setAttribute("aria-valuenow", seconds.toFixed(1));
     const sung = this.sungAt(seconds);
@@ -86,7 +86,7 @@ export class Plot {
     );
   }
 
-  /** What is sung at a time, in words. */
+  /** The sung pitch at a time, in words. */
   sungAt(seconds) {
     const { pitch } = this.view ?? {};
     const cents = pitch?.cents[Math.round((seconds - pitch.start) / pitch.hop)];
@@ -109,7 +109,7 @@ export class Plot {
     const at = (this.time - this.start) / this.span;
     this.cursor.hidden = at < -0.001 || at > 1.001;
     this.cursor.style.transform = `translateX(${this.score.x(this.time)}px)`;
-    const scale = this.overview.clientWidth / this.view.seconds; // pixels of a second
+    const scale = this.overview.clientWidth / this.view.seconds; // pixels per second
     this.mark.style.transform = `translateX(${this.time * scale}px)`;
     this.window.style.transform = `translateX(${this.start * scale}px)`;
     this.window.style.width = `${Math.max(this.span * scale, 4)}px`;
@@ -157,7 +157,7 @@ export class Plot {
       event.preventDefault();
       const pixels = event.deltaX || event.deltaY;
       this.#show(this.start + (pixels / this.score.width) * this.span, this.span);
-    } // else the page scrolls, as everywhere
+    } // otherwise the page scrolls as usual
   }
 
   #drag(box, click) {

@@ -1,13 +1,13 @@
-// What the picture shows: spectrogram of the voice, notes and sung pitch, tones and times beside it.
+// The plot: spectrogram of the voice, notes and sung pitch, with axes of pitch and time.
 //
-// Only what is in view is drawn, in as few strokes as pixels can show. `view` is what the server
-// makes of a song; times are seconds, pitches MIDI semitones.
+// Only the visible part is drawn, with no more strokes than pixels. `view` is the data of a song
+// from the server; times are in seconds, pitches in MIDI semitones.
 import { clock, fitted, tone } from "./words.js";
 
-const LEFT = 46; // pixels for the names of tones
-const BOTTOM = 22; // pixels for the time
+const LEFT = 46; // pixels for note names
+const BOTTOM = 22; // pixels for times
 const COLUMN_PIXELS = 0.6; // narrower columns come from the overview
-const JUMP_CENTS = 300; // a line joins nothing farther apart
+const JUMP_CENTS = 300; // larger steps are not joined by a line
 const CURVE = [[55, "#9a6440"], [80, "#d89248"], [101, "#ffc871"]]; // below percent: colour
 const STEPS_SEC = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
@@ -20,7 +20,7 @@ export class Score {
     this.drawing = 0;
   }
 
-  /** Draw another song; `url` gives the address of its pictures. */
+  /** Show another song; `url` maps the name of a picture to its address. */
   load(view, url) {
     this.view = view;
     this.url = url;
@@ -28,14 +28,14 @@ export class Score {
     this.wide = this.#picture("overview.png");
   }
 
-  /** Show this part, or the nearest that there is. */
+  /** Show a range, or the nearest valid one. */
   show(start, span) {
     this.start = Math.min(Math.max(start, 0), Math.max(this.view.seconds - span, 0));
     this.span = span;
     this.draw();
   }
 
-  /** Draw at the next frame of the screen. */
+  /** Redraw at the next animation frame. */
   draw() {
     if (!this.drawing) {
       this.drawing = requestAnimationFrame(() => {
@@ -48,10 +48,10 @@ export class Score {
   get width() { return this.canvas.clientWidth - LEFT; }
   get height() { return this.canvas.clientHeight - BOTTOM; }
 
-  /** Pixels from the left. */
+  /** Horizontal position of a time, pixels. */
   x(seconds) { return LEFT + ((seconds - this.start) / this.span) * this.width; }
 
-  /** Pixels from the top. */
+  /** Vertical position of a pitch, pixels. */
   y(midi) {
     const [low, high] = this.view.range;
     return this.height * (1 - (midi - low) / (high - low));
@@ -127,7 +127,7 @@ export class Score {
       if (off < this.start || on > end) continue;
       const [x, y] = [this.x(on), this.y(midi)];
       const width = Math.max(this.x(off) - x, 1.5);
-      context.fillStyle = "rgb(14 20 32 / .6)"; // the curve is seen on loud harmonics, too
+      context.fillStyle = "rgb(14 20 32 / .6)"; // keeps the curve visible on loud harmonics
       context.strokeStyle = "rgb(205 236 226 / .85)";
       context.beginPath();
       context.roundRect(x, y - half, width, 2 * half, Math.min(4, width / 2));
@@ -170,7 +170,7 @@ export class Score {
           context.lineTo(x, y);
         } else {
           context.moveTo(x, y);
-          context.lineTo(x + 0.1, y); // one frame alone is a dot
+          context.lineTo(x + 0.1, y); // a single frame is a dot
         }
         const next = n + step <= last ? pitch.cents[n + step] : 0;
         joined = sure(n) === level && next > 0 && Math.abs(next - cents) < JUMP_CENTS;
@@ -200,7 +200,7 @@ export class Score {
     for (let n = Math.ceil(this.start / step); n * step <= this.start + this.span; n += 1) {
       const x = this.x(n * step);
       context.fillRect(x, this.height, 1, 4);
-      const half = 22; // pixels of the text, which stays inside
+      const half = 22; // half of the text width, which stays inside
       const at = Math.min(Math.max(x, LEFT + half - 10), LEFT + this.width - half);
       context.fillText(clock(n * step, step < 1 ? 1 : 0), at, this.height + 13);
     }

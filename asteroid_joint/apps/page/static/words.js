@@ -1,6 +1,6 @@
-// Small things that all parts need.
+// Helpers shared by all parts.
 
-/** Seconds as minutes, seconds and so many digits of a second. */
+/** Format seconds as minutes and seconds with some decimal digits. */
 export function clock(seconds, digits) {
   const scale = 10 ** digits;
   const whole = Math.round(seconds * scale);
@@ -9,26 +9,26 @@ export function clock(seconds, digits) {
   return `${minutes}:${rest.padStart(digits ? digits + 3 : 2, "0")}`;
 }
 
-/** Bytes as one may read them. */
+/** Format a number of bytes. */
 export function size(bytes) {
   if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
   return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
 }
 
-/** An element with properties; text is never markup. */
+/** Create an element with properties; text is never parsed as markup. */
 export function element(tag, properties = {}) {
   return Object.assign(document.createElement(tag), properties);
 }
 
 const TONES = "C C♯ D D♯ E F F♯ G G♯ A A♯ B".split(" ");
 
-/** Nearest tone of a MIDI pitch. */
+/** Name of the note nearest to a MIDI pitch. */
 export function tone(midi) {
   const nearest = Math.round(midi);
   return TONES[((nearest % 12) + 12) % 12] + (Math.floor(nearest / 12) - 1);
 }
 
-/** The empty context of a canvas that has as many pixels as the screen shows of it. */
+/** Clear a canvas, match its size to the screen and return its context. */
 export function fitted(canvas) {
   const ratio = devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
