@@ -42,15 +42,20 @@ def hardware(device: torch.device | str) -> str:
     return f"{torch.get_num_threads()} threads of {name}"
 
 
+def versions() -> dict[str, str]:
+    """Versions of the software that computes the figures."""
+    return {
+        "asteroid_joint": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
 def describe_run(seed: int, device: torch.device | str) -> dict[str, Any]:
     """Facts of a run, as plain values."""
     return {
         "seed": int(seed),
         "commit": commit(),
         "hardware": hardware(device),
-        "versions": {
-            "asteroid_joint": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
