@@ -1,4 +1,4 @@
-"""Training inside Asteroid: :class:`JointSystem` and the one path every recipe shares."""
+"""Training inside Asteroid: :class:`JointSystem` and the code shared by all recipes."""
 
 from .training.system import JointSystem
 

@@ -1,13 +1,13 @@
-"""Between two sets of weights of one architecture: their mean, at the share that validates best.
+"""Interpolate two sets of weights of one architecture, with the share that validates best.
 
-What a model gains on new data by further training it pays for on the old; a point on the line
-between the weights before and after keeps most of both.
+Further training on new data costs performance on the old; a point on the line between the weights
+before and after keeps most of both.
 
 ``python -m asteroid_joint.engine.average exp/x --before djcm_mir1k --shares 0.5 1``
 validates ``share * after + (1 - share) * before`` for each share, on the data of the experiment,
 and writes the best over ``exp/x/best_model.pth`` (what was there is kept as ``last_model.pth``).
-With ``--protect mir1k`` a share may lose no more than 0.1 dB of NSDR and 0.5 points of RPA and OA
-on that part of a blend against the weights before.
+With ``--protect mir1k`` a share must not lose more than 0.1 dB of NSDR and 0.5 points of RPA and OA
+on that part of a blend, compared with the weights before.
 
 References:
     M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022,
@@ -46,13 +46,13 @@ MAX_LOSS = {"nsdr": 0.1, "rpa": 0.005, "oa": 0.005}  # dB, shares of frames
 
 
 def between(before: JointModel, after: JointModel, share: float) -> JointModel:
-    """A model with ``share`` of the second's weights and the rest of the first's.
+    """A model with the weights ``share * after + (1 - share) * before``.
 
     Raises:
         ConfigError: If the two are not of one architecture.
     """
     if before.get_model_args() != after.get_model_args() or type(before) is not type(after):
-        raise ConfigError("Only weights of one architecture have something between them.")
+        raise ConfigError("Only weights of one architecture can be averaged: give others.")
     first, second = before.state_dict(), after.state_dict()
     model = type(after)(**after.get_model_args())
     model.load_state_dict(
@@ -68,9 +68,9 @@ def between(before: JointModel, after: JointModel, share: float) -> JointModel:
 
 @torch.inference_mode()
 def validate(model: JointModel, dataset: Any) -> dict[str, dict[str, float]]:
-    """Mean NSDR (dB), RPA and OA for every part of a blend, or for ``"all"`` of another set.
+    """Mean NSDR (dB), RPA and OA for every part of a blend, or for ``"all"`` of another dataset.
 
-    The model's voicing threshold is set to the best on the same clips.
+    The model's voicing threshold is set to the best one on the same clips.
     """
     run = optimize_for_inference(model)
     nsdr: dict[str, list[float]] = defaultdict(list)
@@ -99,14 +99,14 @@ def validate(model: JointModel, dataset: Any) -> dict[str, dict[str, float]]:
 
 
 def score(parts: dict[str, dict[str, float]]) -> float:
-    """Mean over parts of NSDR in dB plus RPA in percent, as checkpoints are selected by."""
+    """Mean over parts of NSDR in dB plus RPA in percent, which also selects checkpoints."""
     return float(
         np.mean([part.get("nsdr", 0) + 100 * part.get("rpa", 0) for part in parts.values()])
     )
 
 
 def allowed(parts: dict[str, dict[str, float]], of: dict[str, float], protect: str) -> bool:
-    """Whether the part ``protect`` is as good as it was (``of``), but for ``MAX_LOSS``."""
+    """Whether the part ``protect`` is as good as before (``of``), up to ``MAX_LOSS``."""
     now = parts[protect]
     return all(now[name] >= of[name] - loss for name, loss in MAX_LOSS.items() if name in of)
 
@@ -118,17 +118,17 @@ def average(
 
     Args:
         exp_dir: Finished experiment.
-        before: What it went on from: shipped name or file.
-        shares: Of the experiment's weights, 0 to 1.
+        before: Its initial weights: a shipped name or a file.
+        shares: Shares of the experiment's weights, 0 to 1.
         conf: Its configuration.
-        protect: Part of a blend that must not lose more than ``MAX_LOSS``; share 0 is validated
-            first then.
+        protect: Part of a blend that must not lose more than ``MAX_LOSS``; share 0 is then
+            validated first.
 
     Returns:
-        A Markdown table of what was validated.
+        A Markdown table of the results.
 
     Raises:
-        ConfigError: For shares out of range, or a part that is not there.
+        ConfigError: If a share is out of range, or there is no such part.
     """
     shares = sorted({0.0, *shares} if protect else set(shares))
     best, kept = exp_dir / "best_model.pth", exp_dir / "last_model.pth"
@@ -139,7 +139,7 @@ def average(
     results: list[dict[str, Any]] = []
     for share in shares:
         if not 0 <= share <= 1:
-            raise ConfigError(f"--shares {share:g}: give shares of 0 to 1.")
+            raise ConfigError(f"--shares {share:g}: give shares from 0 to 1.")
         model = between(first, second, share)
         parts = validate(model, dataset)
         if protect and protect not in parts:
@@ -173,10 +173,11 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("exp_dir", type=Path)
-    parser.add_argument("--before", required=True, help="weights that the experiment went on from")
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.75, 1.0])
-    parser.add_argument("--protect", default="", help="part of a blend that must not get worse")
+    add = parser.add_argument
+    add("exp_dir", type=Path, help="finished experiment")
+    add("--before", required=True, help="initial weights of the experiment")
+    add("--shares", type=float, nargs="+", default=[0.5, 0.75, 1.0], help="of its final weights")
+    add("--protect", default="", help="part of a blend that must not get worse")
     args = parser.parse_args(argv)
     try:
         conf = read_config(args.exp_dir / "conf.yml")

@@ -1,12 +1,13 @@
 """Entry points of the recipes' ``train.py``, ``eval.py`` and ``local/prepare.py``.
 
-A user's error is one sentence and exit code 1.
+A user error prints one sentence and gives exit code 1.
 """
 
 import argparse
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..errors import ConfigError, DataError, UserError
 from ..registry import import_plugins
 from .training.config import Config, parse_recipe_args, read_config, recipe_config
 
-COMPARED = "nsdr,rpa,oa,auc,log_mse,silent_rms_db"  # those that both evaluations have
+COMPARED = "nsdr,rpa,oa,auc,log_mse,silent_rms_db"  # as far as both evaluations have them
 
 
 def train_main(script: str, argv: list[str] | None = None) -> None:
@@ -33,8 +34,8 @@ def train_main(script: str, argv: list[str] | None = None) -> None:
 def prepare_main(script: str, argv: list[str] | None = None) -> None:
     """Check the data that the configuration names; see :func:`..data.check.check_dataset`.
 
-    Where ``data`` has a ``labels_dir``, a teacher labels the vocals first: :func:`label_first`;
-    but not where another stem is to be separated, which has no pitch.
+    If ``data`` has a ``labels_dir`` and the first stem is vocals, a teacher labels them first; see
+    :func:`label_first`.
     """
 
     def run() -> str:
@@ -71,7 +72,9 @@ def label_first(conf: Config) -> str:
     settings = {k[8:]: v for k, v in data.items() if k.startswith("teacher_")}
     unknown = settings.keys() - TeacherSettings.__dataclass_fields__.keys()
     if unknown:
-        raise ConfigError(f"The teacher has no setting {min(unknown)!r}: correct teacher_*.")
+        raise ConfigError(
+            f"The teacher has no setting {min(unknown)!r}: correct teacher_* in data."
+        )
     return label_vocals(
         data["data_dir"],
         data["labels_dir"],
@@ -93,26 +96,11 @@ def eval_main(script: str, argv: list[str] | None = None) -> None:
         conf = experiment_config(args.exp_dir, recipe_dir(script))
         if args.data_dir:
             conf["data"]["data_dir"] = args.data_dir
-        if args.set:
-            conf = _further_set(conf, args.set)
-        return evaluate(
-            conf,
-            EvalOptions(
-                exp_dir=args.exp_dir,
-                side=args.side,
-                data_set=args.set,
-                model=args.model,
-                model_args=model_args(args.model_args),
-                control=args.control,
-                crepe_model=args.crepe_model,
-                threshold=args.threshold,
-                museval=args.museval,
-                bss=args.bss,
-                native=args.native,
-                n_clips=args.n_clips,
-                device=args.device,
-            ),
-        )
+        if args.data_set:
+            conf = _further_set(conf, args.data_set)
+        args.model_args = model_args(args.model_args)
+        options = {field.name: getattr(args, field.name) for field in fields(EvalOptions)}
+        return evaluate(conf, EvalOptions(**options))
 
     _report(script, run)
 
@@ -121,13 +109,15 @@ def model_args(text: str) -> dict[str, Any]:
     """``"a=1,b=true"`` to ``{"a": 1, "b": True}``; values as in YAML.
 
     Raises:
-        ConfigError: If it does not look so.
+        ConfigError: If the text has another form.
     """
     arguments = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
         if not equals or not name.isidentifier():
-            raise ConfigError(f"--model_args takes name=value, with commas; received {part!r}.")
+            raise ConfigError(
+                f"--model_args takes name=value pairs, separated by commas; received {part!r}."
+            )
         arguments[name] = yaml.safe_load(value)
     return arguments
 
@@ -138,18 +128,20 @@ def _further_set(conf: Config, name: str) -> Config:
 
     sets = further_sets(conf)
     if name not in sets:
-        raise ConfigError(f"The experiment has no further set {name!r}, but {sorted(sets)}.")
+        raise ConfigError(
+            f"The experiment has no further set {name!r}: choose one of {', '.join(sorted(sets))}."
+        )
     return sets[name]
 
 
 def recipe_dir(script: str) -> Path:
-    """Folder of the recipe that a script of it, or of its ``local/``, belongs to."""
+    """Folder of the recipe that a script, in it or in its ``local/``, belongs to."""
     folder = Path(script).resolve().parent
     return folder if (folder / "local" / "conf.yml").is_file() else folder.parent
 
 
 def experiment_config(exp_dir: Path, recipe: Path) -> Config:
-    """The configuration an experiment was trained with; the recipe's own where there is none."""
+    """The configuration of an experiment's training, or the recipe's if the experiment has none."""
     path = exp_dir / "conf.yml"
     conf = read_config(path) if path.is_file() else recipe_config(recipe)
     import_plugins(str(conf.get("data", {}).get("plugins") or ""))
@@ -159,28 +151,32 @@ def experiment_config(exp_dir: Path, recipe: Path) -> Config:
 def _eval_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Evaluate an experiment on whole clips.")
     add = parser.add_argument
-    add("--exp_dir", type=Path, default=Path("exp/tmp"), help="experiment; results go there too")
-    add("--data_dir", default="", help="dataset, if not where it was in training")
-    add("--side", default="test", choices=("train", "valid", "test"), help="of the split")
-    add("--set", default="", help="further set by its name in more_data; the first one if empty")
-    add("--model", default="", help="model file in place of the experiment's best_model.pth")
-    add("--model_args", default="", help="over the model's own: wiener_iterations=1,...")
-    add("--museval", action="store_true", help="also BSS Eval v4: some seconds per clip")
-    add("--bss", action="store_true", help="also BSS Eval v3 in windows of 30 s: a second each")
-    add("--native", action="store_true", help="with the rate and channels on disk, as separate")
-    add("--control", default="", help="in place of the model: mixture, torchcrepe_mixture, ...")
-    add("--crepe_model", default="tiny", choices=("tiny", "full"))
-    add("--threshold", type=float, help="voicing threshold in place of the one chosen on valid")
-    add("--n_clips", type=int, default=0, help="use so many clips, evenly spread; 0 = all")
+    add("--exp_dir", type=Path, default=Path("exp/tmp"), help="experiment; also gets the results")
+    add("--data_dir", default="", help="folder of the dataset, if it has moved since training")
+    add("--side", default="test", choices=("train", "valid", "test"), help="side of the split")
+    add("--set", dest="data_set", default="", help="name of a further set in more_data")
+    add("--model", default="", help="model file instead of the experiment's best_model.pth")
+    add("--model_args", default="", help="override arguments: wiener_iterations=1,...")
+    add("--museval", action="store_true", help="add BSS Eval v4: some seconds per clip")
+    add("--bss", action="store_true", help="add BSS Eval v3 in windows of 30 s: a second each")
+    add("--native", action="store_true", help="evaluate at the rate and channels on disk")
+    add(
+        "--control", default="", help="evaluate a control instead: mixture, torchcrepe_mixture, ..."
+    )
+    add("--crepe_model", default="tiny", choices=("tiny", "full"), help="size of torchcrepe")
+    add("--threshold", type=float, help="voicing threshold instead of the one chosen on valid")
+    add("--n_clips", type=int, default=0, help="number of clips, evenly spread; 0 = all")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    add("--compare", nargs=2, metavar="CSV", help="two all_metrics.csv: statistical tests")
-    add("--metrics", default=COMPARED, help="to compare, with commas")
-    add("--seed", type=int, default=0, help="of the bootstrap")
+    add(
+        "--compare", nargs=2, metavar="CSV", help="compare two all_metrics.csv by statistical tests"
+    )
+    add("--metrics", default=COMPARED, help="metrics to compare, separated by commas")
+    add("--seed", type=int, default=0, help="seed of the bootstrap")
     return parser
 
 
 def _compare(paths: list[str], metrics: list[str], seed: int) -> str:
-    """Markdown tables of the differences of two evaluations."""
+    """Markdown tables of the differences between two evaluations."""
     from ..metrics.report import comparison_table, read_rows
     from ..metrics.significance import compare_rows
 
@@ -190,17 +186,20 @@ def _compare(paths: list[str], metrics: list[str], seed: int) -> str:
     both = set.intersection(*({key for row in one for key in row} for one in rows))
     undefined = [m for m in metrics if m in both and m not in differences]
     if not differences and not undefined:
-        raise DataError(f"The two files have none of the metrics {', '.join(metrics)} in common.")
+        raise DataError(
+            f"The two files have none of the metrics {', '.join(metrics)} in common: give other "
+            "--metrics."
+        )
     parts = [f"first: {first}\nsecond: {second}"]
     if differences:
         parts.append(comparison_table(differences))
     if undefined:
-        parts.append(f"Not compared, as no clip has a value of both: {', '.join(undefined)}.")
+        parts.append(f"Not compared, as no clip has both values: {', '.join(undefined)}.")
     return "\n\n".join(filter(None, [*parts, _compare_frames(Path(first), Path(second))]))
 
 
 def _compare_frames(first: Path, second: Path) -> str:
-    """DeLong's test over all frames, where both evaluations stored them beside their metrics."""
+    """DeLong's test over all frames, if both evaluations stored them beside their metrics."""
     from ..metrics.frame_scores import SCORES_FILE, FrameScores
     from ..metrics.report import area_comparison_table
 
@@ -210,7 +209,7 @@ def _compare_frames(first: Path, second: Path) -> str:
     one, other = map(FrameScores.load, folders)
     difference = one.compare(other)
     if difference is None:
-        return "No test of AU-ROC over all frames: the two have other frames or other labels."
+        return "No test of AU-ROC over all frames: the two have different frames or labels."
     if math.isnan(difference.difference):
         return "No test of AU-ROC over all frames: fewer than two are vocal, or non-vocal."
     return area_comparison_table(difference)

@@ -618,7 +618,7 @@ def test_stages_in_order(tmp_path, run):
 def test_errors_of_the_command_are_one_sentence(mir1k_dir, tmp_path, weights):
     argv = [str(weights), "--recipe", str(RECIPE), "--data_dir", str(mir1k_dir)]
     for more, message in (
-        ([], "pseudo: Say where labels go"),
+        ([], "pseudo: There is no folder for the labels: give --pseudo_dir FOLDER"),
         (["--pseudo_dir", str(tmp_path), "--rule", "x=1"], "pseudo: There is no rule 'x'"),
     ):
         with pytest.raises(SystemExit, match=message):

@@ -202,7 +202,7 @@ def test_a_further_set_is_described_by_what_differs(corpus_dir, jamendo_dir):
         ({"bach_size": 3}, "The set x has no key 'bach_size'"),
         ({"data_dir": "$nowhere"}, "the set x: there is no key 'nowhere' in data"),
         ({"batch_size": 0}, "The set x needs a batch_size"),
-        ("mir1k", "described by keys"),
+        ("mir1k", "describe it by keys"),
         ({"dataset": "nothing"}, "Unknown dataset"),
         ({"hide": ["stems"]}, "Expected hide to list some of"),
     ],

@@ -203,8 +203,8 @@ def test_too_few_draws_for_a_batch_are_refused(mir1k_dir, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--optimizer", "sdg", "Optimizer 'sdg' cannot be had: .*sdg"),
-        ("--lr", -1.0, "Optimizer 'adam' cannot be had: .*-1"),
+        ("--optimizer", "sdg", "Optimizer 'sdg' is not available: .*sdg"),
+        ("--lr", -1.0, "Optimizer 'adam' is not available: .*-1"),
         ("--precision", "bf17", "cannot start with these options: .*bf17"),
         ("--accelerator", "tpux", "cannot start with these options: .*tpux"),
     ],

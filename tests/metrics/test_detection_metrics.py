@@ -194,7 +194,7 @@ def test_a_metric_that_no_pair_has_is_named(tmp_path, capsys, more):
     pair = [str(tmp_path / name / "all_metrics.csv") for name in "ab"]
     eval_main(__file__, ["--compare", *pair])
     out = capsys.readouterr().out
-    assert "Not compared, as no clip has a value of both: auc.\n" in out and "nan" not in out
+    assert "Not compared, as no clip has both values: auc.\n" in out and "nan" not in out
     assert "No test of AU-ROC over all frames: fewer than two are vocal" in out
     assert ("| MSE |" in out) == bool(more)
     with pytest.raises(SystemExit, match="have none of the metrics rpa,? ?in common"):

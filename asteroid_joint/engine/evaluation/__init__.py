@@ -1,1 +1,1 @@
-"""Models and other systems on a test side: what they give, and its figures."""
+"""Evaluation of models and other systems on one side of a split."""

@@ -1,4 +1,4 @@
-"""All metrics of one clip that its labels and a system's outputs allow."""
+"""Metrics of one clip."""
 
 from collections.abc import Sequence
 
@@ -30,13 +30,13 @@ def clip_row(
 
     Args:
         example: Whole clip.
-        estimate: What the system says of it.
+        estimate: Output of the system.
         threshold: Voicing threshold.
         grid: Frames of the pitch curves.
-        museval: Sources whose BSS Eval v4 is wanted, in order.
-        sources: Names of the stems, in order; with more than two, all get an NSDR.
-        bss: Whether BSS Eval v3 in long windows is wanted, of all ``sources``.
-        transform: Of ``log_mse``; the paper's by default.
+        museval: Sources to compute BSS Eval v4 for, in order.
+        sources: Names of the stems, in order; if there are more than two, NSDR is given for each.
+        bss: Whether to compute BSS Eval v3 in long windows for all ``sources``.
+        transform: Transform for ``log_mse``; the paper's by default.
     """
     row: Row = {
         "name": example.name,
@@ -47,7 +47,7 @@ def clip_row(
         true, estimated = example.sources[0], estimate.sources[0]  # (C, T) each
         row["silent_rms_db"] = silent_rms_db(true, estimated, grid.sample_rate)
         row["log_mse"] = log_mse(example.sources, estimate.sources, transform)
-        if np.any(true):  # ratios to nothing mean nothing
+        if np.any(true):  # ratios to silence are meaningless
             row["sdr"] = sdr(true, estimated)
             row["nsdr"] = row["sdr"] - sdr(true, example.mixture)
             row["si_sdr"] = si_sdr(true, estimated)
@@ -62,7 +62,7 @@ def clip_row(
         voiced, all_voiced = estimate.confidence > threshold, np.ones(len(estimate.f0_hz), bool)
         row.update(melody_metrics(example.f0_hz, estimate.f0_hz, voiced))
         row["rpa_t0"] = melody_metrics(example.f0_hz, estimate.f0_hz, all_voiced)["rpa"]
-        if not np.any(example.f0_hz > 0):  # nobody sings: shares of no frames mean nothing
+        if not np.any(example.f0_hz > 0):  # no voiced frames: their metrics are undefined
             for metric in ("rpa", "rca", "vr", "rpa_t0"):
                 row.pop(metric)
     if example.activity is not None and estimate.activity is not None:
@@ -71,7 +71,7 @@ def clip_row(
 
 
 def _other_stems(example: JointExample, estimate: Estimate, names: Sequence[str]) -> Row:
-    """NSDR of each stem beside the voice, and the mean over all, where there are more than two."""
+    """NSDR of each stem and the mean over all, if there are more than two."""
     if len(names) < 3:
         return {}
     assert example.sources is not None and estimate.sources is not None

@@ -1,11 +1,10 @@
-"""The evaluation path that all recipes share: an experiment in, per-clip metrics and a table out.
+"""The evaluation shared by all recipes: from an experiment to per-clip metrics and a table.
 
-Whole clips of one side go through a system; ``all_metrics.csv`` has a row per clip,
+A system processes whole clips of one side. ``all_metrics.csv`` has a row per clip,
 ``final_metrics.json`` mean and standard deviation over clips with the facts of the run,
-``results_row.md`` a line for a README, ``pictures/`` five clips spread over the side. With museval
-there is ``museval_row.md``, too: medians over tracks, as the literature has them, and means. With
-labels of activity there are ``activity_scores.npz``, the scores of all frames, and
-``detection_row.md``.
+``results_row.md`` a line for a README, ``pictures/`` five clips spread over the side. With museval,
+``museval_row.md`` has medians over tracks, as in the literature, and means. With activity labels,
+there are ``activity_scores.npz`` with the scores of all frames and ``detection_row.md``.
 """
 
 import json
@@ -54,18 +53,18 @@ class EvalOptions:
 
     Args:
         exp_dir: Experiment folder; results are written here or below.
-        side: Of the split. Selection is done on ``"valid"``, results come from ``"test"``.
-        data_set: Name of a further set that the configuration is of; empty for the first.
+        side: Side of the split. Selection is done on ``"valid"``, results come from ``"test"``.
+        data_set: Name of the further set that the configuration describes; empty for the first.
         model: Model file or name; the experiment's ``best_model.pth`` by default.
-        model_args: Constructor arguments over the stored ones.
-        control: Name in ``CONTROLS`` to evaluate in place of the model.
+        model_args: Constructor arguments that override the stored ones.
+        control: Name in ``CONTROLS`` to evaluate instead of the model.
         crepe_model: ``"tiny"`` or ``"full"``.
-        threshold: Voicing threshold over the chosen one.
+        threshold: Voicing threshold instead of the chosen one.
         museval: Also compute BSS Eval v4, which takes some seconds per clip.
         bss: Also compute BSS Eval v3 in windows of 30 s, which takes about a second per window.
-        native: Evaluate recordings with the rate and channels they have on disk, on the path of
-            ``separate``; otherwise whole clips go to the model as its dataset presents them.
-        n_clips: Use this many clips, spread over the side; 0 is all.
+        native: Process recordings at their sample rate and channels on disk, as ``separate`` does;
+            otherwise the model receives whole clips as its dataset presents them.
+        n_clips: Number of clips, spread over the side; 0 is all.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     """
 
@@ -85,13 +84,13 @@ class EvalOptions:
 
     @property
     def system(self) -> str:
-        """Name of what is evaluated, for tables and folders."""
+        """Name of the evaluated system, for tables and folders."""
         crepe = f"_{self.crepe_model}" if self.control.startswith("torchcrepe") else ""
         return f"{self.control}{crepe}" if self.control else "model"
 
     @property
     def out_dir(self) -> Path:
-        """The experiment folder for the model on all of test, one in it for everything else."""
+        """The experiment folder for the model on the whole test side, else a subfolder."""
         changes = {"n": self.n_clips or None, "threshold": self.threshold, **self.model_args}
         model = Path(self.model)
         own = self.exp_dir / "best_model.pth"
@@ -112,10 +111,10 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
         options: What to evaluate.
 
     Returns:
-        The Markdown table of one row that is also written.
+        The Markdown tables that are also written.
 
     Raises:
-        DataError: If the side has no clips, or the model is of another sample rate.
+        DataError: If the side has no clips, or the model has another sample rate.
         CheckpointError: If there is no model to load.
     """
     started = time.monotonic()
@@ -150,7 +149,7 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
         frames.add(example.name, example.activity, estimate.activity)
         if index in drawn:
             picture = options.out_dir / "pictures" / f"{example.name}.png"
-            stem = next(iter(dataset.sources), "vocals")  # a set of recordings has none
+            stem = next(iter(dataset.sources), "vocals")  # a set of recordings has no stems
             draw_clip(picture, example, estimate, estimator.grid, threshold, stem)
     facts = {
         **run_facts(conf, options, rows, model, device),
@@ -170,7 +169,7 @@ def evaluate(conf: Config, options: EvalOptions) -> str:
 def build_estimator(
     conf: Config, options: EvalOptions, dataset: Any, device: torch.device
 ) -> tuple[Estimator, JointModel | None]:
-    """The system to evaluate, and the model in it if there is one."""
+    """The system to evaluate, and its model if it has one."""
     loaded: list[JointModel] = []
 
     def model_estimator() -> Estimator:
@@ -185,7 +184,7 @@ def build_estimator(
     if not options.control:
         return model_estimator(), loaded[0]
     estimator = CONTROLS[options.control](
-        grid=label_grid(dataset),
+        grid=PitchGrid(dataset.sample_rate // 50, dataset.sample_rate),  # frames of 20 ms
         dataset=dataset,
         crepe_model=options.crepe_model,
         device=device,
@@ -194,13 +193,8 @@ def build_estimator(
     return estimator, loaded[0] if loaded else None
 
 
-def label_grid(dataset: Any) -> PitchGrid:
-    """Frames of 20 ms, for systems that bring no grid of their own."""
-    return PitchGrid(dataset.sample_rate // 50, dataset.sample_rate)
-
-
 def threshold_from_valid(estimator: Estimator, dataset: Any, n_clips: int) -> float | None:
-    """Voicing threshold for a control, chosen as ours is: best mean overall accuracy on valid."""
+    """Voicing threshold of a control, chosen like ours: best mean overall accuracy on valid."""
     curves = []
     for example in tqdm(
         WholeClips(dataset, estimator.grid, n_clips or None),
@@ -224,7 +218,7 @@ def run_facts(
     model: JointModel | None,
     device: torch.device,
 ) -> dict[str, Any]:
-    """What has to stand beside the numbers."""
+    """Facts of an evaluation, to report with its figures."""
     data = conf["data"]
     facts: dict[str, Any] = {
         "system": options.system,
@@ -248,16 +242,16 @@ def run_facts(
 
 
 def write_results(options: EvalOptions, rows: list[Row], facts: dict[str, Any]) -> str:
-    """Write the files of an evaluation; returns its Markdown tables."""
+    """Write the files of an evaluation; return its Markdown tables."""
     out_dir = options.out_dir
     out_dir.mkdir(parents=True, exist_ok=True)
     summary = summarise(rows)
     summary.pop("duration_sec", None)
-    for count in COUNTS:  # of windows: the sum says something, the mean over clips does not
+    for count in COUNTS:  # of windows: their sum is informative, the mean over clips is not
         if summary.pop(count, None):
             facts = {**facts, count: int(sum(row.get(count, 0) for row in rows))}
     weighted = [(r["nsdr"], r["duration_sec"]) for r in rows if "nsdr" in r]
-    if weighted:  # published GNSDR is the plain mean of NSDR; this is what its name says
+    if weighted:  # published GNSDR is the plain mean of NSDR; by its name it is this
         values, seconds = np.array(weighted).T
         facts = {**facts, "nsdr_weighted_by_duration": float(np.average(values, weights=seconds))}
     name = facts.get("model_name", options.system) if not options.control else options.system

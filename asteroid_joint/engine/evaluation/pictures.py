@@ -1,4 +1,4 @@
-"""A picture of a clip: what went in, what came out, and both pitch curves."""
+"""A picture of a clip: mixture, estimated stem, and both pitch curves."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ...optional import optional
 from ...pitch import PitchGrid
 from .systems import Estimate
 
-TOP_HZ = 4000.0  # above it there is little to see of a voice
+TOP_HZ = 4000.0  # a voice has little energy above
 RANGE_DB = 70.0  # below the loudest bin of the mixture
 
 
@@ -22,15 +22,15 @@ def draw_clip(
     threshold: float | None,
     stem: str = "vocals",
 ) -> None:
-    """Write a PNG: spectrograms of mixture and estimated stem, true and estimated F0 over them.
+    """Write a PNG: spectrograms of mixture and estimated stem with true and estimated F0.
 
     Args:
         path: File to write.
         example: Clip with its labels.
-        estimate: What the system said of it.
+        estimate: Output of the system.
         grid: Frames of the curves.
         threshold: Voicing threshold; frames below it are not drawn.
-        stem: Name of the first stem, which is the one that is drawn.
+        stem: Name of the first stem, the one drawn.
     """
     optional("matplotlib", "eval")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,7 +40,7 @@ def draw_clip(
     if estimate.sources is not None:
         panels.append((f"estimated {stem}", estimate.sources[0]))
     figure = Figure(figsize=(10, 3.2 * len(panels)), layout="constrained")
-    FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
+    FigureCanvasAgg(figure)  # draws into a file with any user backend
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     peak_db = _spectrogram_db(example.mixture, grid).max()
     for axes, (title, wav) in zip(rows, panels, strict=True):
@@ -57,7 +57,7 @@ def draw_clip(
         figure.colorbar(image, ax=axes, label="level / dB re mixture's peak")
         _draw_curves(axes, example, estimate, grid, threshold)
         axes.set(title=f"{example.name}: {title}", ylabel="frequency / Hz")
-        axes.set_yscale("symlog", linthresh=500)  # pitch large, harmonics still in view
+        axes.set_yscale("symlog", linthresh=500)  # enlarges the pitch, still shows harmonics
         axes.set_ylim(50, min(TOP_HZ, grid.sample_rate / 2))
         axes.set_yticks([100, 200, 300, 400, 500, 1000, 2000, 4000])
         axes.yaxis.set_major_formatter("{x:.0f}")
@@ -91,7 +91,7 @@ def _spectrogram_db(wav: np.ndarray, grid: PitchGrid) -> np.ndarray:
     """Level of ``(C, T)`` in dB, ``(F, N)``."""
     import torch
 
-    n_fft = 1 << int(np.log2(0.128 * grid.sample_rate))  # 64 to 128 ms: harmonics stay apart
+    n_fft = 1 << int(np.log2(0.128 * grid.sample_rate))  # 64 to 128 ms resolve harmonics
     mono = wav.mean(0, dtype=np.float32)
     mono = np.pad(mono, (0, max(n_fft - len(mono), 0)))
     spec = STFT(n_fft, grid.hop_length)(torch.from_numpy(mono)[None])  # (1, N, F)

@@ -1,7 +1,7 @@
-"""What can be evaluated: a joint model, and the controls that stand beside it.
+"""Systems to evaluate: joint models, and controls to compare them with.
 
 An estimator is a callable from a clip to an :class:`Estimate`; it has a ``grid`` and a
-``threshold`` (``None`` where it is to be chosen on validation data).
+``threshold`` (``None`` if it must be chosen on validation data).
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ CREPE_FMIN = 50.0  # Hz, torchcrepe's default
 
 
 class Estimate(NamedTuple):
-    """What a system says of a clip; ``None`` where it says nothing.
+    """Estimates for a clip; ``None`` for outputs that a system lacks.
 
     Attributes:
         sources: ``(n_src, n_channels, time)``.
@@ -53,12 +53,7 @@ CONTROLS: Registry = Registry("control")
 
 
 class ModelEstimator:
-    """A joint model; clips go through it whole.
-
-    Args:
-        model: Loaded, with its voicing threshold.
-        device: Where it runs.
-    """
+    """A joint model that processes whole clips on a device."""
 
     def __init__(self, model: JointModel, device: torch.device) -> None:
         self.model = model.to(device).eval()
@@ -83,18 +78,18 @@ class ModelEstimator:
 
 
 class NativeEstimator:
-    """A joint model on recordings of any rate and channels, on the path of ``separate``.
+    """A joint model on recordings of any sample rate and channels, processed as by ``separate``.
 
-    The recording is resampled and mixed down for the model, goes through it in windows, and the
-    stems come back with the recording's band and channels.
+    The recording is resampled and mixed down for the model and processed in windows, and the stems
+    have the recording's bandwidth and channels.
 
     Args:
-        model: Loaded, with its voicing threshold.
-        device: Where it runs.
-        sample_rate: Of the recordings, Hz.
+        model: Any joint model.
+        device: Device to run it on.
+        sample_rate: Sample rate of the recordings in Hz.
 
     Raises:
-        DataError: If the model's frames do not fall on samples of the recordings.
+        DataError: If the hop of the model's frames is not a whole number of samples.
     """
 
     def __init__(self, model: JointModel, device: torch.device, sample_rate: int) -> None:
@@ -104,7 +99,7 @@ class NativeEstimator:
         if hop.denominator != 1:
             raise DataError(
                 f"The model's frames are {float(hop):.2f} samples apart at {sample_rate} Hz: "
-                "resample the recordings to a rate at which that is a whole number."
+                "resample the recordings to a rate at which this is a whole number."
             )
         self.grid = replace(model.pitch_grid, hop_length=int(hop), sample_rate=sample_rate)
 
@@ -122,12 +117,12 @@ class NativeEstimator:
 
 
 def _fit(values: np.ndarray, n_frames: int, **padding: Any) -> np.ndarray:
-    """Cut or pad ``(frames,)``: resamplers round the length, and may thus lose or add a frame."""
+    """Trim or pad ``(frames,)``: resamplers round the length and may lose or add a frame."""
     return np.pad(values[:n_frames], (0, max(n_frames - len(values), 0)), **padding)
 
 
 class MixtureEstimator:
-    """The mixture in place of every source: what doing nothing scores."""
+    """The mixture as estimate of every source: the score of doing nothing."""
 
     threshold: float | None = None
 
@@ -141,16 +136,16 @@ class MixtureEstimator:
 
 
 class CrepeEstimator:
-    """Pitch by torchcrepe on what ``listen`` gives it.
+    """Pitch by torchcrepe.
 
     The network is torchcrepe's, the decoder is ours: that of torchcrepe dithers the bin centres
     with unseeded noise.
 
     Args:
         grid: Frames to report; CREPE's bins.
-        listen: From a clip to what CREPE hears ``(C, T)`` and the sources to report, if any.
+        select: From a clip to the input of CREPE ``(C, T)`` and the sources to report, if any.
         capacity: ``"tiny"`` or ``"full"``.
-        device: Where it runs.
+        device: Device to run it on.
 
     References:
         J. W. Kim et al., "CREPE", ICASSP 2018, https://arxiv.org/abs/1802.06182
@@ -161,12 +156,12 @@ class CrepeEstimator:
     def __init__(
         self,
         grid: PitchGrid,
-        listen: Callable[[JointExample], tuple[np.ndarray, np.ndarray | None]],
+        select: Callable[[JointExample], tuple[np.ndarray, np.ndarray | None]],
         capacity: str = "tiny",
         device: torch.device | str = "cpu",
     ) -> None:
         self.grid = grid
-        self.listen = listen
+        self.select = select
         self.capacity = capacity
         self.device = device
 
@@ -176,9 +171,9 @@ class CrepeEstimator:
         import soxr
 
         crepe = optional("torchcrepe", "eval")
-        heard, sources = self.listen(example)
-        n_frames = self.grid.n_frames(heard.shape[-1])
-        wav = heard.mean(0)
+        channels, sources = self.select(example)  # (C, T)
+        n_frames = self.grid.n_frames(channels.shape[-1])
+        wav = channels.mean(0)
         if self.grid.sample_rate != CREPE_RATE:
             wav = soxr.resample(wav, self.grid.sample_rate, CREPE_RATE)
         hop = round(CREPE_RATE * self.grid.hop)
@@ -196,7 +191,7 @@ class CrepeEstimator:
 
 @CONTROLS.register("mixture")
 def mixture_control(grid: PitchGrid, dataset: Any, **_: Any) -> Estimator:
-    """The mixture as voice."""
+    """The mixture as estimate of the voice."""
     return MixtureEstimator(grid, len(dataset.sources))
 
 
@@ -210,24 +205,24 @@ def crepe_on_mixture(grid: PitchGrid, crepe_model: str, device: Any, **_: Any) -
 def crepe_on_separated(
     grid: PitchGrid, crepe_model: str, device: Any, model: Callable[[], Estimator], **_: Any
 ) -> Estimator:
-    """The pipeline: our model separates, torchcrepe listens to its voice."""
+    """The pipeline: our model separates, torchcrepe estimates the pitch of its voice."""
     separator = model()
 
-    def listen(example: JointExample) -> tuple[np.ndarray, np.ndarray | None]:
+    def select(example: JointExample) -> tuple[np.ndarray, np.ndarray | None]:
         sources = separator(example).sources
         assert sources is not None
         return sources[0], sources
 
-    return CrepeEstimator(grid, listen, crepe_model, device)
+    return CrepeEstimator(grid, select, crepe_model, device)
 
 
 @CONTROLS.register("torchcrepe_clean")
 def crepe_on_clean(grid: PitchGrid, crepe_model: str, device: Any, **_: Any) -> Estimator:
-    """The ceiling: pitch from the true voice."""
+    """The upper bound: pitch from the true voice."""
 
-    def listen(example: JointExample) -> tuple[np.ndarray, np.ndarray | None]:
+    def select(example: JointExample) -> tuple[np.ndarray, np.ndarray | None]:
         if example.sources is None:
-            raise ValueError(f"{example.name} has no separate voice to listen to.")
+            raise ValueError(f"{example.name} has no separate voice: choose another control.")
         return example.sources[0], None
 
-    return CrepeEstimator(grid, listen, crepe_model, device)
+    return CrepeEstimator(grid, select, crepe_model, device)

@@ -1,1 +1,1 @@
-"""Labels that a trained model gives to single-labelled sets."""
+"""Pseudo labels from a trained model for sets with one kind of label."""

@@ -1,7 +1,7 @@
-"""How good pseudo labels are: a labelled set is treated as if one label were missing.
+"""Audit of pseudo labels: a labelled set is treated as if one label were missing.
 
-Two sets can be audited: one whose labels are only hidden (``hide``), by the very labels that
-training gets, and the validation side, where each half of the songs is judged with thresholds
+Two kinds of sets can be audited: one whose labels are only hidden (``hide``), with the labels that
+training uses, and the validation side, where each half of the songs is judged with thresholds
 chosen on the other half.
 """
 
@@ -42,16 +42,16 @@ VOICE_KEYS = ("sdr_accepted", "sdr_refused", "sdr_unfiltered", "nsdr_accepted", 
 
 
 class PitchCounts(NamedTuple):
-    """Frames of one piece whose true F0 is known.
+    """Numbers of frames of a segment, among those whose true F0 is known.
 
     Attributes:
-        accepted: 1 if the piece is, else 0.
-        frames: All of them.
-        kept: Those with a label, if the piece is accepted.
+        accepted: 1 if the segment is accepted, else 0.
+        frames: All frames.
+        kept: Frames with a label, if the segment is accepted.
         voiced, voiced_right: Labelled voiced; those within 50 cents of the truth.
-        unvoiced, unvoiced_right: Labelled unvoiced; those that are.
-        all_voiced, all_voiced_right, all_unvoiced, all_unvoiced_right: The same of what the teacher
-            says of every frame at its own voicing threshold.
+        unvoiced, unvoiced_right: Labelled unvoiced; those that are unvoiced.
+        all_voiced, all_voiced_right, all_unvoiced, all_unvoiced_right: The same for the teacher's
+            estimates of all frames at its own voicing threshold.
     """
 
     accepted: int
@@ -68,7 +68,7 @@ class PitchCounts(NamedTuple):
 
 
 class VoiceScores(NamedTuple):
-    """A separated voice of one piece: whether it is accepted, and its figures in dB."""
+    """Whether the separated voice of a segment is accepted, and its SDR and NSDR in dB."""
 
     accepted: bool
     sdr: float
@@ -82,13 +82,13 @@ def count_pitch(
     voicing_threshold: float,
     f0_hz: np.ndarray,
 ) -> PitchCounts:
-    """Compare the labels of a piece with the truth.
+    """Compare the labels of a segment with the truth.
 
     Args:
         labels: Pseudo labels.
-        hz, confidence: What they were made from, for the figures without a filter.
-        voicing_threshold: Likewise.
-        f0_hz: The truth; 0 = unvoiced, NaN = unknown.
+        hz, confidence: Estimates that they were made from, for the unfiltered figures.
+        voicing_threshold: The teacher's, for the same figures.
+        f0_hz: True F0; 0 = unvoiced, NaN = unknown.
     """
     known = ~np.isnan(f0_hz)
     f0_hz, hz, confidence = f0_hz[known], hz[known], confidence[known]
@@ -100,14 +100,14 @@ def count_pitch(
 
 
 def _right(given: np.ndarray, f0_hz: np.ndarray) -> tuple[int, int, int, int]:
-    """Voiced, of these right, unvoiced, of these right."""
+    """Numbers of voiced frames, correct voiced, unvoiced, and correct unvoiced frames."""
     voiced = given > 0
     right = int(np.sum(cents_apart(given, f0_hz) <= TOLERANCE))
     return int(voiced.sum()), right, int((~voiced).sum()), int(np.sum(f0_hz[~voiced] == 0))
 
 
 def summarise_pitch(counts: Sequence[PitchCounts]) -> dict[str, float]:
-    """Shares of frames and pieces, 0 to 1; NaN where there are none."""
+    """Fractions of frames and segments, 0 to 1; NaN if there are none."""
     total = PitchCounts(*map(sum, zip(*counts, strict=True)))
     return {
         "pieces": len(counts),
@@ -121,7 +121,7 @@ def summarise_pitch(counts: Sequence[PitchCounts]) -> dict[str, float]:
 
 
 def summarise_voices(scores: Sequence[VoiceScores]) -> dict[str, float]:
-    """Share of accepted pieces and mean SDR and NSDR in dB; NaN where there are none."""
+    """Fraction of accepted segments and mean SDR and NSDR in dB; NaN if there are none."""
     accepted = [s for s in scores if s.accepted]
     refused = [s for s in scores if not s.accepted]
     return {
@@ -146,10 +146,10 @@ def audit_set(
     """Compare the stored labels of a set with the labels that were hidden from the teacher.
 
     Args:
-        name: Of the set.
-        truth: The set with all its labels; pieces of which it lacks them are left out.
-        pieces: Those that were labelled, with the label that was made.
-        folder, dataset_name, header: Where they are.
+        name: Name of the set.
+        truth: The set with all its labels; segments without them are skipped.
+        pieces: Labelled segments, with the kind of label.
+        folder, dataset_name, header: Location of the labels.
 
     Returns:
         A summary per kind of label.
@@ -182,13 +182,13 @@ def audit_valid(
     """Judge each half of the songs with thresholds chosen on the other half.
 
     Args:
-        pieces: Of the validation side.
-        rules: See there.
+        pieces: Segments of the validation side.
+        rules: Rules for accepting labels.
         voicing_threshold: The teacher's.
-        hop_sec: Distance of two frames, seconds.
+        hop_sec: Hop between frames in seconds.
 
     Returns:
-        A summary per kind of label; none where there are fewer than two songs.
+        A summary per kind of label; none if there are fewer than two songs.
     """
     songs = sorted({piece.song for piece in pieces})
     if len(songs) < 2:
@@ -212,9 +212,9 @@ def audit_table(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown table of the summaries of :func:`audit_set` and :func:`audit_valid`."""
     lines = []
     for row in rows:
-        cells = [row["set"], row["label"], _percent(row["pieces_accepted"])]
-        cells += [_percent(row.get(key)) for key in PITCH_KEYS]
-        cells += [_decibels(row.get(key)) for key in VOICE_KEYS]
+        cells = [row["set"], row["label"]]
+        cells += [_cell(row.get(key), "{:.1f} %", 100) for key in ("pieces_accepted", *PITCH_KEYS)]
+        cells += [_cell(row.get(key), "{:.2f}") for key in VOICE_KEYS]
         lines.append(cells)
     return markdown_table(HEADS, lines)
 
@@ -239,9 +239,5 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(listed)) if listed else float("nan")
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None or np.isnan(value) else f"{100 * value:.1f} %"
-
-
-def _decibels(value: float | None) -> str:
-    return "" if value is None or np.isnan(value) else f"{value:.2f}"
+def _cell(value: float | None, form: str, scale: int = 1) -> str:
+    return "" if value is None or np.isnan(value) else form.format(scale * value)

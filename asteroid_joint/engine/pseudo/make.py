@@ -1,17 +1,17 @@
-"""Between two stages of training: a trained model labels what single-labelled sets lack.
+"""Between two stages of training: a trained model labels what sets with one kind of label lack.
 
 ``python -m asteroid_joint.engine.pseudo exp/one --recipe . --overlay stage2 --pseudo_dir labels``
-takes ``exp/one/best_model.pth`` (what a run saves is the moving average of its weights) as the
-teacher and the sets of that configuration of the recipe. F0 of clips with stems is heard from the
-true voice (by a cascade's estimator alone), voices of clips with F0 are separated from the mixture.
-Every label is checked against the one that is known (:mod:`.rules`), with thresholds from
-the validation side, and the labels are audited (:mod:`.audit`): ``audit.json`` and ``audit.md``
-beside them. Interrupted, it goes on where it was. ``--rule precision=0.95`` changes a rule. The
-test side is never read.
+uses ``exp/one/best_model.pth`` (a run saves the moving average of its weights) as the teacher and
+the sets of that configuration of the recipe. F0 of clips with stems is estimated from the true
+voice (by a cascade's estimator alone), voices of clips with F0 are separated from the mixture.
+Every label is checked against the known one (:mod:`.rules`), with thresholds from the validation
+side, and the labels are audited (:mod:`.audit`): ``audit.json`` and ``audit.md`` beside them. If
+interrupted, the same command resumes. ``--rule precision=0.95`` changes a rule. The test side is
+never read.
 
-``--engine ray`` shares the pieces out among the processes of a Ray cluster: one on this machine, or
-``--address host:port`` (:mod:`asteroid_joint.jobs`), whose machines see the same folders. The
-labels are the same bytes, as long as they are made on the same kind of device.
+``--engine ray`` distributes the segments over the processes of a Ray cluster: one on this machine,
+or ``--address host:port`` (:mod:`asteroid_joint.jobs`), whose machines see the same folders. Labels
+made on the same kind of device are identical byte for byte.
 """
 
 import argparse
@@ -68,17 +68,17 @@ from .teacher import Teacher, compare_pitch
 
 logger = logging.getLogger(__name__)
 
-FIRST_SET = "data"  # name of the set that a configuration describes there
+FIRST_SET = "data"  # name of the set that this group of a configuration describes
 
 
 class Job(NamedTuple):
-    """A piece to be labelled.
+    """A segment to label.
 
     Attributes:
-        set_name: Of the set in the configuration.
-        dataset: Its registered name.
-        piece: Of a clip.
-        label: The one it lacks, ``"f0"`` or ``"sources"``.
+        set_name: Name of the set in the configuration.
+        dataset: Registered name of the dataset.
+        piece: Segment of a clip.
+        label: The missing label, ``"f0"`` or ``"sources"``.
     """
 
     set_name: str
@@ -100,19 +100,19 @@ def make_labels(
     """Label what the sets of a configuration lack, and audit the labels.
 
     Args:
-        teacher: Makes them.
+        teacher: The teacher.
         conf: The sets; see :mod:`..training.sets`.
-        folder: Where labels go.
-        rules: How they are judged.
-        relabel: Make labels of another teacher, or by other rules, again; else they are refused.
-        engine, address, n_workers: Who does it; see :func:`...jobs.run.run_jobs`.
+        folder: Folder for the labels.
+        rules: Rules for accepting labels.
+        relabel: Replace labels by another teacher or other rules, which are otherwise refused.
+        engine, address, n_workers: See :func:`...jobs.run.run_jobs`.
 
     Returns:
-        What was done, and the table of the audit.
+        A summary, and the table of the audit.
 
     Raises:
-        DataError: If no set lacks a label of which it has the other, the validation side has not
-            both, other labels are in the folder, or some of them could not be made.
+        DataError: If no set lacks exactly one label, the folder contains other labels, or some
+            segments could not be labelled.
     """
     conf = {**conf, "data": {**conf["data"], "pseudo_dir": ""}}
     sets = _all_sets(conf)
@@ -122,8 +122,8 @@ def make_labels(
     work = {name: _lacking(dataset, rules, teacher) for name, dataset in datasets.items()}
     if not any(work.values()):
         raise DataError(
-            "No set lacks one label and has the other: there is nothing to be labelled (see hide "
-            "and more_data in the configuration)."
+            "No set lacks one label and has the other, so there is nothing to be labelled: change "
+            "hide or more_data in the configuration."
         )
     header, valid = prepare(teacher, conf, folder, rules, relabel)
     names = {name: one["data"]["dataset"] for name, one in sets.items()}
@@ -151,13 +151,14 @@ def make_labels(
 def prepare(
     teacher: Teacher, conf: Config, folder: Path, rules: Rules, relabel: bool = False
 ) -> tuple[Header, list[ValidPiece]]:
-    """Thresholds from the validation side, written to ``folder``.
+    """Choose thresholds on the validation side and write them to ``folder``.
 
     Returns:
-        The header of the labels and what the teacher hears in the validation side.
+        The header of the labels, and the teacher's estimates on the validation side.
 
     Raises:
-        DataError: If labels by another teacher, on another grid or by other rules are there.
+        DataError: If the folder contains labels by another teacher, on another grid or by other
+            rules.
     """
     grid, settings = teacher.grid.to_dict(), plain_types(asdict(rules))
     there = (folder / HEADER_FILE).exists()
@@ -170,7 +171,7 @@ def prepare(
         ):
             if old != new:
                 raise DataError(
-                    f"The pseudo labels in {folder} were made {what}: make them again "
+                    f"The pseudo labels in {folder} were made {what}: replace them "
                     "(--relabel), or give another folder."
                 )
     valid = hear_valid(teacher, conf, rules)
@@ -179,17 +180,17 @@ def prepare(
         teacher.checksum, grid, settings, thresholds._asdict(), teacher.voicing_threshold
     )
     if there and not relabel:
-        header = read_header(folder)  # another machine may round otherwise: keep what began
+        header = read_header(folder)  # another machine may round differently: keep the first one
     folder.mkdir(parents=True, exist_ok=True)
     header.write(folder)
     return header, valid
 
 
 def hear_valid(teacher: Teacher, conf: Config, rules: Rules) -> list[ValidPiece]:
-    """What a teacher makes of the validation side's pieces that have both labels."""
+    """The teacher's estimates for segments of the validation side that have both labels."""
     dataset = build_dataset(conf, "valid")
     check_fit(teacher.model, dataset)
-    heard = []
+    estimates = []
     pieces = cut(dataset, rules.piece_sec, teacher.grid)
     for piece in tqdm(pieces, desc="thresholds, valid", unit="piece", disable=None):
         mixture, sources = dataset.read(piece.clip, piece.start, piece.n_samples)
@@ -198,7 +199,7 @@ def hear_valid(teacher: Teacher, conf: Config, rules: Rules) -> list[ValidPiece]
             continue
         own = teacher(mixture)
         sung = bool(np.any(sources[0]))
-        heard.append(
+        estimates.append(
             ValidPiece(
                 dataset.clips[piece.clip].song,
                 f0_hz,
@@ -209,7 +210,7 @@ def hear_valid(teacher: Teacher, conf: Config, rules: Rules) -> list[ValidPiece]
                 leak_db(sources[0], f0_hz, rules, teacher.grid),
             )
         )
-    return heard
+    return estimates
 
 
 def _write_audit(folder: Path, rows: list[dict[str, Any]]) -> str:
@@ -225,14 +226,14 @@ def _all_sets(conf: Config) -> dict[str, Config]:
 
 
 def _lacking(dataset: JointDataset, rules: Rules, teacher: Teacher) -> list[tuple[Piece, str]]:
-    """Pieces of clips that lack one label, with that label."""
+    """Segments of clips that lack one label, with that label."""
     missing = [missing_label(dataset, i) for i in range(len(dataset))]
     pieces = cut(dataset, rules.piece_sec, teacher.grid)
     return [(piece, label) for piece in pieces if (label := missing[piece.clip])]
 
 
 def _wait(results: Iterable[tuple[Job, JobError | None]]) -> None:
-    """Go through all results, then refuse to go on where there is none."""
+    """Consume all results, then report segments that failed."""
     failed = [(job, result) for job, result in results if isinstance(result, JobError)]
     if not failed:
         return
@@ -240,7 +241,7 @@ def _wait(results: Iterable[tuple[Job, JobError | None]]) -> None:
     if error.details:
         logger.error("%s", error.details)
     raise DataError(
-        f"{len(failed)} pieces could not be labelled (start again: it goes on where it was). "
+        f"{len(failed)} pieces could not be labelled: run the same command again to resume. "
         f"The first, {job.piece.name}: {error.reason}"
     )
 
@@ -258,16 +259,16 @@ def label_piece(
     header: Header,
     rules: Rules,
 ) -> None:
-    """Make and write the label that a piece lacks.
+    """Make and write the missing label of a segment.
 
     Args:
-        teacher: Makes it.
-        dataset: With the label that is known.
-        piece: Of a clip.
+        teacher: The teacher.
+        dataset: Dataset with the known label.
+        piece: Segment of a clip.
         label: ``"f0"`` or ``"sources"``.
-        path: Of its files; see :func:`...data.pseudo_files.piece_path`.
-        header: Of the folder.
-        rules: How labels are judged.
+        path: Path of its files; see :func:`...data.pseudo_files.piece_path`.
+        header: Header of the folder.
+        rules: Rules for accepting labels.
     """
     thresholds = Thresholds(**header.thresholds)
     mixture, sources = dataset.read(piece.clip, piece.start, piece.n_samples)
@@ -293,21 +294,21 @@ def label_piece(
 
 
 def known_f0(dataset: JointDataset, piece: Piece, teacher: Teacher) -> np.ndarray | None:
-    """F0 of a piece at the teacher's frames, ``(N,)`` Hz, if it is known."""
+    """Known F0 of a segment at the teacher's frames, ``(N,)`` Hz, or ``None``."""
     return dataset.f0_at(piece.clip, _seconds(dataset, piece, teacher))
 
 
 def _seconds(dataset: JointDataset, piece: Piece, teacher: Teacher) -> np.ndarray:
-    """Times of the teacher's frames of a piece in its clip, ``(N,)``."""
+    """Times in the clip of the teacher's frames of a segment, ``(N,)``."""
     times = teacher.grid.times(teacher.grid.n_frames(piece.n_samples))
     return piece.start / dataset.sample_rate + times
 
 
 def is_stored(folder: Path, job: Job, header: Header, relabel: bool) -> bool:
-    """Whether a piece need not be labelled again.
+    """Whether a segment is already labelled.
 
     Raises:
-        DataError: If another teacher labelled it, but for ``relabel``.
+        DataError: If another teacher labelled it, unless ``relabel``.
     """
     try:
         return read_piece(piece_path(folder, job.dataset, job.piece), header) is not None
@@ -319,18 +320,18 @@ def is_stored(folder: Path, job: Job, header: Header, relabel: bool) -> bool:
 
 @dataclass(frozen=True)
 class LabelMaker:
-    """Makes a worker that labels pieces, here or, when it was sent there, on another machine.
+    """Creates a worker that labels segments, in this process or on another machine.
 
     Args:
-        teacher: Model file; with all other paths it has to be seen by that machine, too.
+        teacher: Model file; other machines must see it, and all other paths, too.
         device: See :class:`Teacher`.
         conf: The sets.
-        folder: Where labels go; its header is there.
+        folder: Folder for the labels, which contains the header.
         header: That header.
-        rules: How labels are judged.
+        rules: Rules for accepting labels.
         relabel: See :func:`make_labels`.
         workplace: Folder that relative paths start from.
-        ready: The teacher itself, for a worker in this process; it is not sent.
+        ready: The loaded teacher, for a worker in this process; it is not pickled.
     """
 
     teacher: Path
@@ -345,7 +346,7 @@ class LabelMaker:
 
     @property
     def n_gpus(self) -> int:
-        """GPUs that a worker takes for itself on a cluster."""
+        """GPUs that a worker on a cluster uses exclusively."""
         return int(self.device == "cuda")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -358,7 +359,7 @@ class LabelMaker:
         """The worker.
 
         Raises:
-            UserError: If this machine does not see the teacher, or another file in its place.
+            UserError: If this machine does not see the teacher's file, or sees another one.
         """
         teacher = self.ready or self._load()
         datasets: dict[str, JointDataset] = {}
@@ -366,7 +367,7 @@ class LabelMaker:
 
         def label(job: Job) -> None:
             if is_stored(self.folder, job, self.header, self.relabel):
-                return  # by a worker that was killed before it could say so
+                return  # by a worker that was killed before it could report it
             if job.set_name not in datasets:
                 datasets[job.set_name] = build_dataset(sets[job.set_name], "train")
             path = piece_path(self.folder, job.dataset, job.piece)
@@ -376,13 +377,13 @@ class LabelMaker:
         return label
 
     def _load(self) -> Teacher:
-        """The teacher, in a process that knows nothing yet."""
+        """Load the teacher in a new process."""
         try:
             os.chdir(self.workplace)
         except OSError as err:
             raise DataError(
-                f"{platform.node()} has no folder {self.workplace}: all machines of the cluster "
-                "have to see the same files."
+                f"{platform.node()} has no folder {self.workplace}: make the same files visible to "
+                "all machines of the cluster."
             ) from err
         import_plugins(str(self.conf["data"].get("plugins") or ""))
         if self.conf["training"]["threads"]:
@@ -398,43 +399,35 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("teacher", type=Path, help="experiment or model file")
     parser.add_argument("--recipe", type=Path, default=Path("."), help="folder of the recipe")
-    parser.add_argument("--rule", action="append", default=[], help="name=number, any number")
-    parser.add_argument("--relabel", action="store_true", help="make other labels again")
+    parser.add_argument("--rule", action="append", default=[], help="name=number; may be repeated")
+    parser.add_argument("--relabel", action="store_true", help="replace labels made otherwise")
     parser.add_argument(
         "--device",
         default="auto",
         choices=("auto", "cpu", "cuda"),
-        help="with --engine ray, cuda gives every worker a GPU and auto gives it none",
+        help="device to run on; with --engine ray, cuda gives every worker a GPU, auto gives none",
     )
     parser.add_argument("--engine", default="local", help="local (one process) or ray")
-    parser.add_argument("--address", help="of a running Ray cluster, host:port or auto")
-    parser.add_argument("--workers", type=int, help="on the cluster; as many as fit by default")
+    parser.add_argument("--address", help="running Ray cluster, host:port or auto")
+    parser.add_argument("--workers", type=int, help="workers on the cluster; default: all that fit")
     args, rest = parser.parse_known_args(argv)
     try:
         rules: Rules = read_rules(args.rule)
         conf: dict[str, Any] = parse_recipe_args(args.recipe, rest)
         if not conf["data"].get("pseudo_dir"):
-            raise ConfigError("Say where labels go: --pseudo_dir FOLDER.")
+            raise ConfigError("There is no folder for the labels: give --pseudo_dir FOLDER.")
         path = args.teacher
         if path.is_dir() or not path.exists():
             path = path / "best_model.pth"
-        ENGINES[args.engine]  # now: an unknown one would come out after some minutes
+        ENGINES[args.engine]  # now: an unknown one would otherwise fail after some minutes
         if conf["training"]["threads"]:
             torch.set_num_threads(conf["training"]["threads"])
         folder = Path(conf["data"]["pseudo_dir"]).expanduser()
-        said = make_labels(
-            Teacher(path, args.device),
-            conf,
-            folder,
-            rules,
-            args.relabel,
-            engine=args.engine,
-            address=args.address,
-            n_workers=args.workers,
-        )
-        print(said)
+        teacher = Teacher(path, args.device)
+        cluster = (args.engine, args.address, args.workers)
+        print(make_labels(teacher, conf, folder, rules, args.relabel, *cluster))
     except UserError as err:
         sys.exit(f"pseudo: {err}")
     except KeyboardInterrupt:
-        print("\npseudo: interrupted; the same command goes on where it was.", file=sys.stderr)
+        print("\npseudo: interrupted; the same command resumes.", file=sys.stderr)
         sys.exit(130)

@@ -1,8 +1,8 @@
-"""When a label that a teacher made is good enough: each is checked against the label that is known.
+"""Which of a teacher's labels are good enough: each is checked against the known label.
 
-All rules are ours. What a teacher hears of a piece goes in, labels with a quality in [0, 1] come
-out. How sure a teacher must be is chosen on pieces of which both labels are known: the most
-generous thresholds that keep what the rules promise.
+All rules are ours. They turn the teacher's estimates for a segment into labels with a quality in
+[0, 1]. The required confidence is chosen on segments with both labels known: the most permissive
+thresholds that satisfy the rules.
 """
 
 import logging
@@ -17,38 +17,39 @@ from ...pitch import PitchGrid, hz_to_cents
 
 logger = logging.getLogger(__name__)
 
-LOUD_PERCENTILE = 95  # of a piece's frames
-EDGE_SEC = 0.04  # either side of where a note begins or ends, where a voice glides
+LOUD_PERCENTILE = 95  # of a segment's frames
+EDGE_SEC = 0.04  # on either side of note boundaries, where a voice glides
 CANDIDATES = np.round(np.arange(0.02, 0.99, 0.01), 2)  # confidences
 NOTE_SHARES = np.round(np.arange(0.5, 0.96, 0.05), 2)
 LEAK_STEP_DB = 1.0
 NEARLY = 0.01  # of a precision
-SAFE_LEAK_PERCENTILE = 5  # of true voices: no more than this share of them would be refused
+SAFE_LEAK_PERCENTILE = 5  # of true voices: at most this percentage of them would be refused
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What does not depend on the teacher.
+    """Rules that do not depend on the teacher.
 
     Args:
-        piece_sec: Clips are judged in pieces of at most this, seconds; 0 = whole clips.
-        precision: Of accepted voiced, and of accepted unvoiced frames, on validation data.
-        agree_cents: F0 from the true and from the separated voice differ by no more.
-        octave_cents: A difference of an octave, give or take this, is doubtful.
-        gate_db: A frame so far below the piece's loud ones is unvoiced.
-        floor_db: So is one below this, dB re full scale.
+        piece_sec: Longest segment in seconds to judge at a time; 0 = whole clips.
+        precision: Required precision of accepted voiced, and of accepted unvoiced frames, on
+            validation data.
+        agree_cents: Largest difference between F0 from the true and from the separated voice.
+        octave_cents: Tolerance around a difference of one octave, which is doubtful.
+        gate_db: A frame this far below the segment's loud ones is unvoiced.
+        floor_db: Level in dB re full scale below which a frame is unvoiced.
         run_sec: Shorter voiced runs are doubtful.
-        second: Activation of a second pitch by which a frame is doubtful.
-        kept_share: Of frames that are not doubtful, for a piece to be accepted.
-        note_cents: A separated voice has the pitch that is known within this.
-        gap_sec: Rests from this length on are listened to for leakage.
-        leak_db: They are to be at most so far below the notes; less where that will do for
+        second: Activation of a second pitch above which a frame is doubtful.
+        kept_share: Required fraction of frames that are not doubtful in an accepted segment.
+        note_cents: Tolerance between the pitch of a separated voice and the known pitch.
+        gap_sec: Shortest rest in which leakage is measured.
+        leak_db: Strictest required level of notes over rests; less if that suffices for
             ``good_share``.
-        good_sdr_db: SDR of a separated voice that is good enough to learn from.
-        good_share: Of accepted voices that are to be as good, on validation data.
+        good_sdr_db: SDR of a separated voice that is good enough for training.
+        good_share: Required fraction of accepted voices with that SDR, on validation data.
 
     Raises:
-        ConfigError: If a value makes no sense.
+        ConfigError: If a value is out of range.
     """
 
     piece_sec: float = 10.0
@@ -79,7 +80,7 @@ def read_rules(given: Sequence[str]) -> Rules:
     """``["precision=0.95"]`` to :class:`Rules`.
 
     Raises:
-        ConfigError: If there is no such rule, or its value is no number.
+        ConfigError: If there is no such rule, or its value is not a number.
     """
     values = {}
     for text in given:
@@ -96,13 +97,13 @@ def read_rules(given: Sequence[str]) -> Rules:
 
 
 class Thresholds(NamedTuple):
-    """What depends on the teacher; these are the values where there is no validation data.
+    """Thresholds that depend on the teacher; the defaults serve without validation data.
 
     Attributes:
-        voiced: Confidence from which a frame is voiced.
-        unvoiced: Confidence up to which it is unvoiced; what is between is unknown.
-        note_share: Share of the known notes that a separated voice must have.
-        leak_db: How far its rests must be below its notes.
+        voiced: Smallest confidence of a voiced frame.
+        unvoiced: Largest confidence of an unvoiced frame; frames between the two are unknown.
+        note_share: Fraction of the known notes that a separated voice must contain.
+        leak_db: How far its rests must be below its notes, in dB.
     """
 
     voiced: float = 0.8
@@ -112,14 +113,14 @@ class Thresholds(NamedTuple):
 
 
 class HeardPitch(NamedTuple):
-    """What a teacher hears in a piece whose true voice is known, ``(frames,)`` each.
+    """A teacher's pitch estimates for a segment with a known voice, ``(frames,)`` each.
 
     Attributes:
         hz: F0 from the true voice, always positive.
         confidence: Its activation.
         second: Activation of another pitch at the same time.
         other_hz: F0 from the voice that the teacher separates itself.
-        level_db: Of the true voice, dB re full scale.
+        level_db: Level of the true voice in dB re full scale.
     """
 
     hz: np.ndarray
@@ -130,11 +131,11 @@ class HeardPitch(NamedTuple):
 
 
 class HeardVoice(NamedTuple):
-    """What speaks for a separated voice whose true pitch is known.
+    """Evidence on the quality of a separated voice whose true pitch is known.
 
     Attributes:
-        note_share: Of voiced frames in which the teacher hears the true pitch; NaN = none voiced.
-        leak_db: Level of notes over that of rests, dB; infinite where there is no long rest.
+        note_share: Fraction of voiced frames with the true pitch; NaN if none is voiced.
+        leak_db: Level of notes over that of rests in dB; infinite without long rests.
     """
 
     note_share: float
@@ -142,13 +143,13 @@ class HeardVoice(NamedTuple):
 
 
 class ValidPiece(NamedTuple):
-    """A piece of which both labels are known, and what the teacher makes of either.
+    """A segment with both labels known, and the teacher's estimates.
 
     Attributes:
-        song: For splits.
+        song: Song, for splits.
         f0_hz: True F0, ``(frames,)``.
-        pitch, voice: What the teacher hears.
-        sdr, mixture_sdr: Of the separated voice and of the mixture, dB; NaN where nobody sings.
+        pitch, voice: The teacher's estimates.
+        sdr, mixture_sdr: SDR of the separated voice and of the mixture in dB; NaN if nobody sings.
         true_leak_db: ``leak_db`` of the true voice.
     """
 
@@ -172,13 +173,7 @@ class PitchLabels(NamedTuple):
 def judge_pitch(
     heard: HeardPitch, rules: Rules, thresholds: Thresholds, hop_sec: float
 ) -> PitchLabels:
-    """Labels of the frames of a piece.
-
-    Args:
-        heard: What the teacher hears.
-        rules, thresholds: See there.
-        hop_sec: Distance of two frames, seconds.
-    """
+    """Labels of the frames of a segment; ``hop_sec`` is the hop between them in seconds."""
     silent = silent_frames(heard, rules)
     voiced = ~silent & (heard.confidence >= thresholds.voiced)
     unvoiced = ~silent & ~voiced & (heard.confidence <= thresholds.unvoiced)
@@ -196,7 +191,7 @@ def judge_pitch(
 
 def judge_voice(heard: HeardVoice, thresholds: Thresholds) -> tuple[float, bool]:
     """Quality of a separated voice, and whether to use it."""
-    good = heard.note_share >= thresholds.note_share  # False for NaN: there is nothing to go by
+    good = heard.note_share >= thresholds.note_share  # False for NaN: there is no evidence
     accepted = bool(good and heard.leak_db >= thresholds.leak_db)
     return (heard.note_share if accepted else 0.0), accepted
 
@@ -204,14 +199,14 @@ def judge_voice(heard: HeardVoice, thresholds: Thresholds) -> tuple[float, bool]
 def hear_voice(
     hz: np.ndarray, f0_hz: np.ndarray, voice: np.ndarray, rules: Rules, grid: PitchGrid
 ) -> HeardVoice:
-    """Compare a separated voice with the F0 that is known.
+    """Compare a separated voice with the known F0.
 
     Args:
-        hz: F0 that the teacher hears in it, ``(frames,)``; an octave off is wrong.
+        hz: F0 that the teacher estimates from it, ``(frames,)``; octave errors are wrong.
         f0_hz: True F0.
         voice: ``(n_channels, time)``.
-        rules: See there.
-        grid: Of the frames.
+        rules: Rules for accepting labels.
+        grid: Pitch grid of the frames.
     """
     notes = f0_hz > 0
     share = float("nan")
@@ -228,19 +223,18 @@ def refine_notes(
     note_cents: float,
     hop_sec: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """F0 with its vibrato, where the label is the centre of a note and the teacher hears near it.
+    """Refine notes to F0 with vibrato, where the teacher's estimate is near the note.
 
     Args:
         f0_hz, quality: The label, ``(frames,)`` each; 0 Hz = unvoiced, NaN = unknown.
-        hz, confidence: F0 that the teacher hears in the voice it separates, always positive, and
-            its activation.
-        note_cents: How far it may be from the note.
-        hop_sec: Distance of two frames, seconds.
+        hz, confidence: F0 that the teacher estimates from the voice it separates, always positive,
+            and its activation.
+        note_cents: Largest distance from the note.
+        hop_sec: Hop between frames in seconds.
 
     Returns:
-        F0 and its quality: what the teacher hears and its activation within ``note_cents`` of the
-        note, else the label. Within 40 ms of where a note begins or ends the quality is the
-        label's.
+        F0 and its quality: the teacher's estimate and its activation within ``note_cents`` of the
+        note, else the label. Within 40 ms of note boundaries the quality is the label's.
 
     Example:
         >>> label, quality = np.array([0.0, 440.0, 440.0]), np.array([1.0, 0.5, 0.5])
@@ -256,27 +250,27 @@ def refine_notes(
 
 
 def choose_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> Thresholds:
-    """Thresholds that keep what ``rules`` promise on pieces with both labels.
+    """Thresholds that satisfy ``rules`` on segments with both labels.
 
     Args:
-        pieces: Of the validation side, never of the test side.
-        rules: See there.
+        pieces: Segments of the validation side, never of the test side.
+        rules: Rules to satisfy.
 
     Returns:
-        For each the most generous that does; where none does, with a warning, one that is nearly
-        as good as any, or the strictest.
+        The most permissive ones that do; if none does, with a warning, one that is nearly as good
+        as any, or the strictest.
     """
     if not pieces:
-        logger.warning("No clip for validation has stems and F0: thresholds are the defaults.")
+        logger.warning("No validation clip has stems and F0: using the default thresholds.")
         return Thresholds()
     voiced, unvoiced = _confidences(pieces, rules)
     return Thresholds(voiced, unvoiced, *_voice_thresholds(pieces, rules))
 
 
 def _voice_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float, float]:
-    """Share of notes and leakage that accept the most pieces of which enough are good.
+    """Share of notes and leakage that accept the most segments while enough of them are good.
 
-    Leakage is never demanded to be less than that of true voices.
+    Less leakage than in true voices is never required.
     """
     strictest = rules.leak_db
     true_leaks = [p.true_leak_db for p in pieces if np.isfinite(p.true_leak_db)]
@@ -288,7 +282,7 @@ def _voice_thresholds(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float
             tried = Thresholds(note_share=share, leak_db=leak)
             sdrs = np.array([p.sdr for p in pieces if judge_voice(p.voice, tried)[1]])
             if len(sdrs) <= most:
-                break  # a greater share accepts no more
+                break  # a larger share does not accept more
             if np.mean(sdrs >= rules.good_sdr_db) >= rules.good_share:
                 best, most = (share, leak), len(sdrs)
     if best is None:
@@ -327,17 +321,17 @@ def _confidences(pieces: Sequence[ValidPiece], rules: Rules) -> tuple[float, flo
 def _most_generous(
     candidates: np.ndarray, right: Sequence[np.ndarray], rules: Rules, what: str
 ) -> float:
-    """First of some thresholds, the most generous ahead, that keeps what ``rules`` promise.
+    """First of ``candidates``, sorted from most permissive to strictest, that satisfies ``rules``.
 
-    What no threshold keeps, the strictest seldom does better than others: a teacher that takes low
-    voices for an octave higher is as sure of these as of any. Then it is the first that is nearly
-    as precise as any; the strictest if most of what it says is wrong.
+    If none does, the strictest is seldom better than others: a teacher that places low voices an
+    octave too high is just as confident there. We then use the first that is nearly as precise as
+    the best, or the strictest if most estimates are wrong.
 
     Args:
         candidates: Thresholds.
-        right: Of the frames that each takes, whether they are right.
-        rules: See there.
-        what: Such frames are, for the warning.
+        right: For each threshold, whether each of the accepted frames is correct.
+        rules: Rules to satisfy.
+        what: Kind of frames, for the warning.
     """
     precision = np.array([frames.mean() if frames.size else 0.0 for frames in right])
     demanded, best = rules.precision, float(precision.max())
@@ -357,7 +351,7 @@ def _right(hz: np.ndarray, f0_hz: np.ndarray, rules: Rules) -> np.ndarray:
 
 
 def leak_db(voice: np.ndarray, f0_hz: np.ndarray, rules: Rules, grid: PitchGrid) -> float:
-    """Level of a voice's notes over that of its long rests, dB; infinite without either."""
+    """Level of a voice's notes over that of its long rests in dB; infinite without either."""
     power = 10 ** (frame_level_db(voice, grid)[: len(f0_hz)] / 10)
     rests = f0_hz == 0
     rests &= ~_short_runs(rests, rules.gap_sec / float(grid.hop))
@@ -379,20 +373,20 @@ def frame_level_db(wav: np.ndarray, grid: PitchGrid) -> np.ndarray:
 
 
 def silent_frames(heard: HeardPitch, rules: Rules) -> np.ndarray:
-    """Where a piece is too quiet for a voice, ``(frames,)``."""
+    """Frames of a segment that are too quiet for a voice, ``(frames,)``."""
     loud_db = np.percentile(heard.level_db, LOUD_PERCENTILE)
     return heard.level_db < max(loud_db - rules.gate_db, rules.floor_db)
 
 
 def cents_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance of two pitches in cents; infinite where one is none."""
+    """Distance between two pitches in cents; infinite where one is unvoiced."""
     both = (a > 0) & (b > 0)
     cents = hz_to_cents(np.where(both, a, 1.0), np.where(both, b, 1.0))
     return np.where(both, np.abs(cents), np.inf)
 
 
 def _short_runs(active: np.ndarray, n_frames: float) -> np.ndarray:
-    """Where ``active`` holds for fewer than ``n_frames`` frames on end."""
+    """Where ``active`` is true for fewer than ``n_frames`` consecutive frames."""
     short = np.zeros(len(active), bool)
     steps = np.diff(np.concatenate([[0], active.astype(int), [0]]))
     for first, after in zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1), strict=True):

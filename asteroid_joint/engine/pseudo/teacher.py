@@ -1,4 +1,4 @@
-"""A trained joint model as a teacher: what it hears in a mixture and in a voice."""
+"""A trained joint model as a teacher: its estimates for a mixture and for a voice."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from ...optional import pick_device
 from ...pitch import PitchGrid, decode_argmax
 from .rules import HeardPitch, frame_level_db
 
-SECOND_CENTS = 300  # from the first pitch: nearer activations are the same one's
+SECOND_CENTS = 300  # from the first pitch: closer activations belong to it
 
 
 class Melody(NamedTuple):
@@ -26,7 +26,7 @@ class Melody(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """One pass of a teacher: stems ``(S, C, T)`` and the melody of the first of them."""
+    """A teacher's output: stems ``(S, C, T)`` and the melody of the first."""
 
     stems: np.ndarray
     melody: Melody
@@ -36,7 +36,7 @@ class Teacher:
     """A trained joint model that makes labels.
 
     Args:
-        path: Its file.
+        path: Model file.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Raises:
@@ -48,7 +48,9 @@ class Teacher:
         self.path, self.device_asked = path, device
         self.model = load_model(path)
         if not self.model.has_pitch:
-            raise ConfigError(f"{path} estimates no pitch: a teacher needs both outputs.")
+            raise ConfigError(
+                f"{path} estimates no pitch: give a model that separates and estimates pitch."
+            )
         self.checksum = sha256(path)
         self.grid = self.model.pitch_grid
         self.voicing_threshold = float(self.model.voicing_threshold)
@@ -59,23 +61,23 @@ class Teacher:
 
     @torch.inference_mode()
     def __call__(self, wav: np.ndarray) -> Heard:
-        """Separate ``(C, T)`` and hear its voice."""
+        """Separate ``(C, T)`` and estimate the pitch of its voice."""
         out = self._run.forward_joint(self._tensor(wav))
-        stems = np.array(out.stems()[0].float().cpu())  # a copy: memory is used again
+        stems = np.array(out.stems()[0].float().cpu())  # a copy: the memory is reused
         return Heard(stems, self._melody(out.pitch_logits))
 
     @torch.inference_mode()
     def listen(self, voice: np.ndarray) -> Melody:
-        """Hear a voice ``(C, T)`` that nothing needs to be separated from.
+        """Estimate the pitch of a solo voice ``(C, T)``.
 
-        A cascade's estimator is given it as it is; other models have one way only.
+        A cascade's estimator receives it directly; other models process it like a mixture.
         """
         if hasattr(self._run, "listen"):
             return self._melody(self._run.listen(self._tensor(voice)))
         return self(voice).melody
 
     def hear_pitch(self, mixture: np.ndarray, sources: np.ndarray) -> HeardPitch:
-        """What it hears in a true voice, the first of ``sources``, and in the one it separates."""
+        """Estimates from the true voice, the first of ``sources``, and from the separated one."""
         return compare_pitch(self.listen(sources[0]), self(mixture).melody, sources[0], self.grid)
 
     def _tensor(self, wav: np.ndarray) -> torch.Tensor:
@@ -88,7 +90,7 @@ class Teacher:
         return Melody(f0.hz.numpy(), f0.confidence.numpy(), self._second(active))
 
     def _second(self, active: torch.Tensor) -> np.ndarray:
-        """Greatest activation ``(N,)`` far from the strongest and no octave from it."""
+        """Largest activation ``(N,)`` away from the strongest pitch and its octaves."""
         bins = torch.arange(active.shape[1])
         cents = (bins - active.argmax(1, keepdim=True)).abs() * self.grid.cents_per_bin  # (N, P)
         other = (cents > SECOND_CENTS) & ((cents - 1200).abs() > 100)
@@ -96,5 +98,5 @@ class Teacher:
 
 
 def compare_pitch(true: Melody, own: Melody, voice: np.ndarray, grid: PitchGrid) -> HeardPitch:
-    """Melody of a true voice ``(C, T)`` beside that of the one that the teacher separated."""
+    """Combine the melody of a true voice ``(C, T)`` and that of the separated voice."""
     return HeardPitch(*true, own.hz, frame_level_db(voice, grid))

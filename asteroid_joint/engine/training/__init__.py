@@ -1,1 +1,1 @@
-"""One training run, from its configuration to its model files."""
+"""Training, from a configuration to model files."""

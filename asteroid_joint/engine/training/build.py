@@ -1,4 +1,4 @@
-"""From a configuration to what is trained: model, data, optimiser."""
+"""Build model, data and optimiser from a configuration."""
 
 import inspect
 from typing import Any, NamedTuple
@@ -18,13 +18,13 @@ from ...models.base import JointModel
 from ...models.pretrained import load_model
 from ...registry import DATASETS, MODELS
 from .config import Config
-from .sets import fill_in, further_sets, is_validated, set_config
+from .sets import fill_in, further_sets, set_config
 
 NATIVE = {"sample_rate": None, "n_channels": None}  # arguments of a dataset: as on disk
 
 
 def build_model(conf: Config) -> JointModel:
-    """Model of a configuration: preset plus ``model_args``, or weights to go on from."""
+    """Model of a configuration: preset plus ``model_args``, or initial weights."""
     options = conf["model"]
     if options.get("init_from"):
         return load_model(options["init_from"])
@@ -34,17 +34,17 @@ def build_model(conf: Config) -> JointModel:
 def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
     """Dataset of a configuration, one side of its split.
 
-    It gets ``side``, those keys of the group ``data`` that its constructor has arguments for, and
-    all of ``data_args``. The training side keeps the labels in ``data.hide`` to itself, and gets
-    those in ``data.pseudo_dir`` for labels it lacks.
+    It receives ``side``, those keys of the group ``data`` that its constructor accepts, and all of
+    ``data_args``. The training side hides the labels in ``data.hide``, and takes labels that it
+    lacks from ``data.pseudo_dir``.
 
     Args:
         conf: Configuration.
         side: ``"train"``, ``"valid"`` or ``"test"``.
-        native: Present clips with the rate and channels they have on disk.
+        native: Present clips at their sample rate and channels on disk.
 
     Raises:
-        ConfigError: If ``native`` is asked of a dataset that gives clips in one way only.
+        ConfigError: If the dataset does not support ``native``.
     """
     data = conf["data"]
     dataset = DATASETS[data["dataset"]]
@@ -70,22 +70,22 @@ def build_dataset(conf: Config, side: str, native: bool = False) -> Any:
 
 
 def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) -> None:
-    """Compare what a model expects with what a dataset gives.
+    """Check that a model and a dataset fit together.
 
     Args:
         model: Model.
         dataset: Dataset.
-        native: The stems alone: rate, channels and gain are seen to on the way to the model.
+        native: Compare the stems only, as rate, channels and gain are converted for the model.
 
     Raises:
-        DataError: One sentence on what differs: rate, channels, stems or gain.
+        DataError: One sentence on what differs: rate, channels, stems, gain or pitch grid.
     """
     name = type(dataset).__name__
     compared: list[tuple[str, Any, Any]] = [
         ("sample rate", dataset.sample_rate, model.sample_rate),
         ("number of channels", dataset.n_channels, model.in_channels),
     ]
-    if dataset.sources:  # a set of recordings has none
+    if dataset.sources:  # a set of recordings has no stems
         compared += [
             ("stems", tuple(dataset.sources), tuple(model.sources)),
             ("sum of stems over mixture", 1 / dataset.mixture_gain, model.mixture_scale),
@@ -102,11 +102,11 @@ def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) ->
 
 
 class Loaders(NamedTuple):
-    """What a model is trained on.
+    """Loaders of a training run.
 
     Attributes:
-        train: Gives a batch per step, or a list of batches where there are several sets.
-        valid: Gives clips.
+        train: Yields a batch per step, or a list of batches if there are several sets.
+        valid: Yields clips.
         train_set: Training side of the first set.
         steps: Steps per epoch of this process.
     """
@@ -122,12 +122,12 @@ def build_loaders(conf: Config, model: JointModel, rank: int = 0, world_size: in
 
     Args:
         conf: Configuration.
-        model: Gives sample rate, sources and the frames of the labels.
-        rank: Number of this process.
-        world_size: Number of processes; training draws are shared out among them.
+        model: Defines sample rate, sources and the frames of the labels.
+        rank: Index of this process.
+        world_size: Number of processes, among which training examples are divided.
 
     Raises:
-        DataError: If the data are not at the model's sample rate.
+        DataError: If data and model do not fit together.
     """
     from pytorch_lightning.utilities import CombinedLoader
 
@@ -135,10 +135,11 @@ def build_loaders(conf: Config, model: JointModel, rank: int = 0, world_size: in
     n_draws = conf["training"]["draws_per_epoch"]
     loaders = [_train_loader(conf, model, n_draws, rank, world_size)]
     steps = len(loaders[0])
-    for other in further.values():  # so many that all sets last equally long
+    for other in further.values():  # as many examples as make all sets equally long
         n_draws = steps * other["training"]["batch_size"] * world_size
         loaders.append(_train_loader(other, model, max(n_draws, 1), rank, world_size))
-    validated = [conf, *(other for name, other in further.items() if is_validated(conf, name))]
+    more = conf.get("more_data") or {}
+    validated = [conf, *(other for name, other in further.items() if more[name].get("valid"))]
     clips = [_valid_clips(each, model) for each in validated]
     valid = DataLoader(
         clips[0] if len(clips) == 1 else ConcatDataset(clips),
@@ -152,7 +153,7 @@ def build_loaders(conf: Config, model: JointModel, rank: int = 0, world_size: in
 def _train_loader(
     conf: Config, model: JointModel, n_draws: int, rank: int, world_size: int
 ) -> DataLoader:
-    """Batches of the first set of a configuration, ``n_draws`` examples per epoch."""
+    """Batches from the first set of a configuration, ``n_draws`` examples per epoch."""
     training = conf["training"]
     workers = training["num_workers"]
     return DataLoader(
@@ -168,7 +169,7 @@ def _train_loader(
 
 
 def build_draws(conf: Config, model: JointModel) -> DrawnExamples | ExtraNonVocal:
-    """Training examples of the first set; with ``extra_nonvocal``, sections of another in them."""
+    """Training examples of the first set, with sections of another set if ``extra_nonvocal``."""
     data = conf["data"]
     dataset = build_dataset(conf, "train")
     check_fit(model, dataset)
@@ -184,7 +185,7 @@ def build_draws(conf: Config, model: JointModel) -> DrawnExamples | ExtraNonVoca
 
 
 def _valid_clips(conf: Config, model: JointModel) -> WholeClips:
-    """Clips of the validation side of the first set, with all labels it has."""
+    """Clips of the validation side of the first set, with all of its labels."""
     training = conf["training"]
     dataset = build_dataset(conf, "valid")
     check_fit(model, dataset)
@@ -203,10 +204,10 @@ def draw_options(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, Any]:
-    """Asteroid's optimiser by name, and a schedule per step or, on a plateau, per epoch.
+    """Asteroid's optimiser by name, and a schedule per step or, for ``plateau``, per epoch.
 
     Raises:
-        ConfigError: If there is no such optimiser or schedule, or a value is refused.
+        ConfigError: If there is no such optimiser or schedule, or a value is not accepted.
     """
     from asteroid.engine.optimizers import make_optimizer
 
@@ -219,7 +220,7 @@ def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, A
             weight_decay=optim["weight_decay"],
         )
     except (ValueError, TypeError) as err:
-        raise ConfigError(f"Optimizer {optim['optimizer']!r} cannot be had: {err}") from err
+        raise ConfigError(f"Optimizer {optim['optimizer']!r} is not available: {err}") from err
     warmup = max(int(optim["warmup_steps"]), 1)
 
     def cosine(step: int) -> float:

@@ -1,6 +1,6 @@
-"""Configuration: one commented base file, a recipe's own, small overlays, the command line.
+"""Configuration: one commented base file, the recipe's file, small overlays, the command line.
 
-Two levels, as Asteroid's recipes: ``group: {key: value}``; every key becomes ``--key``.
+It has two levels, as in Asteroid's recipes: ``group: {key: value}``; every key becomes ``--key``.
 """
 
 import argparse
@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a ke
     "threads": (0, inf),
     "valid_clips": (0, inf),
 }
-# keys are somebody else's names
+# groups whose keys are argument names of a model, dataset or loss
 OPEN_GROUPS = ("model_args", "data_args", "more_data", "loss", "loss_args", "weighting_args")
 
 
@@ -42,19 +42,19 @@ def read_config(path: Path) -> Config:
     """Read a two-level YAML file.
 
     Raises:
-        DataError: If it is missing or of another shape.
+        DataError: If it is missing or has another structure.
     """
     try:
         conf = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as err:
         raise DataError(f"Cannot read the configuration {path}: {err}") from err
     if not isinstance(conf, dict) or not all(isinstance(v, dict) for v in conf.values()):
-        raise DataError(f"{path} must hold groups of keys, two levels deep.")
+        raise DataError(f"{path} must contain groups of keys (group: {{key: value}}).")
     return conf
 
 
 def recipe_config(recipe_dir: Path) -> Config:
-    """``local/conf.yml`` of a recipe over ``_common/base.yml`` of all recipes, where that is.
+    """``local/conf.yml`` of a recipe over ``_common/base.yml`` of all recipes, if it exists.
 
     Raises:
         DataError: See :func:`read_config`.
@@ -69,12 +69,12 @@ def recipe_config(recipe_dir: Path) -> Config:
 def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
     """Replace values of ``base``; an unknown group or key is an error, not a new option.
 
-    The groups ``model_args`` and ``data_args`` (arguments of the model's and the dataset's
-    constructor), ``more_data`` (further sets by name) ``loss`` / ``loss_args`` (terms by name) and
-    ``weighting_args`` may gain keys, and lose them where ``changes`` has ``null``.
+    The groups ``model_args`` and ``data_args`` (constructor arguments of the model and the
+    dataset), ``more_data`` (further sets by name), ``loss`` / ``loss_args`` (terms by name) and
+    ``weighting_args`` may gain keys, and lose those that are ``null`` in ``changes``.
 
     Raises:
-        DataError: If ``changes`` names what ``base`` does not have.
+        DataError: If ``changes`` has a group or key that ``base`` lacks.
     """
     merged = {group: dict(values) for group, values in base.items()}
     for group, values in changes.items():
@@ -84,21 +84,21 @@ def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
         if unknown and group not in OPEN_GROUPS:
             raise DataError(f"{name}: group {group!r} has no key {', '.join(unknown)}.")
         merged[group].update(values)
-        if group in OPEN_GROUPS:  # nothing is a way to say: not this argument
+        if group in OPEN_GROUPS:  # null removes an argument
             merged[group] = {k: v for k, v in merged[group].items() if v is not None}
     return merged
 
 
 def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config:
-    """``base.yml``, ``conf.yml``, overlays and the command line, the later over the earlier.
+    """``base.yml``, ``conf.yml``, overlays and the command line, each over the ones before.
 
     Args:
-        recipe_dir: Folder that holds ``local/conf.yml``.
-        argv: Arguments, those of the process by default. ``--overlay small,debug`` names files in
-            ``local/`` (or paths) to be laid over it; any key of the configuration is an option.
+        recipe_dir: Folder that contains ``local/conf.yml``.
+        argv: Arguments; those of the process by default. ``--overlay small,debug`` names overlays
+            in ``local/`` (or files); every key of the configuration is an option.
 
     Returns:
-        The configuration, with ``main_args`` (``exp_dir``) as Asteroid's recipes have it.
+        The configuration, with ``main_args`` (``exp_dir``) as in Asteroid's recipes.
     """
     from asteroid.utils import parse_args_as_dict, prepare_parser_from_dict
 
@@ -115,7 +115,7 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
                 f"{', '.join(n for n in local if n != 'conf')}, or give a file."
             )
         conf = overlay(conf, read_config(path), path.name)
-    # --data_dir is a key of data, whatever an overlay puts over it among a dataset's arguments
+    # --data_dir sets the key of data, even if an overlay has it among a dataset's arguments
     taken = {"data_args": conf.get("data", {}).keys()}
     scalar = {
         g: {
@@ -126,7 +126,7 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
         for g, vs in conf.items()
     }
     parser = argparse.ArgumentParser(parents=[first])
-    parser.add_argument("--exp_dir", default="exp/tmp", help="where everything is written")
+    parser.add_argument("--exp_dir", default="exp/tmp", help="folder that everything is written to")
     parser = prepare_parser_from_dict(scalar, parser=parser)
     args = parse_args_as_dict(parser, args=rest)
     main_args = {k: v for k, v in args.items() if not isinstance(v, dict)}
@@ -142,7 +142,7 @@ def parse_recipe_args(recipe_dir: Path, argv: list[str] | None = None) -> Config
 
 
 def _check_ranges(conf: Config) -> None:
-    """Refuse values that would fail late, or not at all."""
+    """Refuse values that would fail late or go unnoticed."""
     for values in conf.values():
         for key, (low, high) in RANGES.items():
             value = values.get(key)

@@ -1,4 +1,4 @@
-"""Facts of a run, what a number needs beside it: seed, commit, hardware, versions."""
+"""Facts of a run to report with its figures: seed, commit, hardware, versions."""
 
 import platform
 import subprocess
@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from ...version import __version__
+
 
 def commit() -> str | None:
-    """Short commit of the checkout this package runs from, ``+`` where files were changed."""
+    """Short commit of the checkout this package runs from, with ``+`` if files were changed."""
     folder = Path(__file__).resolve().parents[2]
     command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=7", "--dirty=+"]
     try:
@@ -28,7 +30,7 @@ def commit() -> str | None:
 
 
 def hardware(device: torch.device | str) -> str:
-    """Name of the processor that a device stands for."""
+    """Name of the processor of a device."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
@@ -41,9 +43,7 @@ def hardware(device: torch.device | str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
-    from ...version import __version__
-
+    """Versions of the software that computes the figures."""
     return {
         "asteroid_joint": __version__,
         "torch": str(torch.__version__),
@@ -52,7 +52,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_run(seed: int, device: torch.device | str) -> dict[str, Any]:
-    """Facts of a run, plain values."""
+    """Facts of a run, as plain values."""
     return {
         "seed": int(seed),
         "commit": commit(),

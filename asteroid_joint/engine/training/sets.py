@@ -1,14 +1,13 @@
-"""The sets that one model is trained on, each with labels of its own.
+"""The sets that a model is trained on, each with its own kinds of labels.
 
 The groups ``data`` and ``data_args`` describe the first set. ``more_data`` describes further ones
-by name: keys of ``data`` that differ, and of its own
+by name: keys of ``data`` that differ, and in addition
 
-- ``data_args``: constructor arguments of its dataset; those of the first set are not taken over;
+- ``data_args``: constructor arguments of its dataset, independent of those of the first set;
 - ``batch_size``: ``training.batch_size`` by default;
-- ``valid``: whether its validation side is validated on, too; ``false`` by default.
+- ``valid``: whether to validate on its validation side, too; ``false`` by default.
 
-Every step takes a batch of each. ``hide`` names labels that the training side of a set is to keep
-to itself.
+Every step takes a batch of each set. ``hide`` names labels to hide on the training side of a set.
 """
 
 import zlib
@@ -21,13 +20,12 @@ OWN_KEYS = ("data_args", "batch_size", "valid")  # of a further set; all others 
 
 
 def further_sets(conf: Config) -> dict[str, Config]:
-    """Configurations of the sets after the first, by name; each reads as if it were the only one.
+    """Configurations of the sets after the first, by name; each as if it were the only one.
 
-    Their draws have seeds of their own, by their names: a set draws the same whatever stands
-    beside it.
+    The seed of a set's sampling depends on its name, but not on the other sets.
 
     Raises:
-        ConfigError: If one is not described by keys.
+        ConfigError: If the description of a set is not valid.
     """
     return {
         name: set_config(conf, name, described)
@@ -38,12 +36,12 @@ def further_sets(conf: Config) -> dict[str, Config]:
 def set_config(conf: Config, name: str, described: Any) -> Config:
     """The configuration in which ``described`` is the only set; see :func:`further_sets`."""
     if not isinstance(described, dict):
-        raise ConfigError(f"The set {name} is described by keys (dataset: ...), not {described!r}.")
+        raise ConfigError(f"The set {name} is {described!r}: describe it by keys (dataset: ...).")
     unknown = [key for key in described if key not in OWN_KEYS and key not in conf["data"]]
     if unknown:
         raise ConfigError(
-            f"The set {name} has no key {unknown[0]!r}: it takes {', '.join(OWN_KEYS)} and the "
-            "keys of data; arguments of a dataset that are not among these go into data_args."
+            f"The set {name} has no key {unknown[0]!r}: give {', '.join(OWN_KEYS)} and keys of "
+            "data, and put other arguments of its dataset into data_args."
         )
     filled = fill_in(described, conf["data"], f"the set {name}")
     own = {key: value for key, value in filled.items() if key not in OWN_KEYS}
@@ -52,7 +50,7 @@ def set_config(conf: Config, name: str, described: Any) -> Config:
     if "batch_size" in filled:
         training["batch_size"] = filled["batch_size"]
         if not isinstance(filled["batch_size"], int) or filled["batch_size"] < 1:
-            raise ConfigError(f"The set {name} needs a batch_size from 1 on.")
+            raise ConfigError(f"The set {name} needs a batch_size of at least 1.")
     return {
         **{group: values for group, values in conf.items() if group != "more_data"},
         "data": {**conf["data"], "hide": [], "extra_nonvocal": {}, **own},
@@ -61,13 +59,8 @@ def set_config(conf: Config, name: str, described: Any) -> Config:
     }
 
 
-def is_validated(conf: Config, name: str) -> bool:
-    """Whether the validation side of a further set is used."""
-    return bool(conf["more_data"][name].get("valid", False))
-
-
 def fill_in(value: Any, data: dict[str, Any], where: str) -> Any:
-    """``"$key"`` anywhere in ``value`` is that key of ``data``, hence an option of run.sh.
+    """Replace ``"$key"`` anywhere in ``value`` by that key of ``data``, an option of run.sh.
 
     Raises:
         ConfigError: If there is no such key.

@@ -22,12 +22,12 @@ PART_METRICS = ("nsdr", "rpa", "oa")
 class JointSystem(System):
     """Asteroid's ``System`` for joint models.
 
-    ``loss_func`` is a :class:`~asteroid_joint.losses.JointLoss`: its terms are logged under their
-    names (``val_`` before them in validation). Validation also measures, per clip and with what
-    labels the clip has, ``val_nsdr``, ``val_rpa``, ``val_oa`` and ``val_score``, the sum of NSDR in
-    dB and RPA in percent, by which the authors of DJCM select. Clips of a blend also count for the
-    part that stands before the slash in their names: ``val_nsdr_<part>`` and so on. Where model and
-    clips have vocal activity, ``val_auc`` is the area under the ROC curve of all frames together.
+    ``loss_func`` is a :class:`~asteroid_joint.losses.JointLoss`, whose terms are logged by name
+    (prefixed with ``val_`` in validation). Validation also measures, per clip and as far as the
+    clip has labels, ``val_nsdr``, ``val_rpa``, ``val_oa`` and ``val_score``, the sum of NSDR in dB
+    and RPA in percent, by which the authors of DJCM select. Clips of a blend also count for the
+    part before the slash in their names: ``val_nsdr_<part>`` and so on. If model and clips have
+    vocal activity, ``val_auc`` is the area under the ROC curve of all frames together.
 
     A training batch may be a list with a batch of each of several sets: see :mod:`.sets`.
     """
@@ -37,12 +37,12 @@ class JointSystem(System):
         self._frames: list[tuple[np.ndarray, np.ndarray]] = []  # activity and its logits, per clip
 
     def common_step(self, batch: Batch, batch_nb: int, train: bool = True) -> Any:
-        """Unreduced loss terms of a batch; the output too, for validation."""
+        """Unreduced loss terms of a batch, and the output, for validation."""
         output = self.model.forward_joint(batch["mixture"])
         return self.loss_func.unreduced(output, batch, self.model), output
 
     def on_fit_start(self) -> None:
-        """Weights that came from a file are in evaluation mode: train them nevertheless."""
+        """Set training mode: models loaded from a file are in evaluation mode."""
         self.model.train()
 
     def training_step(self, batch: Batch | list[Batch], batch_nb: int) -> torch.Tensor:
@@ -60,11 +60,11 @@ class JointSystem(System):
         return parts["loss"]
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the frames of the last time."""
+        """Clear the frames of the previous validation."""
         self._frames = []
 
     def validation_step(self, batch: Batch, batch_nb: int) -> None:
-        """Loss terms and metrics of a batch of whole clips; a term without labels says nothing."""
+        """Log loss terms and metrics of a batch of whole clips, without terms that lack labels."""
         terms, output = self.common_step(batch, batch_nb, train=False)
         known = {name for name, term in terms.items() if bool((term.weights > 0).any())}
         parts = self.loss_func.reduce([terms])
@@ -82,10 +82,10 @@ class JointSystem(System):
             self._frames.append(tuple(x.cpu().numpy() for x in frames))  # type: ignore[arg-type]
 
     def on_validation_epoch_end(self) -> None:
-        """``val_auc``, and Asteroid's ``hp_metric``, where there is a logger.
+        """Log ``val_auc``, ``val_score`` and Asteroid's ``hp_metric``.
 
         Raises:
-            DataError: If the run goes by a metric that validation did not give.
+            DataError: If the run monitors a metric that validation did not give.
         """
         if self._frames:
             labels, scores = (np.concatenate(x) for x in zip(*self._frames, strict=True))
@@ -110,27 +110,27 @@ class JointSystem(System):
             name = training.get(key)
             if name and name not in measured:
                 raise DataError(
-                    f"Validation gave no {name}, which the run goes by: choose another --{key} "
+                    f"Validation gave no {name}, which the run monitors: choose another --{key} "
                     f"({', '.join(sorted(k for k in measured if k.startswith('val_')))}), or "
                     "validation data with the labels it needs."
                 )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> Any:
-        """Keep what a weighting strategy has learnt, so that a resumed run weighs alike."""
+        """Store the state of the weighting strategy, for resuming."""
         checkpoint["weighting_state"] = dict(vars(self.loss_func.weighting))
         return super().on_save_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Counterpart of :meth:`on_save_checkpoint`."""
+        """Restore the state that :meth:`on_save_checkpoint` stored."""
         vars(self.loss_func.weighting).update(checkpoint.get("weighting_state", {}))
 
     def val_dataloader(self) -> Any:
-        """Validation loader, or none."""
+        """Validation loader, or an empty one."""
         return loader_or_empty(self.val_loader)
 
     @staticmethod
     def config_to_hparams(dic: dict[str, Any]) -> dict[str, Any]:
-        """Flat, with plain values."""
+        """Flat hyperparameters with plain values."""
         return flat_hparams(dic)
 
 
@@ -149,6 +149,6 @@ def clip_metrics(model: Any, output: Any, batch: Batch) -> dict[str, float]:
             batch["f0_hz"][0].cpu().numpy(), f0_hz.cpu().numpy(), voiced.cpu().numpy()
         )
         logs["oa"] = scores["oa"]
-        if bool((batch["f0_hz"][0] > 0).any()):  # where nobody sings there is no pitch to hit
+        if bool((batch["f0_hz"][0] > 0).any()):  # RPA needs voiced frames
             logs["rpa"] = scores["rpa"]
     return logs

@@ -1,10 +1,10 @@
-"""The training path that all recipes share: configuration in, ``best_model.pth`` out.
+"""The training shared by all recipes: from a configuration to ``best_model.pth``.
 
-What it leaves in the experiment folder is what Asteroid's recipes leave: ``conf.yml``,
-``checkpoints/``, ``best_k_models.json``, ``best_model.pth``; and ``run_facts.json``, logs for
-TensorBoard and as CSV (``csv_log/version_<start>/``, a folder for each start). With a second metric
-(``also_monitor``) there is a second model, ``best_<metric>.pth``, the best of the run by that.
-Started again with the same folder it goes on from the last checkpoint.
+The experiment folder contains what Asteroid's recipes write: ``conf.yml``, ``checkpoints/``,
+``best_k_models.json``, ``best_model.pth``; and ``run_facts.json``, logs for TensorBoard and as CSV
+(``csv_log/version_<start>/``, a folder for each start). With a second metric (``also_monitor``)
+there is a second model, ``best_<metric>.pth``, the best of the run by that metric. If started again
+with the same folder, training resumes from the last checkpoint.
 """
 
 import json
@@ -31,14 +31,14 @@ from .voicing import choose_voicing_threshold
 
 logger = logging.getLogger(__name__)
 
-# groups that say what a run is; how long it takes and on what machine may change with a restart
+# groups that define a run; its length and the machine may change with a restart
 FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
-# keys in them that do not: where files are, how a teacher made its labels, what to import
+# keys in them that may change: folders, how a teacher made its labels, what to import
 FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
 
 
 def train(conf: Config) -> Path:
-    """Train, or go on training, and write the artefacts.
+    """Train, or resume training, and write the artefacts.
 
     Args:
         conf: See ``recipes/_common/base.yml``; ``main_args.exp_dir`` is written to.
@@ -56,7 +56,7 @@ def train(conf: Config) -> Path:
         torch.set_num_threads(training["threads"])
     pl.seed_everything(training["seed"], workers=True, verbose=False)
 
-    # first the trainer: it knows the number of this process, whoever launched it
+    # the trainer comes first: it knows the rank of this process with any launcher
     trainer = _trainer(conf, exp_dir)
     _check_resumable(conf, exp_dir)
     model = build_model(conf)
@@ -64,7 +64,7 @@ def train(conf: Config) -> Path:
     if not loaders.steps:
         raise DataError(
             f"draws_per_epoch {training['draws_per_epoch']} gives no batch of "
-            f"{training['batch_size']} in each of {trainer.world_size} processes: raise it."
+            f"{training['batch_size']} in each of {trainer.world_size} processes: increase it."
         )
     optimizer, scheduler = build_optimizer(conf, model, loaders.steps * training["epochs"])
     loss = build_loss(
@@ -75,7 +75,7 @@ def train(conf: Config) -> Path:
     system = JointSystem(
         model, optimizer, loss, loaders.train, loaders.valid, scheduler, config=plain_types(conf)
     )
-    # now: the checkout may have moved on when the run is over
+    # now, as the checkout may change during the run
     facts = describe_run(training["seed"], trainer.strategy.root_device)
     last = exp_dir / "checkpoints" / "last.ckpt"
     if trainer.is_global_zero:
@@ -85,28 +85,28 @@ def train(conf: Config) -> Path:
         model.prepare_training(loaders.train_set)
     try:
         trainer.fit(system, ckpt_path=resume, weights_only=False)
-    except SIGTERMException:  # Lightning's ends the process with code 0, as if all were done
-        logger.warning("Stopped by SIGTERM: the same command goes on from the last checkpoint.")
+    except SIGTERMException:  # Lightning would exit with code 0, as if training were finished
+        logger.warning("Stopped by SIGTERM: the same command resumes from the last checkpoint.")
         raise SystemExit(143) from None
     return _finish(conf, system, trainer, exp_dir, facts)
 
 
 def _check_resumable(conf: Config, exp_dir: Path) -> None:
-    """Refuse to go on with another model, data or loss than the run was started with."""
+    """Refuse to resume with another model, data or loss than those of the first start."""
     old = exp_dir / "conf.yml"
     if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
         return
     was, now = _fixed(read_config(old)), _fixed(yaml.safe_load(yaml.safe_dump(plain_types(conf))))
     differing = {group: was.get(group) for group in FIXED if group != "data"}
     differing = {k: v for k, v in differing.items() if (v or {}) != (now.get(k) or {})}
-    # of `data` each key has its own name, and one that a later version added has no older value
+    # keys of `data` are compared one by one; one that a later version added has no older value
     data = was.get("data") or {}
     differing.update({k: v for k, v in data.items() if v != now["data"].get(k)})
     if differing:
         name, value = next(iter(differing.items()))
         raise DataError(
             f"{exp_dir} was started with another {name} ({value}): give the options of the first "
-            "start, or another experiment."
+            "start, or another --exp_dir."
         )
 
 
@@ -120,14 +120,14 @@ def _fixed(value: Any) -> Any:
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], Any]:
-    """Exponential moving average of weights that forgets where it began.
+    """Exponential moving average of weights that starts as a plain mean.
 
-    With ``decay`` from the first step on, a fifth of the random weights would still be in the
-    average after 800 steps at 0.998, and in the statistics of batch norms as well: enough to hide
-    what a short run has learnt. So the average is a plain mean at first.
+    With ``decay`` from the first step on, the random initial weights would still make up a fifth of
+    the average after 800 steps at 0.998, and of the statistics of batch norms as well, which would
+    hide the progress of a short run.
 
     Args:
-        decay: Of later steps; step ``n`` keeps at most ``(1 + n) / (10 + n)``.
+        decay: Decay of later steps; step ``n`` keeps at most ``(1 + n) / (10 + n)``.
 
     Returns:
         ``(average, new, n_averaged) -> average``, as torch's ``AveragedModel`` takes it.
@@ -149,7 +149,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
     """Lightning's trainer with the callbacks and logs of a recipe.
 
     Raises:
-        ConfigError: What Lightning has against the options.
+        ConfigError: If Lightning does not accept the options.
     """
     import pytorch_lightning as pl
     from pytorch_lightning import callbacks as cb
@@ -160,7 +160,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
     callbacks: list[Any] = [
         *_checkpoints(training, exp_dir),
         cb.Timer(verbose=False),  # hours, over all restarts
-        # a log file needs no line per step
+        # one line per step would be too many for a log file
         cb.TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else training["log_every"]),
     ]
     if training["ema"]:
@@ -193,20 +193,20 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
 
 
 def _no_advert(record: logging.LogRecord) -> bool:
-    """Lightning recommends its makers' services."""
+    """Filter out Lightning's advertisements."""
     return "Tip:" not in record.getMessage()
 
 
 def _strategy(name: Any) -> Any:
-    """A head may have no loss (a control), which plain DDP takes for a mistake."""
+    """Strategy in which a head may have no loss (a control), which plain DDP refuses."""
     return "ddp_find_unused_parameters_true" if name == "ddp" else name
 
 
 def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:
-    """What keeps the best states: by the second metric first, where there is one."""
+    """Callbacks that keep the best states, that of the second metric first if there is one."""
     from pytorch_lightning.callbacks import ModelCheckpoint
 
-    # last.ckpt, which the last one writes, then knows what the others have just kept
+    # the last callback writes last.ckpt, which then includes the current state of the others
     metrics = [(training["monitor"], training["monitor_mode"], training["save_top_k"], True)]
     if training.get("also_monitor"):
         metrics.insert(0, (training["also_monitor"], training["also_monitor_mode"], 1, False))
@@ -218,14 +218,14 @@ def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:
             mode=mode,
             save_top_k=save_top_k,
             save_last=save_last,
-            enable_version_counter=False,  # last.ckpt is the one that a restart looks for
+            enable_version_counter=False,  # a restart looks for last.ckpt
         )
         for monitor, mode, save_top_k, save_last in metrics
     ]
 
 
 def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[str, Any]) -> Path:
-    """Best checkpoints -> voicing threshold on validation -> ``best_model.pth`` and its kin."""
+    """Best checkpoints -> voicing threshold on validation -> ``best_model.pth`` and others."""
     best = exp_dir / "best_model.pth"
     trainer.strategy.barrier()
     if trainer.global_rank:
@@ -253,10 +253,10 @@ def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[
 def _save_best(
     conf: Config, model: Any, dataset: Any, checkpoints: Any, target: Path, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Model file of the best state that ``checkpoints`` kept; returns the facts stored in it."""
+    """Write the best state of ``checkpoints`` as a model file; return the facts stored in it."""
     name = Path(checkpoints.best_model_path or "last.ckpt").name
     path = target.parent / "checkpoints" / name
-    # our own checkpoint: written by this recipe, read as data
+    # our own checkpoint, read as plain data
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict(
         {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
@@ -274,7 +274,7 @@ def _save_best(
 def _loggers(exp_dir: Path, every: int) -> list[Any]:
     from pytorch_lightning.loggers import CSVLogger
 
-    # a version for each start: the logger deletes what it finds in its own folder
+    # a version for each start: the logger deletes the previous contents of its folder
     loggers: list[Any] = [CSVLogger(exp_dir, name="csv_log", flush_logs_every_n_steps=every)]
     try:
         from pytorch_lightning.loggers import TensorBoardLogger

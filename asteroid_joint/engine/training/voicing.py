@@ -21,7 +21,7 @@ def best_threshold(curves: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) 
             confidence, ``(frames,)`` each.
 
     Returns:
-        One of ``CANDIDATES``; ``None`` where there is no clip.
+        One of ``CANDIDATES``; ``None`` without clips.
     """
     scores = [
         [melody_metrics(ref_hz, hz, confidence > c)["oa"] for c in CANDIDATES]
@@ -39,11 +39,11 @@ def choose_voicing_threshold(
     Args:
         model: Joint model with a pitch output; its buffer is changed.
         dataset: Validation clips with F0 labels.
-        n_clips: Use this many of them.
-        piece_sec: Longer clips go through the model in pieces of at most this; 0 = whole.
+        n_clips: Number of clips to use.
+        piece_sec: Longest segment in seconds that the model receives at a time; 0 = whole clips.
 
     Returns:
-        The threshold; the model's own where no clip has labels.
+        The threshold; the model's own if no clip has labels.
     """
     model.eval()
     curves = []
