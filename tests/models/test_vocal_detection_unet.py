@@ -20,7 +20,7 @@ from asteroid_joint.dsp.overlap_add import (
 from asteroid_joint.dsp.stft import STFT
 from asteroid_joint.errors import ConfigError
 from asteroid_joint.inference.separate import separate_array
-from asteroid_joint.inference.stream import StreamSeparator
+from asteroid_joint.inference.stream import PitchTrack, StreamSeparator
 from asteroid_joint.losses import build_loss
 from asteroid_joint.masknn.valid_unet import ValidUNet, reflected
 from asteroid_joint.models import vocal_detection_unet
@@ -301,14 +301,15 @@ def test_windows_are_one_pass(whole, window_sec):
 
 def test_windows_join_the_logits_of_one_pass(whole):
     model, wav, expected = whole
-    stream = StreamSeparator(model, RATE, 1, window_sec=5.0)
-    logits, push = [], stream._pitch.push
+    track = PitchTrack(model, "argmax")
+    logits, push = [], track.push
 
     def remember(frames, last=False):
         logits.append(frames)
         return push(frames, last)
 
-    stream._pitch.push = remember
+    track.push = remember
+    stream = StreamSeparator(model, RATE, 1, window_sec=5.0, pitch_track=track)
     for at in range(0, LONG, 30011):
         stream.push(wav[:, at : at + 30011].numpy())
     stream.finish()
