@@ -7,7 +7,7 @@ from ..dsp.stft import STFT
 from ..errors import DataError
 from .base import JointDataset
 
-BLOCK_SEC = 30  # seconds of a clip that are in memory at a time
+BLOCK_SEC = 30  # part of a clip in memory at a time
 
 
 def input_statistics(

@@ -1,6 +1,6 @@
-"""When somebody sings: from a probability per frame to segments, online.
+"""Vocal activity: from a probability per frame to segments, online.
 
-Frame ``n`` speaks for the time from half a hop before its centre to half a hop after it.
+Frame ``n`` covers the time from half a hop before its centre to half a hop after it.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ EPSILON = 1e-9  # seconds: sums of half hops are rounded
 
 @dataclass(frozen=True)
 class SegmentRules:
-    """What makes a segment of a probability.
+    """How probabilities become segments.
 
-    Hysteresis first, with no direction in time: a stretch of frames that stay at ``off`` or above
-    counts, all of it, if one of them reaches ``on``. Then gaps are filled, then what is still too
-    short is dropped, in this order, so that a phrase of short syllables is not lost.
+    Hysteresis comes first and is symmetric in time: a run of frames at ``off`` or above counts as
+    a whole if one of them reaches ``on``. Then gaps are filled, and only then are short segments
+    dropped, which keeps phrases of short syllables.
 
     Args:
-        on: Probability that a segment has to reach.
-        off: Probability that it must not fall below.
-        min_sec: Shorter segments are dropped, seconds.
-        gap_sec: Segments that are less than this apart become one, seconds: consonants and breath
-            belong to the phrase.
+        on: Probability that a segment must reach.
+        off: Probability below which it must not fall.
+        min_sec: Shortest segment in seconds; shorter ones are dropped.
+        gap_sec: Segments closer than this, in seconds, are joined: consonants and breath belong to
+            the phrase.
 
     Raises:
         ConfigError: If ``0 < off <= on <= 1`` does not hold, or a length is negative.
@@ -41,16 +41,16 @@ class SegmentRules:
             raise ConfigError(f"Expected 0 < off <= on <= 1, received {self.off} and {self.on}.")
         if not (self.min_sec >= 0 and self.gap_sec >= 0):
             raise ConfigError(
-                f"Lengths in seconds cannot be {self.min_sec} and {self.gap_sec}: give 0 or more."
+                f"min_sec and gap_sec are {self.min_sec} and {self.gap_sec}: give 0 or more."
             )
 
 
 class SegmentTracker:
-    """Segments of a stream of frames; holds three numbers, however long the stream is.
+    """Segments of a stream of frames, found in constant memory.
 
     Args:
-        rules: What a segment is.
-        hop_sec: Distance of frames, seconds.
+        rules: What counts as a segment.
+        hop_sec: Hop between frames in seconds.
     """
 
     def __init__(self, rules: SegmentRules, hop_sec: float) -> None:
@@ -69,7 +69,7 @@ class SegmentTracker:
             probability: ``(frames,)``; NaN counts as 0.
 
         Returns:
-            ``(n, 2)`` start and end in seconds of the segments that nothing can change any more.
+            ``(n, 2)`` start and end in seconds of the segments that are final.
         """
         final: list[tuple[float, float]] = []
         rules = self.rules
@@ -92,10 +92,10 @@ class SegmentTracker:
         return _rows(final)
 
     def finish(self, end_sec: float = np.inf) -> np.ndarray:
-        """The rest, cut where the recording ends, ``(n, 2)``; what is then too short is dropped.
+        """Return the remaining segments, ``(n, 2)``, cut at the end of the recording.
 
         Args:
-            end_sec: Length of the recording; the last frame may reach beyond it.
+            end_sec: Length of the recording; the last frame may extend beyond it.
         """
         final: list[tuple[float, float]] = []
         self._close(self._end, final)
@@ -116,7 +116,7 @@ class SegmentTracker:
         self._stretch, self._reached = None, False
 
     def _release(self, final: list[tuple[float, float]]) -> None:
-        """Give out the segment that can no longer grow, if it is long enough."""
+        """Output the segment that can no longer grow, if it is long enough."""
         if self._held:
             start, end = self._held
             if end - start >= self.rules.min_sec - EPSILON:
@@ -134,12 +134,12 @@ def segments(
 
     Args:
         probability: ``(frames,)`` in [0, 1].
-        times: ``(frames,)`` centres of the frames in seconds, in even steps.
-        rules: What a segment is; those of :class:`SegmentRules` by default.
-        end_sec: Length of the recording; nothing ends later.
+        times: ``(frames,)`` centres of the frames in seconds, evenly spaced.
+        rules: What counts as a segment; ``SegmentRules()`` by default.
+        end_sec: Length of the recording; no segment ends later.
 
     Returns:
-        ``(n, 2)`` start and end in seconds, in order and apart.
+        ``(n, 2)`` start and end in seconds, in order and without overlap.
 
     Raises:
         ValueError: If lengths differ, or there are fewer than two frames.

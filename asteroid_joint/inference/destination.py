@@ -1,8 +1,8 @@
-"""Where results go: names, what must not be destroyed, and folders that appear when complete.
+"""Where results go: names, protection from overwriting, and folders that appear when complete.
 
-Everything for one input is written into a hidden folder of the output folder and moved when it is
-complete, so no half-written file ever has its final name. The hidden folder is locked as long as
-its process lives: what a killed run has left can be told from what another run is writing.
+Everything for one input is written into a hidden folder within the output folder and moved when it
+is complete, so no half-written file ever has its final name. The hidden folder is locked while its
+process lives, which tells the leftovers of a killed run from what another run is writing.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ UNLOCKED_SEC = 60.0  # a folder without a lock that is younger may be about to g
 
 
 def output_name(path: str | os.PathLike) -> str:
-    """Name of the folder that the results of an input go to: its name without the extension."""
+    """Name of the folder for the results of an input: its file name without the extension."""
     path = Path(path)
     return path.name if path.stem in ("", ".", "..") else path.stem
 
@@ -36,7 +36,7 @@ def make_folder(folder: Path) -> None:
     """Create a folder and its parents where they do not exist.
 
     Raises:
-        UserError: If that cannot be done, or nothing may be written there.
+        UserError: If it cannot be created or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,11 +51,11 @@ def make_folder(folder: Path) -> None:
 
 
 def check_destination(folder: Path, names: Iterable[str], overwrite: bool, path: Path) -> None:
-    """Refuse what would destroy something.
+    """Refuse to overwrite the input, or earlier results without permission.
 
     Args:
-        folder: Of the results.
-        names: Of the files that will be written there.
+        folder: Folder for the results.
+        names: Names of the files to be written there.
         overwrite: Whether results may be replaced; the input itself never is.
         path: The input.
 
@@ -63,7 +63,10 @@ def check_destination(folder: Path, names: Iterable[str], overwrite: bool, path:
         AudioError: One sentence on what is in the way.
     """
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file: the stems of {path} need a folder of this name.")
+        raise OutputError(
+            f"{folder} is a file, but the stems of {path} need a folder of that name: choose "
+            "another output folder."
+        )
     there = [folder / name for name in names if (folder / name).exists()]
     if path.exists() and any(file.samefile(path) for file in there):
         raise AudioError(f"{path} would be overwritten by its own stem: choose another folder.")
@@ -72,11 +75,11 @@ def check_destination(folder: Path, names: Iterable[str], overwrite: bool, path:
 
 
 class HiddenFolder:
-    """A folder to work in, removed at the end; ``with`` gives the path of the one for the results.
+    """A temporary folder, removed at the end; ``with`` yields the path to write results to.
 
     Args:
-        out_dir: Output folder, which exists.
-        name: Of the results.
+        out_dir: Existing output folder.
+        name: Name of the results.
 
     Raises:
         OutputError: If it cannot be created.
@@ -94,7 +97,7 @@ class HiddenFolder:
     def __enter__(self) -> Path:
         try:
             self._lock.acquire(timeout=0)
-            work = self.path / "files"  # mkdtemp's own folder is for this user's eyes only
+            work = self.path / "files"  # mkdtemp's own folder is readable by this user only
             work.mkdir()
         except BaseException:
             self.__exit__()
@@ -107,11 +110,7 @@ class HiddenFolder:
 
 
 def remove_leftovers(out_dir: Path) -> int:
-    """Remove the hidden folders that killed runs have left; those of live runs stay.
-
-    Returns:
-        How many were removed.
-    """
+    """Remove hidden folders left by killed runs, not those of live runs; return how many."""
     n_removed = 0
     for folder in out_dir.iterdir():
         if not HIDDEN.fullmatch(folder.name) or not folder.is_dir():
@@ -133,15 +132,15 @@ def remove_leftovers(out_dir: Path) -> int:
 
 
 def move(work: Path, folder: Path, receipt: Mapping[str, Any] | None = None) -> None:
-    """Give the finished files their final names: at once where the folder is new.
+    """Give the finished files their final names, all at once if the folder is new.
 
-    Where it is not, files are replaced one by one. A receipt then says of which input they are
-    before the first, and everything when all are there.
+    In an existing folder, files are replaced one by one. The receipt then names the input before
+    the first file is replaced, and is complete once all files are there.
 
     Args:
-        work: Folder with the files.
-        folder: Where they go.
-        receipt: Facts to leave beside them; ``input`` is one of them.
+        work: Folder with the finished files.
+        folder: Their destination.
+        receipt: Facts to leave beside them, including ``input``.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     if receipt is not None:

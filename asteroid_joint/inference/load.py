@@ -1,10 +1,10 @@
-"""A model made ready for work on this machine: what commands do with the name they get.
+"""Load a model by name and optimise it for inference on this machine.
 
 On a CPU that is the fused model, with the items of a batch on several cores, one thread each.
-PyTorch divides each operation among its threads and makes them wait for one another some thousand
-times per second of audio. Where another program holds one of the cores, all of them wait for it,
-spinning: a two-core command took 30 times as long as on one core. Items of a batch are independent,
-so here each thread takes whole items and they meet once per batch.
+PyTorch divides each operation among its threads and synchronises them some thousand times per
+second of audio. If another program occupies one of the cores, all threads spin until it is free: a
+two-core command took 30 times as long as on one core. Items of a batch are independent, so here
+each thread processes whole items, and threads synchronise once per batch.
 """
 
 import copy
@@ -25,21 +25,21 @@ from .options import BATCH
 def ready_model(
     name: str | os.PathLike, device: str = "auto", batch_size: int = BATCH
 ) -> JointModel:
-    """Load a model and make it as fast as it gets on a device.
+    """Load a model and optimise it for a device.
 
-    On a CPU its forward pass is fused, and the windows of a batch are spread over the threads of
-    torch, which is left with one thread per operation then.
+    On a CPU its forward pass is fused and the windows of a batch are distributed over torch's
+    threads, which leaves torch with one thread per operation.
 
     Args:
-        name: Shipped weights, a file, or what else ``load_model`` takes.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the latter where there is one.
-        batch_size: Windows that it will get at a time.
+        name: Shipped weights, a file, or anything else ``load_model`` accepts.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        batch_size: Windows per batch.
 
     Raises:
         UserError: If there is no such model or device.
     """
     chosen = pick_device(device)
-    with warnings.catch_warnings():  # torch comments on foreign files; the error says it better
+    with warnings.catch_warnings():  # torch warns about foreign files; our error is clearer
         warnings.simplefilter("ignore")
         model = load_model(name)
     if chosen.type == "cpu":
@@ -52,12 +52,12 @@ def ready_model(
 
 
 def spread_batches(model: JointModel, n_workers: int | None = None) -> JointModel:
-    """Let a model on the CPU, for inference, run the items of a batch side by side.
+    """Make a model on the CPU run the items of a batch in parallel, for inference.
 
     Args:
-        model: Changed in place; each worker gets a copy, so that buffers are not shared.
-        n_workers: Items at a time, best as many as a batch has; they share PyTorch's threads.
-            ``None`` takes as many as there are threads.
+        model: Changed in place; each worker gets a copy, as buffers must not be shared.
+        n_workers: Items at a time, ideally the batch size; they share PyTorch's threads. ``None``
+            means one worker per thread.
 
     Returns:
         The model.
@@ -70,10 +70,11 @@ def spread_batches(model: JointModel, n_workers: int | None = None) -> JointMode
 
 
 class _Spread:
-    """Stands in for ``model.estimate``."""
+    """Replaces ``model.estimate``."""
 
     def __init__(self, model: JointModel, n_workers: int) -> None:
-        self.models = [copy.deepcopy(model) for _ in range(n_workers)]
+        models = [copy.deepcopy(model) for _ in range(n_workers)]
+        self.workers = [torch.inference_mode()(each.estimate) for each in models]
         n_threads = torch.get_num_threads()
         # workers live as long as the model; threads of the pool end with the process
         started = Barrier(n_workers + 1)
@@ -83,7 +84,7 @@ class _Spread:
             started.wait()
 
         self.pool = ThreadPoolExecutor(n_workers, "model", start)
-        for _ in self.models:
+        for _ in self.workers:
             self.pool.submit(int)
         started.wait()
         torch.set_num_threads(n_threads)  # a worker's setting is the default of later threads
@@ -92,17 +93,8 @@ class _Spread:
         return self
 
     def __call__(self, wav: torch.Tensor) -> JointOutput:
-        """``(B, C, T)`` to what ``estimate`` gives."""
-        parts = wav.tensor_split(min(len(self.models), wav.shape[0]))
-        jobs = [
-            self.pool.submit(_run, model, part)
-            for model, part in zip(self.models, parts, strict=False)
-        ]
-        fields = zip(*(job.result() for job in jobs), strict=True)
+        """``(B, C, T)`` to the output of ``estimate``."""
+        parts = wav.tensor_split(min(len(self.workers), wav.shape[0]))
+        fields = zip(*self.pool.map(lambda run, part: run(part), self.workers, parts), strict=True)
         joined = [None if field[0] is None else torch.cat(field) for field in fields]
         return JointOutput(*joined)  # type: ignore[arg-type]
-
-
-@torch.inference_mode()
-def _run(model: JointModel, wav: torch.Tensor) -> JointOutput:
-    return model.estimate(wav)

@@ -1,7 +1,7 @@
 """A picture of a song: its voice, pitch and notes over its waveforms, wrapped like a score.
 
-It is gathered while the song is separated, in columns of 20 ms. When there are too many, each two
-become one: an hour takes as much memory as three minutes, and is drawn as coarse as it can be seen.
+It is built while the song is separated, in columns of 20 ms. When there are too many, pairs are
+merged: an hour takes as much memory as three minutes, at the resolution that can be seen.
 """
 
 import os
@@ -24,20 +24,20 @@ WIDTH = 12.0  # inches of 100 pixels
 SCORE_INCHES, WAVE_INCHES, GAP_INCHES = 3.2, 0.55, 0.35  # heights
 LEFT, RIGHT = 0.085, 0.92  # of the width
 PEAK_PERCENT = 99.8  # of the samples are drawn in full: a click does not make all else flat
-LEAST_CONFIDENCE = 0.01  # share of voiced columns that may be below the scale of colours
-NAME_PIXELS = 24  # of a note: narrower ones are not named
+LEAST_CONFIDENCE = 0.01  # share of voiced columns that may be below the colour scale
+NAME_PIXELS = 24  # notes narrower than this are not named
 MARGIN_BELOW, MARGIN_ABOVE = 4, 16  # semitones about the melody: two harmonics are in view
 TICKS_SEC = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 STEM_COLORS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5")
 
 
 class SongPicture:
-    """Gathers a song chunk by chunk and draws it.
+    """Collects a song chunk by chunk and draws it.
 
     Args:
-        sample_rate: Of the stems, Hz.
+        sample_rate: Sample rate of the stems in Hz.
         sources: Names of the stems; the first is the voice.
-        title: Above the picture.
+        title: Title of the picture.
 
     Example:
         >>> picture = SongPicture(8000, ("vocals", "accompaniment"))
@@ -53,7 +53,7 @@ class SongPicture:
         self._spectrogram = LogSpectrogram(sample_rate, LOWEST_HZ, HIGHEST_HZ)
         self._hop, self._hz = self._spectrogram.hop, self._spectrogram.hz
         self._n_samples = 0
-        self._mono = np.zeros((len(sources), 0), np.float32)  # (S, T) that is no whole column yet
+        self._mono = np.zeros((len(sources), 0), np.float32)  # (S, T), an incomplete column
         self._low = Columns(lambda block: block.min(1))
         self._high = Columns(lambda block: block.max(1))
         self._power = Columns(lambda block: block.max(1))
@@ -63,16 +63,16 @@ class SongPicture:
 
     @property
     def seconds(self) -> float:
-        """Length of what was pushed."""
+        """Length pushed so far."""
         return self._n_samples / self._rate
 
     def push(self, stems: np.ndarray, f0: np.ndarray, notes: Iterable[Note] = ()) -> None:
-        """Add a chunk; what it holds need not end at the same time.
+        """Add a chunk; its stems, F0 and notes need not end at the same time.
 
         Args:
             stems: ``(n_src, n_channels, n_samples)`` in the order of ``sources``.
             f0: ``(n_frames, 4)`` time, frequency in Hz, confidence, voiced.
-            notes: Those that became final.
+            notes: Newly final notes.
         """
         mono = stems.mean(1, dtype=np.float32)  # (S, T)
         self._n_samples += mono.shape[1]
@@ -92,19 +92,11 @@ class SongPicture:
         self._notes += [(note.onset_sec, note.offset_sec, note.pitch_midi) for note in notes]
 
     def draw(self, path: str | os.PathLike) -> None:
-        """Write a PNG, 1200 pixels wide.
-
-        Args:
-            path: File to write.
-
-        Raises:
-            UserError: If matplotlib is not installed.
-            ValueError: If nothing was pushed.
-        """
+        """Write :meth:`figure` as a PNG, 1200 pixels wide."""
         self.figure().savefig(path, dpi=100, format="png", pil_kwargs={"compress_level": 3})
 
     def figure(self) -> Any:
-        """What :meth:`draw` writes, as a ``matplotlib.figure.Figure``.
+        """The picture as a ``matplotlib.figure.Figure``.
 
         Raises:
             UserError: If matplotlib is not installed.
@@ -120,7 +112,7 @@ class SongPicture:
         panels = [SCORE_INCHES, *[WAVE_INCHES] * len(self._sources), GAP_INCHES]
         height = n_rows * sum(panels) + GAP_INCHES
         figure = Figure(figsize=(WIDTH, height))
-        FigureCanvasAgg(figure)  # draws into a file whatever the user's backend is
+        FigureCanvasAgg(figure)  # draws into a file with any user backend
         top = height - GAP_INCHES  # inches of the panel's upper edge
         row_sec = self.seconds / n_rows
         for row in range(n_rows):
@@ -144,7 +136,7 @@ class SongPicture:
         return figure
 
     def _draw_wave(self, axes: Any, span: tuple[float, float], stem: int) -> None:
-        """Lowest and highest sample of a stem; all stems have the same scale."""
+        """Lowest and highest sample of a stem; all stems share one scale."""
         low, high = self._low.values(), self._high.values()
         low, high = (x.reshape(-1, len(self._sources)) for x in (low, high))  # (N, S)
         peak = np.percentile(np.abs([low, high]), PEAK_PERCENT) if len(low) else 0.0
@@ -157,7 +149,7 @@ class SongPicture:
         axes.set_ylabel(self._sources[stem], rotation=0, ha="right", va="center", fontsize=8)
 
     def _draw_spectrogram(self, axes: Any, span: tuple[float, float]) -> None:
-        """The voice's levels in a row, re the loudest of all rows."""
+        """Levels of the voice in a row, relative to the loudest of all rows."""
         power = self._power.values()
         level_db = 10 * np.log10(np.maximum(power, 1e-12))  # (N, F)
         column_sec = self._power.width * self._hop / self._rate
@@ -225,7 +217,7 @@ class SongPicture:
         sec = start + (np.arange(len(hz)) * self._pitch.width + (self._pitch.width - 1) / 2) * hop
         sung = (hz > 0) & (sec >= span[0] - width) & (sec <= span[1] + width)
         midi = hz_to_midi(np.where(hz > 0, hz, 440.0))
-        # a column reaches half way to its neighbours, so that one alone can be seen
+        # a column extends half way to its neighbours, which makes a single one visible
         at = np.flatnonzero(sung)
         after = np.minimum(at + 1, max(len(hz) - 1, 0))
         joined = sung[after] & (np.abs(midi[after] - midi[at]) < 3) & (after > at)
@@ -235,12 +227,12 @@ class SongPicture:
         return lines, np.clip(confidence[at], 0, 1)
 
     def _pitch_columns(self) -> tuple[np.ndarray, np.ndarray]:
-        """Frequency in Hz, 0 where nothing is sung, and confidence, ``(n,)`` each."""
+        """Frequency in Hz, 0 where unvoiced, and confidence, ``(n,)`` each."""
         hz, confidence = self._pitch.values().astype(float).reshape(-1, 2).T
         return hz, confidence
 
     def _scale(self) -> tuple[float, float]:
-        """Confidences at the ends of the scale of colours, the same in all rows."""
+        """Confidences at the ends of the colour scale, the same in all rows."""
         hz, confidence = self._pitch_columns()
         low = np.quantile(confidence[hz > 0], LEAST_CONFIDENCE) if (hz > 0).any() else 0.0
         return float(np.clip(np.floor(10 * low) / 10, 0.0, 0.9)), 1.0

@@ -1,15 +1,14 @@
-"""F0 curves as files, written as they come: one class per format, one line to register it.
+"""F0 curves as files, written incrementally: one class per format, one line to register it.
 
-Every writer takes rows of ``(frames, 4)``: time of the frame's centre in seconds, frequency in Hz
+Every writer takes rows ``(frames, 4)``: time of the frame's centre in seconds, frequency in Hz
 (positive in unvoiced frames, too), confidence, voiced (0 or 1), as in
-:attr:`~asteroid_joint.inference.stream.Chunk.f0`. None of them holds more than one row.
+:attr:`~asteroid_joint.inference.stream.Chunk.f0`. Memory use is constant.
 """
 
 import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, ClassVar
 from xml.sax.saxutils import quoteattr
 
@@ -20,7 +19,7 @@ from ..registry import Registry
 PITCH_FORMATS = Registry("F0 format")
 F0_FILE = "f0.csv"
 F0_HEADER = "time,frequency,confidence,voiced"
-MODEL_WIDTH = 240  # characters of svl's <model>, whose end is known only when all is written
+MODEL_WIDTH = 240  # characters reserved for svl's <model>, which is written last
 
 
 def f0_csv_line(row: Sequence[float]) -> str:
@@ -35,11 +34,11 @@ def f0_csv_line(row: Sequence[float]) -> str:
 
 
 class PitchWriter(ABC):
-    """A file that an F0 curve is appended to.
+    """A file to which an F0 curve is appended.
 
     Args:
         path: File to create.
-        sample_rate: Of the recording, Hz; formats that count in samples need it.
+        sample_rate: Sample rate of the recording in Hz, for formats that count in samples.
 
     Raises:
         OSError: If the file cannot be created or written.
@@ -53,7 +52,7 @@ class PitchWriter(ABC):
         ['0.000000', '220.000', '0.020000', '-110.000']
     """
 
-    file_name: ClassVar[str]  # what separate calls it
+    file_name: ClassVar[str]  # as written by separate
 
     def __init__(self, path: str | os.PathLike, sample_rate: int) -> None:
         self._sample_rate = sample_rate
@@ -67,7 +66,7 @@ class PitchWriter(ABC):
             raise
 
     def write(self, rows: np.ndarray) -> None:
-        """Append ``(frames, 4)``, possibly none."""
+        """Append rows ``(frames, 4)``, possibly none."""
         if len(rows):
             self._append(rows.tolist())
             self._n_rows += len(rows)
@@ -77,7 +76,7 @@ class PitchWriter(ABC):
         """Finish the file.
 
         Args:
-            duration_sec: Length of the recording; that of the curve by default.
+            duration_sec: Length of the recording in seconds; that of the curve by default.
         """
         if not self._file.closed:
             try:
@@ -98,9 +97,7 @@ class PitchWriter(ABC):
     def __enter__(self) -> "PitchWriter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -109,7 +106,7 @@ class PitchWriter(ABC):
 
 @PITCH_FORMATS.register("csv")
 class CsvPitch(PitchWriter):
-    """The columns of CREPE and a fourth: ``time,frequency,confidence,voiced``."""
+    """CREPE's columns and a fourth: ``time,frequency,confidence,voiced``."""
 
     file_name = F0_FILE
 
@@ -124,7 +121,7 @@ class CsvPitch(PitchWriter):
 class MirEvalPitch(PitchWriter):
     """Time and frequency for ``mir_eval.io.load_time_series``; negative means unvoiced.
 
-    So the guess for unvoiced frames is kept: ``mir_eval.melody`` counts it in raw pitch accuracy.
+    This keeps the estimate of unvoiced frames: ``mir_eval.melody`` uses it for raw pitch accuracy.
     """
 
     file_name = "f0.txt"
@@ -137,7 +134,7 @@ class MirEvalPitch(PitchWriter):
 
 @PITCH_FORMATS.register("svl")
 class SvlPitch(PitchWriter):
-    """A layer of Sonic Visualiser: points where the curve is voiced, drawn as curves with gaps."""
+    """A Sonic Visualiser layer: points in voiced frames, drawn as curves with gaps."""
 
     file_name = "f0.svl"
 

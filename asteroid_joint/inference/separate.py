@@ -1,7 +1,7 @@
 """Separate recordings of any length, in memory or file to file.
 
-The work is done by :class:`~asteroid_joint.inference.stream.StreamSeparator`, the files are written
-by :class:`~asteroid_joint.inference.song_files.SongFiles`; here are the functions for users.
+These are the functions for users; :class:`~asteroid_joint.inference.stream.StreamSeparator`
+separates, and :class:`~asteroid_joint.inference.song_files.SongFiles` writes the files.
 """
 
 import contextlib
@@ -22,25 +22,24 @@ from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
 from .options import BATCH, DECODER, WINDOW_SEC, SeparateOptions
 from .song_files import SongFiles, check_options, file_names
-from .stream import Chunk, StreamSeparator
-from .two_pass_viterbi import WholeSongPitchTrack
+from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
 
 Progress = Callable[[float, "float | None"], None]
 
 
 class Separated(NamedTuple):
-    """What ``separate_file`` has done.
+    """Result of ``separate_file``.
 
     Attributes:
-        folder: Where the files are.
-        warning: One sentence if the input was cut off or damaged, or samples did not fit into the
-            format; else ``None``.
+        folder: Folder of the files.
+        warning: One sentence if the input was truncated or damaged, or samples were clipped; else
+            ``None``.
         files: Names of the files.
         seconds: Length of the recording.
         sample_rate: Hz.
         n_channels: Number of channels.
-        voiced: Share of voiced F0 frames, ``None`` without pitch.
-        n_notes: Number of notes, ``None`` if none were asked for.
+        voiced: Fraction of F0 frames that are voiced, ``None`` without pitch.
+        n_notes: Number of notes, ``None`` if notes were not requested.
     """
 
     folder: Path
@@ -62,21 +61,19 @@ def separate_array(
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
 ) -> Chunk:
-    """Separate a recording that is in memory.
+    """Separate a recording in memory.
 
     Args:
         model: Any joint model.
         wav: ``(n_channels, n_samples)`` or ``(n_samples,)``; 1.0 is full scale.
-        sample_rate: Hz.
+        sample_rate: Sample rate of ``wav`` in Hz.
         decoder: Name in ``DECODERS``.
-        batch_size: Windows that the model gets at a time.
-        window_sec: Length of a window, seconds.
+        batch_size: Windows per batch.
+        window_sec: Window length in seconds.
 
     Returns:
-        :class:`~asteroid_joint.inference.stream.Chunk` over everything: ``mixture``
-        ``(n_channels, n_samples)``, ``stems`` ``(n_src, n_channels, n_samples)``, ``f0``
-        ``(n_frames, 4)`` and ``activity`` ``(n_frames, 2)``, without rows where the model has no
-        such output.
+        One :class:`~asteroid_joint.inference.stream.Chunk` for the whole recording; its ``f0`` and
+        ``activity`` are without rows where the model has no such output.
 
     Raises:
         ValueError: If ``wav`` is empty or has more than two axes.
@@ -93,12 +90,7 @@ def separate_array(
 
 
 def separate_at_once(stream: StreamSeparator, wav: np.ndarray) -> Chunk:
-    """Everything that a stream makes of a recording, in one chunk.
-
-    Args:
-        stream: A fresh one.
-        wav: ``(n_channels, n_samples)``.
-    """
+    """Push a recording ``(n_channels, n_samples)`` through a new stream; return a single chunk."""
     blocks = [wav[:, at : at + BLOCK] for at in range(0, wav.shape[1], BLOCK)]
     chunks = [*map(stream.push, blocks), stream.finish()]
     mixtures, stems, *rows = zip(*chunks, strict=True)
@@ -117,35 +109,32 @@ def separate_file(
     progress: Progress | None = None,
     **keywords: Any,
 ) -> Separated:
-    """Separate an audio file of any length; memory does not grow with it.
+    """Separate an audio file of any length in constant memory.
 
     Writes ``out_dir/<name>/<source>.wav`` for each of ``model.sources``, with the input's sample
     rate, channels and number of samples, and ``f0.csv`` if the model estimates pitch. Integer
     inputs give 24-bit files whose stems add up to the input bit for bit, others 32-bit float.
-    Asked for, ``activity.csv`` has the segments in which somebody sings, ``start,end`` in seconds;
-    ``notes.csv`` has the notes, ``onset,offset,pitch_midi,note_name,confidence`` in seconds and
-    semitones, and ``notes.mid`` the same with pitch bend; ``picture.png`` shows all of that.
+    If requested, ``activity.csv`` lists the segments in which somebody sings, ``start,end`` in
+    seconds; ``notes.csv`` lists the notes, ``onset,offset,pitch_midi,note_name,confidence`` in
+    seconds and semitones; ``notes.mid`` contains the same notes with pitch bend; ``picture.png``
+    shows all of that.
 
     Args:
         model: Any joint model.
         path: Anything libsndfile or FFmpeg decodes.
-        out_dir: Created if need be.
-        options: What is made of the song; see
-            :class:`~asteroid_joint.inference.options.SeparateOptions`.
+        out_dir: Output folder, created if necessary.
+        options: What to produce from the song.
         name: Folder of the results below ``out_dir``; the input's name by default.
         overwrite: Replace files of an earlier run; other files in the folder stay as they are.
-        receipt: Facts that appear with the results, as a hidden file; ``input`` is one of them.
-        progress: Called with the seconds done and the seconds in all (``None``: not known).
+        receipt: Facts to store with the results in a hidden file, including ``input``.
+        progress: Called with the seconds done and the total seconds (``None``: not known).
         **keywords: Fields of ``SeparateOptions`` to set, for example ``notes=True``.
 
-    Returns:
-        :class:`Separated`.
-
     Raises:
-        AudioError: One sentence on why the input cannot be separated or the stems not be written;
-            nothing is left behind then.
-        ConfigError: If something is asked of a model that it does not have.
-        TypeError: If ``SeparateOptions`` has no field of a keyword's name.
+        AudioError: One sentence on why the input cannot be separated or the stems cannot be
+            written; no files are left behind.
+        ConfigError: If the model lacks a requested output.
+        TypeError: If ``SeparateOptions`` has no field with a keyword's name.
         UserError: If a library for notes or pictures is not installed.
     """
     options = replace(options or SeparateOptions(), **keywords)
@@ -156,8 +145,8 @@ def separate_file(
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        with _failure_said(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            files = _write(model, reader, work, options, progress)
+        with _explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+            files = _write(model, reader, work, options, progress or (lambda *_: None))
             move(work, folder, receipt)
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(
@@ -177,13 +166,13 @@ def _write(
     reader: AudioReader,
     folder: Path,
     options: SeparateOptions,
-    progress: Progress | None,
+    progress: Progress,
 ) -> SongFiles:
-    """Take a song through the model block by block and into its files."""
+    """Run a song through the model block by block and write its files."""
     with ExitStack() as stack:
         track = None
         if options.two_pass_viterbi:
-            track = stack.enter_context(WholeSongPitchTrack(model, folder))
+            track = stack.enter_context(contextlib.closing(WholeSongPitchTrack(model, folder)))
         stream = StreamSeparator(
             model,
             reader.sample_rate,
@@ -196,18 +185,16 @@ def _write(
         files = stack.enter_context(SongFiles(folder, model, reader, options))
         for block in reader.blocks():
             files.write(stream.push(block), stream.own_activity)
-            if progress is not None:
-                progress(*files.seconds())
+            progress(*files.seconds())
         files.write(stream.finish(), stream.own_activity)
         files.finish()
-        if progress is not None:
-            progress(*files.seconds())
+        progress(*files.seconds())
     return files
 
 
 @contextlib.contextmanager
-def _failure_said(out_dir: Path, folder: Path) -> Iterator[None]:
-    """Say in one sentence why results cannot be written."""
+def _explain_failure(out_dir: Path, folder: Path) -> Iterator[None]:
+    """Explain in one sentence why results cannot be written."""
     try:
         yield
     except OSError as err:

@@ -1,7 +1,4 @@
-"""The files of one song, written while it is being separated.
-
-Read downhill: what may be asked of a model, then a part per kind of file, then all of them.
-"""
+"""The files of one song, written while it is being separated."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -26,18 +23,14 @@ ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
 NOTES_FILES = ("notes.mid", "notes.csv")
 PICTURE_FILE = "picture.png"
-ROWS = 4096  # of F0 that are turned into text at a time
+ROWS = 4096  # of F0 that are formatted at a time
 
 
 def check_options(options: SeparateOptions, model: JointModel) -> None:
-    """Refuse what this model or this installation does not have.
-
-    Args:
-        options: What is asked for.
-        model: What is to separate.
+    """Check that the model and the installation support the options.
 
     Raises:
-        ConfigError: At a name that does not exist, or an output that the model lacks.
+        ConfigError: If a name does not exist, or the model lacks an output.
         UserError: If a library is not installed.
     """
     AUDIO_FORMATS[options.audio_format]
@@ -51,7 +44,8 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         PITCH_FORMATS[name]
     if options.notes and not model.has_pitch:
         raise ConfigError(
-            f"This {type(model).__name__} has no pitch to make notes of: choose another model."
+            f"This {type(model).__name__} estimates no pitch, which notes need: choose another "
+            "model."
         )
     if options.activity is not None:
         check_activity(model)
@@ -63,17 +57,13 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
     DECODERS[options.decoder]
     if options.two_pass_viterbi and not model.has_pitch:
         raise ConfigError(
-            f"This {type(model).__name__} has no pitch for Viterbi to decode: choose another model."
+            f"This {type(model).__name__} estimates no pitch for Viterbi to decode: choose another "
+            "model."
         )
 
 
 def file_names(options: SeparateOptions, model: JointModel) -> list[str]:
-    """Names of the files of a song, in the order of being opened.
-
-    Args:
-        options: What is asked for.
-        model: What is to separate.
-    """
+    """Names of the files of a song, in the order in which they are opened."""
     stems = model.sources if options.stems is None else options.stems
     names = [f"{source}.{options.audio_format}" for source in stems]
     if model.has_pitch:
@@ -83,21 +73,21 @@ def file_names(options: SeparateOptions, model: JointModel) -> list[str]:
 
 
 class StemFiles:
-    """Audio files of stems; those of a song of integers add up to it bit for bit.
+    """Audio files of stems; those of a song with integer samples add up to it bit for bit.
 
     Args:
-        folder: Where they go.
-        sources: Names of all stems, in the order of ``write``'s.
+        folder: Folder for the files.
+        sources: Names of all stems, in the order passed to ``write``.
         sample_rate: Hz.
         n_channels: Number of channels.
-        subtype: What the song's samples are: ``"PCM_24"`` or ``"FLOAT"``.
-        expected: Samples per channel to be expected, ``None`` if that is not known.
+        subtype: Sample type of the song: ``"PCM_24"`` or ``"FLOAT"``.
+        expected: Expected samples per channel, ``None`` if not known.
         stack: Closes the files.
         names: Stems to write; all by default.
         audio_format: Name in ``AUDIO_FORMATS``.
 
     Attributes:
-        n_clipped: Samples that did not fit into the format and were cut.
+        n_clipped: Number of samples that exceeded the range of the format and were clipped.
     """
 
     def __init__(
@@ -140,12 +130,7 @@ class StemFiles:
 
 
 class NoteFiles:
-    """``notes.mid`` and ``notes.csv``.
-
-    Args:
-        folder: Where they go.
-        stack: Closes the files.
-    """
+    """``notes.mid`` and ``notes.csv`` in a folder; ``stack`` closes them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         midi, table = (folder / name for name in NOTES_FILES)
@@ -159,7 +144,7 @@ class NoteFiles:
 
 
 class _Segments:
-    """``activity.csv``; a file without a segment says that nobody sings."""
+    """``activity.csv``; without segments if nobody sings."""
 
     def __init__(self, folder: Path, rules: SegmentRules, hop_sec: float, stack: ExitStack) -> None:
         self._tracker = SegmentTracker(rules, hop_sec)
@@ -210,21 +195,21 @@ class _Notes:
 
 
 class SongFiles:
-    """All files of one song; push chunks, then ``finish``.
+    """All files of one song: ``write`` chunks, then ``finish``.
 
     Args:
-        folder: Where they go.
-        model: What separates.
-        reader: The input, open.
+        folder: Folder for the files.
+        model: The model that separates.
+        reader: The open input.
         options: What to write.
 
     Attributes:
         n_frames: F0 frames written.
-        n_voiced: Voiced ones among them.
+        n_voiced: Number of them that are voiced.
 
     Raises:
-        AudioError: If the audio format cannot hold the input's rate or channels.
-        OSError: If something cannot be written.
+        AudioError: If the audio format does not support the input's sample rate or channels.
+        OSError: If a file cannot be written.
     """
 
     def __init__(
@@ -266,14 +251,14 @@ class SongFiles:
                 sources = [model.sources[s] for s in self._order]
                 title = str(reader.path.name).encode(errors="replace").decode()
                 self._picture = SongPicture(rate, sources, title)
-            self._stack = stack.pop_all()  # all are open: keep them so
+            self._stack = stack.pop_all()  # all are open: keep them open
 
     def write(self, chunk: Chunk, own_activity: bool) -> None:
         """Append a chunk.
 
         Args:
-            chunk: Of the separated song.
-            own_activity: Whether its activity is an output of the model, which notes go by.
+            chunk: Next chunk of the separated song.
+            own_activity: Whether its activity is an output of the model, which notes then use.
         """
         self._stems.write(chunk.mixture, chunk.stems)
         self._n_written += chunk.mixture.shape[1]
@@ -289,14 +274,14 @@ class SongFiles:
             notes = self._notes.write(rows, mixture, stems, activity) if self._notes else ()
             if self._picture is not None:
                 self._picture.push(stems[self._order], rows, notes)
-            # they belong to the first part
+            # samples and activity belong to the first part
             mixture, stems, activity = mixture[..., :0], stems[..., :0], None
 
     def finish(self) -> None:
-        """Write what only the end decides, and close all files.
+        """Write what is only final at the end, and close all files.
 
         Raises:
-            OutputError: If a stem is not complete on the disk.
+            OutputError: If a stem is not completely on disk.
         """
         seconds = self._n_written / self._reader.sample_rate
         if self._segments is not None:
@@ -312,23 +297,23 @@ class SongFiles:
             self._picture.draw(self._picture_path)
 
     def seconds(self) -> tuple[float, float | None]:
-        """Seconds written, and in all where that is known."""
+        """Seconds written, and total seconds, ``None`` if not known."""
         rate, total = self._reader.sample_rate, self._reader.announced
         return self._n_written / rate, None if total is None else total / rate
 
     @property
     def n_notes(self) -> int | None:
-        """Notes written so far, ``None`` if none were asked for."""
+        """Number of notes written so far, ``None`` if notes were not requested."""
         return self._notes.n_notes if self._notes and self._options.notes else None
 
     def warning(self) -> str | None:
-        """One sentence if samples did not fit into the format."""
+        """One sentence if samples were clipped."""
         if not self._stems.n_clipped:
             return None
         return (
-            f"{self._stems.n_clipped} samples of the stems of {self._reader.path} are beyond full "
-            f"scale, which {self._options.audio_format} cannot hold, and were cut: choose --format "
-            "wav to keep them."
+            f"{self._stems.n_clipped} samples of the stems of {self._reader.path} exceed full "
+            f"scale and were clipped, as {self._options.audio_format} cannot store them: choose "
+            "--format wav to keep them."
         )
 
     def __enter__(self) -> "SongFiles":
@@ -339,6 +324,6 @@ class SongFiles:
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """At least one part, even of no rows."""
+    """Parts of at most ``ROWS`` rows; at least one part, even if it is empty."""
     for at in range(0, max(len(rows), 1), ROWS):
         yield rows[at : at + ROWS]

@@ -1,15 +1,16 @@
 """A stream of audio blocks through a joint model: the chain behind ``separate``.
 
-Read downhill: one stage per class, then the chain of them.
+One class per stage, then the chain of them:
 
     block -> downmix -> model's rate -> windows -> model -> cross-fade -> recording's rate -> (*)
     block -> wait for its estimate -> (*) -> full band -> stems
 
-The stem called ``accompaniment`` is by definition what the others leave over, and is computed so:
-stems add up to the recording. Stems of models without one are written as estimated; they add up
-where the model's do.
+The stem ``accompaniment`` is by definition the recording minus the other stems and is computed that
+way, so stems add up to the recording. Models without it have their stems written as estimated;
+these add up if the model's do.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -20,14 +21,15 @@ from ..dsp.full_band import FullBand
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..errors import AudioError
 from ..models.base import COMPLEMENT, JointModel, stem_index
+from ..pitch.whole_song import WholeSongViterbi
 from .options import BATCH, DECODER, WINDOW_SEC
 
 OVERLAP_SEC = 1.0  # seconds
-CONTEXT_FRAMES = 128  # decoders that look around see this many frames on either side
+CONTEXT_FRAMES = 128  # decoders see this many frames of context on either side
 
 
 class Chunk(NamedTuple):
-    """A stretch of results; consecutive chunks follow each other without a gap.
+    """Results for a span of the recording; consecutive chunks have no gap between them.
 
     Attributes:
         mixture: ``(n_channels, n_samples)``, the recording.
@@ -45,9 +47,10 @@ class Chunk(NamedTuple):
 
 
 def plan_windows(model: JointModel, window_sec: float) -> WindowPlan:
-    """Windows of about ``window_sec``: faded, or butt-joined where the model's context is bounded.
+    """Windows of about ``window_sec``: cross-faded, or butt-joined if context is bounded.
 
-    The latter are longer where that takes more than half of them, or the model asks for it.
+    The latter are longer if the context would take more than half of them, or if the model requires
+    it.
     """
     rate, grid = int(model.sample_rate), model.pitch_grid
     hop_length = grid.hop_length if grid else 1
@@ -58,7 +61,7 @@ def plan_windows(model: JointModel, window_sec: float) -> WindowPlan:
 
 
 class Resampler:
-    """Streaming resampler of ``(C, T)``; hands everything through where the rates are equal."""
+    """Streaming resampler of ``(C, T)``; passes samples through if the rates are equal."""
 
     def __init__(self, from_rate: int, to_rate: int, n_channels: int) -> None:
         import soxr
@@ -69,27 +72,27 @@ class Resampler:
         self._n_channels = n_channels
 
     def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """Add ``(C, T)``; returns what is ready, aligned with the input's first sample."""
+        """Add ``(C, T)``; returns finished samples, aligned with the input's first sample."""
         if self._stream is None:
             return samples
         chunk = np.ascontiguousarray(samples.T, dtype=np.float32)
         return self._stream.resample_chunk(chunk, last=last).reshape(-1, self._n_channels).T
 
     def finish(self) -> np.ndarray:
-        """The rest."""
+        """Return the remaining samples."""
         return self.push(np.zeros((self._n_channels, 0), np.float32), last=True)
 
 
 class WindowRunner:
-    """Runs windows through the model, several at a time.
+    """Runs windows through the model in batches.
 
-    What the model makes of digital silence is replaced by silence without pitch.
+    Its output for digital silence is replaced by silence without pitch.
     """
 
     def __init__(self, model: JointModel, batch_size: int) -> None:
         self.model = model
         self.batch_size = batch_size
-        self.own_activity = False  # whether activity is an output of its own: known after a run
+        self.own_activity = False  # whether the model has an activity output: known after a run
         self._waiting: list[Window] = []
 
     def push(
@@ -97,11 +100,11 @@ class WindowRunner:
     ) -> Iterator[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Add windows; yields each with its results on the CPU.
 
-        Sources are ``(S, C, T)``, logits ``(N, P)``, activity ``(N,)``; what the model does not
-        have is without frames.
+        Sources are ``(S, C, T)``, logits ``(N, P)``, activity ``(N,)``; outputs that the model
+        lacks have no frames.
         """
         for window in windows:
-            # the last window has a length of its own
+            # the last window may have another length
             if self._waiting and window.samples.shape != self._waiting[0].samples.shape:
                 yield from self._run()
             self._waiting.append(window)
@@ -137,7 +140,7 @@ class WindowRunner:
             if not result.isfinite().all():
                 raise AudioError(
                     f"{type(model).__name__} gave NaN or infinite samples near "
-                    f"{window.start / model.sample_rate:.1f} s: bring the input to a usual level."
+                    f"{window.start / model.sample_rate:.1f} s: bring the input to a normal level."
                 )
         return list(zip(windows, sources, logits, activity, strict=True))
 
@@ -149,11 +152,11 @@ class PitchTrack:
         self.model = model
         self.decoder = decoder
         self._logits = torch.zeros(0, 0)  # (N, P), with the context before
-        self._first = 0  # frame that the held logits begin with
+        self._first = 0  # first frame of the stored logits
         self._next = 0  # frame to decode next
 
     def push(self, logits: torch.Tensor, last: bool = False) -> np.ndarray:
-        """Add ``(N, P)``; returns rows ``(N', 4)`` of the frames that have their context."""
+        """Add ``(N, P)``; returns rows ``(N', 4)`` of the frames whose context is complete."""
         if logits.shape[0]:
             self._logits = torch.cat([self._logits.reshape(-1, logits.shape[1]), logits])
         end = self._first + len(self._logits) - (0 if last else CONTEXT_FRAMES)
@@ -171,8 +174,40 @@ class PitchTrack:
         return np.stack([time, hz, confidence, voiced], 1)
 
 
+class WholeSongPitchTrack(PitchTrack):
+    """Stores the activations of a song in a file, and decodes them by Viterbi at its end.
+
+    Args:
+        model: Any joint model with pitch.
+        folder: Folder for the temporary file.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+
+    def __init__(self, model: JointModel, folder: str | os.PathLike) -> None:
+        super().__init__(model, "viterbi")
+        self._viterbi = WholeSongViterbi(model.pitch_grid, folder)
+        self.close = self._viterbi.close  # removes the file
+
+    def push(self, logits: torch.Tensor, last: bool = False) -> np.ndarray:
+        """Add ``(N, P)``; returns all rows ``(N', 4)`` with the last call, none before."""
+        if logits.shape[0]:
+            self._viterbi.push(torch.sigmoid(logits.float()).numpy())
+        if not last:
+            return np.zeros((0, 4))
+        threshold = float(self.model.voicing_threshold)
+        parts = [
+            torch.stack([f0.hz.double(), f0.confidence.double(), f0.confidence > threshold], 1)
+            for f0 in self._viterbi.finish()
+        ]
+        rows = torch.cat(parts).numpy()  # (N', 3)
+        times = self.model.pitch_grid.frame_to_sec(np.arange(len(rows)))
+        return np.concatenate([times[:, None], rows], 1)
+
+
 class ActivityTrack:
-    """Gives the frames of a stream of activity their times."""
+    """Adds times to the frames of a stream of activity."""
 
     def __init__(self, model: JointModel) -> None:
         self.model = model
@@ -188,10 +223,10 @@ class ActivityTrack:
 
 
 class Windowing(Protocol):
-    """How a stream is cut into windows for the model, and how its results are joined again."""
+    """How a stream is cut into windows for the model, and how the results are joined."""
 
     def cut(self, samples: np.ndarray) -> Iterable[Window]:
-        """Add ``(C, T)`` at the model's rate; yields the windows that are complete."""
+        """Add ``(C, T)`` at the model's rate; yields complete windows."""
 
     def cut_rest(self) -> Window:
         """The last window."""
@@ -206,12 +241,12 @@ class Windowing(Protocol):
 
 
 class OverlapAdd(Windowing):
-    """Windows of equal length that overlap, for recordings.
+    """Overlapping windows of equal length, for recordings.
 
     Args:
         model: Any joint model.
         plan: Sizes of the windows.
-        pitch_track: Makes F0 rows of the joined logits.
+        pitch_track: Decodes the joined logits.
     """
 
     def __init__(self, model: JointModel, plan: WindowPlan, pitch_track: PitchTrack) -> None:
@@ -242,16 +277,16 @@ class StreamSeparator:
     """The chain: push blocks of a recording, receive chunks of stems.
 
     Args:
-        model: Any joint model; it is run where its weights are.
-        sample_rate: Of the recording, Hz.
-        n_channels: Of the recording. Where the model has as many, channels go to it one by one;
-            otherwise it receives the mean of all channels.
+        model: Any joint model; it runs on the device of its weights.
+        sample_rate: Sample rate of the recording in Hz.
+        n_channels: Channels of the recording. If the model has as many, it receives them all;
+            otherwise it receives their mean.
         decoder: Name in ``DECODERS``.
-        batch_size: Windows that the model gets at a time.
-        window_sec: Length of a window, seconds.
-        pitch_track: What makes F0 rows of logits; by default the decoder, some seconds at a time.
-        windowing: What cuts and joins windows; it takes the place of ``decoder``, ``window_sec``
-            and ``pitch_track``.
+        batch_size: Windows per batch.
+        window_sec: Window length in seconds.
+        pitch_track: Decodes logits into F0 rows; by default with ``decoder``, some seconds at a
+            time.
+        windowing: Cuts and joins windows; replaces ``decoder``, ``window_sec`` and ``pitch_track``.
 
     Attributes:
         model: The model.
@@ -291,7 +326,7 @@ class StreamSeparator:
         self._n_model = 0  # samples at the model's rate
         self._est_chan = est_chan = in_channels if self._one_to_one else 1
         n_tracks = len(self._estimated) * est_chan
-        self._waiting = SampleQueue(n_channels)  # recording, until its estimate arrives
+        self._waiting = SampleQueue(n_channels)  # recording, until its estimate is available
         self._ready = SampleQueue(n_tracks)  # estimate at the recording's rate
         self._down = Resampler(sample_rate, rate, est_chan)
         self._windowing = windowing
@@ -303,11 +338,11 @@ class StreamSeparator:
             self._full_band = FullBand(
                 len(self._estimated), n_channels, est_chan, sample_rate, band_hz
             )
-            self._delayed = SampleQueue(n_channels)  # recording, until its stems arrive
+            self._delayed = SampleQueue(n_channels)  # recording, until its stems are available
 
     @property
     def own_activity(self) -> bool:
-        """Whether ``Chunk.activity`` is an output of the model, and not made of its pitch."""
+        """Whether ``Chunk.activity`` is an output of the model, not derived from its pitch."""
         return self._runner.own_activity
 
     def push(self, block: np.ndarray) -> Chunk:
@@ -318,7 +353,7 @@ class StreamSeparator:
         return self._advance(self._windowing.cut(self._at_model(self._down.push(downmix))))
 
     def finish(self) -> Chunk:
-        """The rest.
+        """Return the remaining samples.
 
         Raises:
             ValueError: If nothing was pushed.
@@ -332,12 +367,12 @@ class StreamSeparator:
         return self._advance(windows, last=True)
 
     def _at_model(self, samples: np.ndarray) -> np.ndarray:
-        """``(est_chan, T)`` to the channels of the model."""
+        """Expand ``(est_chan, T)`` to the channels of the model."""
         self._n_model += samples.shape[1]
         return np.broadcast_to(samples, (self._in_channels, samples.shape[1]))
 
     def _advance(self, windows: Iterable[Window], last: bool = False) -> Chunk:
-        """Take windows through the rest of the chain."""
+        """Run windows through the rest of the chain."""
         rows, activity_rows = [np.zeros((0, 4))], [np.zeros((0, 2))]
         for window, sources, logits, activity in self._runner.push(windows):
             estimate = self._windowing.join(window, sources[self._estimated])

@@ -1,7 +1,7 @@
-"""A song transcribed, in memory: stems, F0 curve, notes, a picture, players in a notebook.
+"""``model.transcribe`` and its result: stems, F0 curve, notes, a picture, notebook players.
 
-What ``model.transcribe`` does and gives. Everything of the song is held in memory at once: for
-hours of audio, use :func:`asteroid_joint.inference.separate.separate_file`.
+The whole song is held in memory: for hours of audio, use
+:func:`asteroid_joint.inference.separate.separate_file`.
 """
 
 import html
@@ -23,6 +23,7 @@ from ..errors import AudioError, ConfigError, UserError
 from ..models.base import VOICE, JointModel
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
+from .fast.fuse import optimize_for_inference
 from .notes import Note, NoteRules, NoteTracker
 from .options import BATCH, DECODER, WINDOW_SEC
 from .pitch_files import CsvPitch
@@ -30,15 +31,15 @@ from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
 from .stream import StreamSeparator
 
-PARTS = ("stems", "f0", "notes", "picture")  # of what save writes
-PLAYER_SEC = 60.0  # of each stem in a notebook, which would grow by megabytes else
+PARTS = ("stems", "f0", "notes", "picture")  # what save can write
+PLAYER_SEC = 60.0  # of each stem in a notebook, which would otherwise grow by megabytes
 PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
-PLAYER_RATE = 44100  # Hz, for all others
+PLAYER_RATE = 44100  # Hz, for all other rates
 
 
 @dataclass(frozen=True, eq=False)
 class PitchCurve:
-    """The voice's F0, an entry per frame.
+    """F0 of the voice, one entry per frame.
 
     Attributes:
         times: Centres of the frames, seconds.
@@ -62,15 +63,15 @@ class PitchCurve:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Transcription:
-    """What a model has made of a song.
+    """Stems, pitch and notes of a song.
 
     Attributes:
-        stems: Name to ``(n_channels, n_samples)`` float32, in the model's order; each as long, as
-            wide and at the rate of the song.
+        stems: Name to ``(n_channels, n_samples)`` float32, in the model's order, with the song's
+            length, channels and sample rate.
         mixture: The song itself, ``(n_channels, n_samples)``.
         sample_rate: Hz.
-        f0: The voice's pitch; without frames where the model has none.
-        notes: Of the voice.
+        f0: Pitch of the voice; without frames if the model estimates none.
+        notes: Notes of the voice.
         activity: ``(frames, 2)`` time in seconds and probability that somebody sings.
         title: Name of the song.
         subtype: How ``save`` stores samples: ``"PCM_24"`` for songs with integer samples, whose
@@ -102,10 +103,10 @@ class Transcription:
         """Draw spectrogram, pitch and notes of the voice over the waveforms of all stems.
 
         Args:
-            path: PNG to write as well.
+            path: PNG file to write as well.
 
         Returns:
-            A ``matplotlib.figure.Figure``; a notebook shows it.
+            A ``matplotlib.figure.Figure``, which notebooks display.
 
         Raises:
             UserError: If matplotlib is not installed.
@@ -119,7 +120,7 @@ class Transcription:
         stems = np.stack([self.stems[name] for name in names])  # (S, C, T)
         picture.push(stems, self.f0.rows(), self.notes)
         figure = picture.figure()
-        # notebooks ask for this; without it they only know figures of their own backend
+        # without this, notebooks only display figures of their own backend
         figure._repr_png_ = lambda: _png(figure)
         if path is not None:
             try:
@@ -137,11 +138,11 @@ class Transcription:
     ) -> Path:
         """Write the files that ``asteroid-joint separate --notes --plot`` writes.
 
-        ``<stem>.wav``, ``f0.csv``, ``notes.csv`` and ``notes.mid``, ``picture.png``; those of pitch
-        only where the model has it. No file has its name before it is complete.
+        These are ``<stem>.wav``, ``f0.csv``, ``notes.csv`` and ``notes.mid``, ``picture.png``; F0
+        and notes only if the model estimates pitch. Files get their final names when complete.
 
         Args:
-            folder: Where to; created if need be.
+            folder: Output folder, created if necessary.
             parts: Any of ``"stems"``, ``"f0"``, ``"notes"``, ``"picture"``.
             overwrite: Replace files of the same names.
 
@@ -150,12 +151,12 @@ class Transcription:
 
         Raises:
             ConfigError: If there is no such part.
-            UserError: If a library is not installed, a file is there already, or nothing can be
-                written.
+            UserError: If a library is not installed, a file exists already, or the folder is not
+                writable.
         """
         if isinstance(parts, str) or not set(parts) <= set(PARTS):
             raise ConfigError(
-                f"There are no such parts {parts!r}: give some of {', '.join(PARTS)}."
+                f"There are no such parts as {parts!r}: give some of {', '.join(PARTS)}."
             )
         folder = Path(folder)
         if "notes" in parts:
@@ -167,7 +168,9 @@ class Transcription:
                 files = sorted(Path(hidden).iterdir())
                 there = [folder / file.name for file in files if (folder / file.name).exists()]
                 if there and not overwrite:
-                    raise UserError(f"{there[0]} exists already: give overwrite=True.")
+                    raise UserError(
+                        f"{there[0]} exists already: give overwrite=True to replace it."
+                    )
                 for file in files:
                     file.replace(folder / file.name)
         except OSError as err:
@@ -213,7 +216,7 @@ class Transcription:
             )
         try:
             data = b64encode(_png(self.plot())).decode()
-        except UserError as err:  # no matplotlib: the players are there all the same
+        except UserError as err:  # no matplotlib: show the players nevertheless
             parts.append(f"<p>No picture: {html.escape(str(err))}</p>")
         else:
             parts.append(
@@ -238,19 +241,16 @@ def transcribe(
     """Stems, pitch and notes of a song.
 
     Args:
-        model: Any joint model; it is run in evaluation mode, where its weights are.
-        audio: A file that libsndfile or FFmpeg decodes; or samples, ``(n_samples,)`` or
-            ``(n_channels, n_samples)``, an array or a tensor: floats in which 1.0 is full scale, or
-            int16 or int32.
-        sample_rate: Of the samples, Hz; any. A file knows its own.
+        model: Any joint model; it runs in evaluation mode, on the device of its weights.
+        audio: A file that libsndfile or FFmpeg decodes; or an array or tensor of samples,
+            ``(n_samples,)`` or ``(n_channels, n_samples)``: int16, int32, or floats with full
+            scale at 1.0.
+        sample_rate: Sample rate of an array in Hz; a file specifies its own.
         decoder: Name in ``DECODERS``: how activations become pitch.
-        notes: What makes a note; the usual rules by default.
-        batch_size: Windows that the model gets at a time.
-        window_sec: Length of a window, seconds.
-        title: Of the picture; the file's name by default.
-
-    Returns:
-        :class:`Transcription`.
+        notes: What counts as a note; ``VOICE_RULES`` by default.
+        batch_size: Windows per batch.
+        window_sec: Window length in seconds.
+        title: Title of the picture; the file's name by default.
 
     Raises:
         AudioError: One sentence on why the file or the samples cannot be used.
@@ -259,14 +259,15 @@ def transcribe(
     DECODERS[decoder]  # raises one sentence
     if isinstance(audio, str | os.PathLike):
         if sample_rate is not None:
-            raise AudioError("A file knows its own sample rate: leave sample_rate out.")
+            raise AudioError("An audio file specifies its own sample rate: leave sample_rate out.")
         with open_audio(audio) as reader:
             wav = np.concatenate(list(reader.blocks()), 1)  # (C, T)
             rate, subtype = reader.sample_rate, reader.subtype
         title = Path(audio).stem if title is None else title
     else:
         wav, rate, subtype = check_array(audio, sample_rate)
-    fast = _for_inference(model)
+    on_cpu = model.voicing_threshold.device.type == "cpu"
+    fast = optimize_for_inference(model) if on_cpu else model  # anew: weights may have changed
     stream = StreamSeparator(
         fast, rate, len(wav), decoder=decoder, batch_size=batch_size, window_sec=window_sec
     )
@@ -292,15 +293,6 @@ def transcribe(
     )
 
 
-def _for_inference(model: JointModel) -> JointModel:
-    """The same model, faster: made anew each time, as its weights may have changed meanwhile."""
-    if model.voicing_threshold.device.type != "cpu":
-        return model
-    from .fast.fuse import optimize_for_inference
-
-    return optimize_for_inference(model)
-
-
 def _voice(stems: dict[str, np.ndarray]) -> str:
     return VOICE if VOICE in stems else next(iter(stems))
 
@@ -312,7 +304,7 @@ def _png(figure: Any) -> bytes:
 
 
 def _mp3(wav: np.ndarray, sample_rate: int) -> bytes:
-    """The beginning of ``(C, T)`` as every browser plays it."""
+    """The beginning of ``(C, T)`` as MP3, which every browser plays."""
     import soundfile
     import soxr
 

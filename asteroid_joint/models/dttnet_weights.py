@@ -34,7 +34,7 @@ NAMES = (  # theirs, ours
 
 
 class DTTNetWeights(NamedTuple):
-    """What is needed to go on with a separator of the authors'.
+    """Arguments and weights of a separator of the authors'.
 
     Attributes:
         model_args: Sizes, as arguments of :class:`~asteroid_joint.models.JointDTTNet`.
@@ -61,10 +61,10 @@ def read_dttnet(separator: Any) -> DTTNetWeights:
     """Read a separator trained with the authors' code.
 
     Args:
-        separator: Checkpoint file (of Lightning's, read as data), its content, or the state.
+        separator: Lightning checkpoint (read as data), its content, or the state dictionary.
 
     Raises:
-        CheckpointError: One sentence on why it cannot be used.
+        CheckpointError: If it cannot be used.
     """
     content = separator
     if isinstance(separator, str | os.PathLike):
@@ -108,7 +108,7 @@ def _rename(name: str) -> str:
 
 
 def _arguments(state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Sizes that the weights tell."""
+    """Sizes derived from the weights."""
 
     def count(pattern: str) -> int:
         return len({m.group(1) for name in state if (m := re.match(pattern, name))})

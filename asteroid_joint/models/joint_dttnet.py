@@ -26,19 +26,19 @@ from ..pitch import PitchGrid
 from .base import JointModel, JointOutput, register_model
 from .dttnet_weights import read_dttnet
 
-PITCH_MAX_HZ = 5000.0  # Hz; partials above tell little more about F0
+PITCH_MAX_HZ = 5000.0  # higher partials add little information on F0
 PITCH_POWER = 0.3  # compresses what the pitch head reads
 PITCH_FROM = ("latent", "decoder", "magnitude")
-WINDOW_CONTEXTS = 10  # at 4, half as much again would be computed for ends that are thrown away
+WINDOW_CONTEXTS = 10  # with 4, discarded ends would add half of the computation
 
 
 class SpectralPitchHead(nn.Module):
     """Pitch of the voice, from a map of the separator and the spectrogram. OURS.
 
-    A harmonic head learns at once, but wants a spectrum; the separator's maps are none. So a linear
-    layer reads a mask for the mixture's magnitude off the map, as the separator's own skips are
-    multiplied; the loss of the pitch alone teaches it. With ``source="magnitude"`` there is no
-    mask: the head reads the estimated magnitude, a cascade.
+    A harmonic head learns fast, but needs a spectrum, unlike the separator's maps. So a linear
+    layer turns the map into a mask for the mixture's magnitude, like the separator's multiplied
+    skips, trained by the pitch loss alone. With ``source="magnitude"`` there is no mask: the head
+    reads the estimated magnitude, a cascade.
 
     Args:
         source: One of ``PITCH_FROM``.
@@ -46,7 +46,7 @@ class SpectralPitchHead(nn.Module):
         stride: Frames, and frequency positions, per entry of the map.
         fold: Bins per frequency position.
         n_positions: Positions of the spectrogram; those above ``PITCH_MAX_HZ`` are not read.
-        n_fft: Of the spectrogram, samples.
+        n_fft: Window of the spectrogram in samples.
         grid: Pitch grid of the output.
         options: Further arguments of :class:`~asteroid_joint.masknn.harmonic.HarmonicPitchHead`.
     """
@@ -76,9 +76,9 @@ class SpectralPitchHead(nn.Module):
         """Logits ``(B, N, P)``.
 
         Args:
-            maps: Of the separator.
-            mixture: Magnitude ``(B, N, F)`` over its mean, of the mixture.
-            voice: The same of the estimate.
+            maps: Maps of the separator.
+            mixture: Magnitude of the mixture ``(B, N, F)``, normalised by its mean.
+            voice: Likewise of the estimate.
         """
         spectrum = voice if self.source == "magnitude" else mixture
         x = (spectrum[..., : self.n_freqs] + 1e-3).pow(PITCH_POWER)[:, None]  # (B, 1, N, n_freqs)
@@ -147,12 +147,12 @@ TINY: dict[str, Any] = {
 class JointDTTNet(JointModel):
     """Dual-path TFC-TDF U-Net from complex spectrogram to complex spectrogram, and a pitch head.
 
-    One network separates one source; the accompaniment is what it leaves of the mixture.
+    One network separates one source; the accompaniment is the rest of the mixture.
 
     Inputs longer than a chunk are processed in overlapping chunks with a linear cross-fade, the
-    authors' better inference. OURS, in there: chunks begin with a frame, so that their pitch frames
-    coincide (128 of 256 frames instead of 127.5 further on), the last one is as long as what is
-    left instead of zero-padded, and everything stays in floating point.
+    authors' better inference. OURS: chunks begin at frames, so their pitch frames coincide (shifts
+    of 128 instead of 127.5 of 256 frames), the last one is shorter instead of zero-padded, and
+    everything stays in floating point.
 
     Args:
         sample_rate: Hz.
@@ -164,21 +164,21 @@ class JointDTTNet(JointModel):
         fold: Neighbouring bins that become channels before the network; 1 in the paper.
         first_chan, growth, depth, n_convs, bottleneck, n_paths, n_heads: See
             :class:`~asteroid_joint.masknn.tfc_tdf.TFCTDFNet`.
-        mask: Take the output as a complex mask of the mixture instead of a spectrogram; off in the
-            paper. It learns sooner from little.
+        mask: Use the output as a complex mask of the mixture instead of a spectrogram; off in the
+            paper. It learns faster from little data.
         power: Exponent that compresses the magnitudes the network reads; 1 in the paper.
-        level_norm: Measure spectrograms against the mixture's mean magnitude, which makes the model
-            indifferent to the level of its input; off in the paper.
+        level_norm: Normalise spectrograms by the mixture's mean magnitude, for invariance to the
+            input level; off in the paper.
         chunk_frames: Frames of a chunk; ``None`` processes inputs of any length at once.
-        overlap: Part of a chunk that the next one covers: 0 is fastest, 0.5 the authors' choice.
-        pitch: Whether to estimate pitch; that of vocals only.
+        overlap: Share of a chunk that the next one covers: 0 is fastest, 0.5 the authors' choice.
+        pitch: Whether to estimate pitch, for vocals only.
         pitch_from: What the pitch head reads: ``"latent"``, the map behind the dual paths;
             ``"decoder"``, the last map; ``"magnitude"``, the estimated magnitude.
         pitch_head: See :class:`SpectralPitchHead`.
         mixture_scale: Sum of the sources over the mixture.
 
     Raises:
-        ConfigError: If sizes do not fit each other, or there is no such pitch head.
+        ConfigError: If sizes do not fit each other, or the pitch head is unknown.
 
     References:
         arXiv 2309.08684; details follow the authors' code.
@@ -268,16 +268,16 @@ class JointDTTNet(JointModel):
         """Take over a separator trained with the authors' code.
 
         Args:
-            separator: Checkpoint file, or what is in it: a dictionary with ``state_dict``, or the
-                state itself. Sizes are read off the weights.
-            **overrides: Constructor arguments that weights do not tell, e.g. ``target="drums",
+            separator: Checkpoint file, or its content: a dictionary with ``state_dict``, or the
+                state itself. Sizes are derived from the weights.
+            **overrides: Constructor arguments not in the weights, e.g. ``target="drums",
                 pitch=False``. Without ``pitch=False`` the model gets a fresh pitch head.
 
         Returns:
             The model in ``.eval()``.
 
         Raises:
-            CheckpointError: One sentence on why it cannot be used.
+            CheckpointError: If it cannot be used.
         """
         weights = read_dttnet(separator)
         model = cls(**{**weights.model_args, **overrides})
@@ -337,14 +337,14 @@ class JointDTTNet(JointModel):
         return maps if self.fold.fold == 1 else self.fold(maps)
 
     def _to_spectrum(self, maps: torch.Tensor, n_frames: int) -> torch.Tensor:
-        """The way back."""
+        """Inverse of :meth:`_to_maps`."""
         maps = self.fold.inverse(maps, n_frames)  # (B, 2 C, N, n_freqs)
         parts = maps.unflatten(1, (-1, 2))  # (B, C, 2, N, n_freqs)
         return torch.complex(parts[:, :, 0], parts[:, :, 1])
 
 
 def _check_target(target: str, pitch: bool, pitch_from: str) -> None:
-    """Refuse a stem that cannot be named or has no pitch, and a pitch head there is none of."""
+    """Refuse an invalid stem name, a stem without pitch, or an unknown pitch head."""
     if not re.fullmatch(r"\w[\w-]*", target) or target == "accompaniment":
         raise ConfigError(
             f"Expected a plain stem name other than accompaniment as target, received {target!r}."

@@ -33,8 +33,8 @@ class TemporalBlock(nn.Module):
     Args:
         bn_chan: Features in and out.
         hid_chan: Features between.
-        kernel_size: Of the depthwise convolution, odd.
-        dilation: Of the same.
+        kernel_size: Kernel of the depthwise convolution, odd.
+        dilation: Dilation of the same.
 
     References:
         arXiv 1809.07454, figure 1 (C), without the path of skips.
@@ -68,13 +68,13 @@ class TemporalBlock(nn.Module):
 class ConvTasNet(nn.Module):
     """Conv-TasNet in four steps: ``encode``, ``narrow``, ``blocks``, ``decode``.
 
-    Encoder frames overlap by half: frame ``k`` is centred at sample ``k * stride``, the input is
-    padded so that all samples lie in two frames (OURS; the first and last half frame of the
-    published code are in one).
+    Encoder frames overlap by half: frame ``k`` is centred at sample ``k * stride``. The input is
+    padded so that all samples lie in two frames (OURS; in the published code the first and last
+    half frame lie in one).
 
     Args:
         n_channels: Audio channels.
-        n_src: Sources.
+        n_src: Number of sources.
         n_filters: Features of the encoder.
         stride: Samples; filters are twice as long.
         bn_chan, hid_chan, kernel_size: See :class:`TemporalBlock`.
@@ -143,14 +143,14 @@ class ConvTasNet(nn.Module):
 class PooledPitchHead(nn.Module):
     """Features of encoder frames to pitch logits. OURS.
 
-    Rectified first, as the mean of what oscillates says nothing; then averaged over one pitch
+    They are rectified, as means of oscillations carry no information, and averaged over one pitch
     frame around its centre.
 
     Args:
-        in_chan: Features.
+        in_chan: Input features.
         ratio: Encoder frames per pitch frame.
         n_bins: Pitch bins.
-        hid_chan: Features that are averaged.
+        hid_chan: Averaged features.
     """
 
     def __init__(self, in_chan: int, ratio: int, n_bins: int, hid_chan: int) -> None:
@@ -223,14 +223,14 @@ class JointXConvTasNet(JointModel):
         in_channels: Audio channels.
         sources: Stem names, vocals first.
         network: Arguments of :class:`ConvTasNet` besides channels and sources.
-        bridges: Active ones out of ``POINTS``; ``()`` is one Conv-TasNet per source.
-        joint: One network for all sources, the original Conv-TasNet; without bridges only.
+        bridges: Active bridges out of ``POINTS``; ``()`` is one Conv-TasNet per source.
+        joint: One network for all sources, the original Conv-TasNet; requires ``bridges=()``.
         pitch: Whether to estimate pitch.
         pitch_chan: Features that the pitch head reads.
         mixture_scale: Sum of the sources over the mixture.
 
     Raises:
-        ConfigError: If ``joint`` comes with bridges, or ``pitch_hop`` is no multiple of the stride.
+        ConfigError: If ``joint`` has bridges, or ``pitch_hop`` is not a multiple of the stride.
     """
 
     POINTS = ("bottleneck", "mask")

@@ -26,8 +26,8 @@ from ..masknn.heads import FrameHead
 from ..pitch import PitchGrid
 from .base import SOURCES, JointModel, JointOutput, check_sources, register_model
 
-PITCH_MAX_HZ = 3000.0  # Hz; partials above tell little more about F0
-BLOCK_SEC = 30  # seconds of a clip that are in memory at a time
+PITCH_MAX_HZ = 3000.0  # higher partials add little information on F0
+BLOCK_SEC = 30  # part of a clip in memory at a time
 
 
 class MapPitchHead(nn.Module):
@@ -35,7 +35,7 @@ class MapPitchHead(nn.Module):
 
     Args:
         in_chan: Features of the map.
-        n_freqs: Lowest bins to be read.
+        n_freqs: Number of lowest bins to read.
         n_bins: Pitch bins.
         hid_chan: Features per bin after the 1x1 convolution.
     """
@@ -128,18 +128,18 @@ class JointXD3Net(JointModel):
         sources: Stem names, vocals first.
         network: Bands and last block of each source's network, see
             :class:`~asteroid_joint.masknn.d3.D3Net`.
-        own_networks: Source name to the same, for sources that differ; without bridges only.
-        bridges: Active ones out of ``POINTS``; ``()`` is one D3Net per source.
+        own_networks: Source name to the same, for sources that differ; requires ``bridges=()``.
+        bridges: Active bridges out of ``POINTS``; ``()`` is one D3Net per source.
         pitch: Whether to estimate pitch.
         pitch_chan: Features per bin that the pitch head reads.
         power: Exponent that compresses magnitudes for the networks, undone behind them; 1 in the
             paper.
-        level_norm: Measure magnitudes against the mixture's mean, which makes the model
-            indifferent to the level of its input; off in the paper.
+        level_norm: Normalise magnitudes by the mixture's mean, for invariance to the input level;
+            off in the paper.
         mixture_scale: Sum of the sources over the mixture.
 
     Raises:
-        ConfigError: If networks that differ are to be bridged, or ``own_networks`` names no source.
+        ConfigError: If ``own_networks`` has bridges, or names other than sources.
     """
 
     POINTS = ("bottom", "output")
@@ -232,7 +232,7 @@ class JointXD3Net(JointModel):
 
     @torch.no_grad()
     def prepare_training(self, dataset: JointDataset) -> None:
-        """Start every network from mean and standard deviation per bin of the mixtures.
+        """Initialise every network from mean and standard deviation per bin of the mixtures.
 
         Raises:
             DataError: If no clip is as long as a window.

@@ -30,7 +30,7 @@ from .base import SOURCES, JointModel, JointOutput, check_sources, register_mode
 from .xumx_weights import read_xumx
 
 BRIDGES = ("encoder", "decoder")  # before the recurrent layers, before the decoders
-STD_FLOOR = 1e-4  # of the greatest standard deviation of all bins
+STD_FLOOR = 1e-4  # relative to the greatest standard deviation of all bins
 FRESH = ("pitch_head.", "activity_head.", "voicing_threshold")  # not in files of Asteroid
 
 
@@ -72,21 +72,21 @@ class JointXUMX(JointModel):
         sources: Names of the stems in output order, vocals first.
         sample_rate: Hz.
         in_channels: 1 or 2.
-        n_fft: STFT window, samples.
-        hop_length: Samples; one pitch frame each.
-        bandwidth_hz: The encoders see bins up to here; masks cover all.
+        n_fft: STFT window in samples.
+        hop_length: Samples per pitch frame.
+        bandwidth_hz: Upper limit of the bins that the encoders see; masks cover all.
         hidden_size: Features per source; the recurrent layers have half of it per direction.
-        nb_layers: Recurrent layers.
-        bidirectional: Whether they run backwards, too.
-        dropout: Between recurrent layers.
+        nb_layers: Number of recurrent layers.
+        bidirectional: Whether they also run backwards.
+        dropout: Dropout between recurrent layers.
         bridges: Where the networks share the mean of their features, out of ``"encoder"`` and
             ``"decoder"``; ``()`` makes them independent (Open-Unmix).
         pitch: Whether there is a pitch head.
         activity: Whether there is a head for vocal activity.
-        wiener_iterations: Of the multichannel Wiener filter in evaluation mode; 0 for none, the
-            paper's inference uses 1. Needs ``norbert``.
+        wiener_iterations: Iterations of the multichannel Wiener filter in evaluation mode; 0 for
+            none, 1 in the paper's inference. Needs ``norbert``.
 
-    The masks multiply the mixture's magnitude, the phase is the mixture's. Call
+    The masks multiply the mixture's magnitude; its phase is kept. Call
     :meth:`prepare_training` before training from scratch.
 
     References:
@@ -235,11 +235,11 @@ class JointXUMX(JointModel):
         """Standardise the input of every encoder.
 
         Args:
-            mean: Of the mixture's magnitude per bin, ``(max_bin,)``.
-            std: Standard deviation, floored at 1e-4 of its maximum.
+            mean: Mean of the mixture's magnitude per bin, ``(max_bin,)``.
+            std: Standard deviation, ``(max_bin,)``, floored at 1e-4 of its maximum.
 
         Raises:
-            ValueError: If there are not ``max_bin`` values each.
+            ValueError: If shapes differ.
         """
         if np.shape(mean) != (self.max_bin,) or np.shape(std) != (self.max_bin,):
             raise ValueError(
@@ -269,7 +269,7 @@ class JointXUMX(JointModel):
             The model in ``.eval()``: vocals come first, stems keep their names.
 
         Raises:
-            CheckpointError: One sentence on why it cannot be used.
+            CheckpointError: If it cannot be used.
         """
         conf = read_xumx(separator)
         try:
@@ -285,5 +285,5 @@ class JointXUMX(JointModel):
 
 
 def _voice_first(names: Sequence[str]) -> list[str]:
-    """Names in the order of ``SOURCES``, unknown ones at the end as they come."""
+    """Names in the order of ``SOURCES``, others at the end in their order."""
     return sorted(names, key=lambda n: SOURCES.index(n) if n in SOURCES else len(SOURCES))

@@ -1,4 +1,4 @@
-"""Model files, read as data; and what is no file, fetched as Asteroid fetches it."""
+"""Model files, read as data or downloaded as Asteroid does."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ def read_model_file(path: str) -> dict[str, Any]:
         path: File, URL, or hub id with or without a revision: ``user/name``, ``user/name@v1.0``.
 
     Raises:
-        CheckpointError: If it is missing, unreadable, or holds anything but plain data.
+        CheckpointError: If it is missing, unreadable, or contains anything but plain data.
     """
     if not pathlib.Path(path).is_file():
         if not can_be_fetched(path):
@@ -52,8 +52,8 @@ def write_model_file(conf: Mapping[str, Any], path: str | os.PathLike) -> None:
     """Write a model file that is read as data, completely or not at all.
 
     Args:
-        conf: What ``model.serialize()`` gives, and whatever else is known of the model.
-        path: File to write, in a folder that exists; one that is there is replaced.
+        conf: Output of ``model.serialize()`` and any other facts about the model.
+        path: File to write or replace, in an existing folder.
 
     Raises:
         OSError: If the file cannot be written.
@@ -63,16 +63,13 @@ def write_model_file(conf: Mapping[str, Any], path: str | os.PathLike) -> None:
 
 
 def can_be_fetched(name: str) -> bool:
-    """Whether a name that is no file can be meant for the hub or the web.
+    """Whether a name other than a file may refer to the hub or the web.
 
-    A dot says nothing: hub ids and revisions may have some (``user/model-v2.1@v1.0``).
-
-    Args:
-        name: As a user gives it.
+    Dots do not matter, as in ``user/model-v2.1@v1.0``.
 
     Returns:
         ``True`` for a URL and for ``user/name``, with or without ``@revision``; ``False`` for
-        what ends like a model file or lies in a folder that exists.
+        names that end like a model file or lie in an existing folder.
 
     Example:
         >>> [can_be_fetched(name) for name in ("me/model-v2.1", "exp/best_model.pth", "model")]
@@ -89,17 +86,17 @@ def can_be_fetched(name: str) -> bool:
 
 
 def fetch(name: str) -> str:
-    """Download a model, or find it where it was downloaded to before.
+    """Download a model, or find it in the cache.
 
     Args:
-        name: What ``asteroid.utils.hub_utils.cached_download`` knows: a repository of the hub,
-            ``user/name`` or ``user/name@revision``, an address, a name of Asteroid's own table.
+        name: Name for ``asteroid.utils.hub_utils.cached_download``: a hub repository ``user/name``
+            or ``user/name@revision``, an address, or a name of Asteroid's own table.
 
     Returns:
         Path of the file.
 
     Raises:
-        CheckpointError: One sentence on why there is none.
+        CheckpointError: If it is not available.
     """
     from asteroid.utils.hub_utils import cached_download
 
@@ -112,7 +109,7 @@ def fetch(name: str) -> str:
 
 
 def hub_reason(error: BaseException) -> str:
-    """What to do about an error of the hub's library, half a sentence."""
+    """Cause and remedy of an error of the hub's library, for the end of a sentence."""
     kinds = [kind.__name__ for kind in type(error).__mro__]
     status = getattr(getattr(error, "response", None), "status_code", None)
     if any(part in kind for kind in kinds for part in NO_CONNECTION):

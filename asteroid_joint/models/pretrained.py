@@ -1,7 +1,6 @@
 """Weights that ship with the package: ``weights/<entry>_<name>.pth``, one file each.
 
-A file in that folder is all it takes: ``djcm("pop")`` in torch.hub and ``--model djcm_pop`` on
-the command line look here first.
+``djcm("pop")`` in torch.hub and ``--model djcm_pop`` on the command line look in that folder first.
 """
 
 import os
@@ -30,7 +29,7 @@ def load_model(name_or_path: str | os.PathLike = DEFAULT_MODEL, **overrides: Any
         **overrides: Constructor arguments over the stored ones, e.g. ``wiener_iterations=1``.
 
     Raises:
-        CheckpointError: One sentence on why it cannot be used.
+        CheckpointError: If it cannot be used.
 
     Example:
         >>> from asteroid_joint import load_model
@@ -41,14 +40,14 @@ def load_model(name_or_path: str | os.PathLike = DEFAULT_MODEL, **overrides: Any
 
 
 def load(name: str | os.PathLike = DEFAULT_MODEL, **overrides: Any) -> JointModel:
-    """Load a model for use, by the name that comes to mind.
+    """Load a model for use, by its full or short name.
 
     Args:
         name: One of
 
             * shipped weights, ``"djcm_pop"``, as ``asteroid-joint list`` names them; without the
-              model's name, ``"pop"``, those of DJCM where there are any of that name;
-            * a model file, or a folder that holds ``pytorch_model.bin``;
+              model's name, ``"pop"``, preferably those of DJCM;
+            * a model file, or a folder that contains ``pytorch_model.bin``;
             * the id of a model on the Hugging Face hub, ``"user/name"`` (or ``@revision``),
               or an address.
         **overrides: Constructor arguments over the stored ones.
@@ -57,7 +56,7 @@ def load(name: str | os.PathLike = DEFAULT_MODEL, **overrides: Any) -> JointMode
         The model in ``.eval()``, on the CPU.
 
     Raises:
-        CheckpointError: One sentence on why it cannot be used, with the names that there are.
+        CheckpointError: If it cannot be used; lists the available names.
 
     Example:
         >>> from asteroid_joint import load
@@ -68,10 +67,10 @@ def load(name: str | os.PathLike = DEFAULT_MODEL, **overrides: Any) -> JointMode
 
 
 def full_name(name: str) -> str:
-    """Name of shipped weights for a short one; anything else as it is.
+    """Full name of shipped weights; any other name is returned unchanged.
 
     Raises:
-        CheckpointError: If several weights go by the short name.
+        CheckpointError: If the short name is ambiguous.
     """
     known = available_weights()
     if name in known or not name or os.sep in name or _is_model(Path(name)):
@@ -86,7 +85,7 @@ def full_name(name: str) -> str:
 def hub_model(
     entry: str, model_name: str, name_url_or_file: str | None = None, **kwargs: Any
 ) -> JointModel:
-    """What an entry point of ``hubconf.py`` does, with the signature of Asteroid's.
+    """Entry point of ``hubconf.py``, with the signature of Asteroid's.
 
     Args:
         entry: Name of the entry point, e.g. ``"djcm"``.
@@ -96,7 +95,7 @@ def hub_model(
         **kwargs: Constructor arguments; for a fresh model also ``preset``.
 
     Raises:
-        CheckpointError: One sentence on why the weights cannot be used.
+        CheckpointError: If the weights cannot be used.
     """
     model_class = MODELS[model_name]
     if name_url_or_file is not None:
@@ -113,7 +112,7 @@ def hub_model(
 
 
 def model_path(name: str) -> str:
-    """Path of shipped weights; anything else as it is, for the loader to find."""
+    """Path of shipped weights; any other name is returned for the loader."""
     if name in available_weights():
         return str(WEIGHTS / f"{name}.pth")
     if (Path(name) / HUB_FILE).is_file():

@@ -1,7 +1,7 @@
-"""Any separator that Asteroid knows, however it is named, and what it gives in one form.
+"""Any separator that Asteroid knows, with a uniform output.
 
 An instance, a registered name, a model file or a hub id becomes a module; a module becomes a name
-and plain arguments, from which a model file can be read back without it.
+and plain arguments, from which it can be constructed to load a model file.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from .model_file import read_model_file
 from .pretrained import WEIGHTS, available_weights
 from .xumx_weights import PLAIN_OBJECTS
 
-PROBE = 4096  # samples; what is shorter is padded to this, as no separator of Asteroid needs more
+PROBE = 4096  # samples; minimum input, sufficient for all separators of Asteroid
 
 
 def find_separator(
@@ -31,18 +31,18 @@ def find_separator(
     sample_rate: int | None,
     default_rate: int,
 ) -> BaseModel:
-    """The module behind whatever names a separator.
+    """The module of a separator, however it is given.
 
     Args:
         separator: An instance; a name in Asteroid's table, as a class (``"ConvTasNet"``) or as a
             hub entry (``"conv_tasnet"``); shipped weights; a model file; anything that Asteroid
             can download.
-        arguments: Of the constructor, for a name in Asteroid's table only.
-        sample_rate: Hz; ``None`` leaves it to ``arguments``, or to the instance or file.
-        default_rate: Hz, of a named separator whose rate is not given.
+        arguments: Constructor arguments, for a name in Asteroid's table only.
+        sample_rate: Hz; ``None`` uses that of ``arguments``, the instance or the file.
+        default_rate: Hz, for a named separator without a rate.
 
     Raises:
-        ConfigError: If the arguments do not make one, or it has another rate.
+        ConfigError: If arguments or rate do not fit.
         CheckpointError: If a file cannot be used.
     """
     if isinstance(separator, BaseModel):
@@ -71,11 +71,11 @@ def find_separator(
 
 
 def build_separator(model_class: type[BaseModel], arguments: Mapping[str, Any]) -> BaseModel:
-    """Construct a separator; where nothing else is said, with two sources and no pitch of its own.
+    """Construct a separator, by default with two sources and no pitch output.
 
     Args:
-        model_class: Of Asteroid's table.
-        arguments: Of its constructor; for models of this package ``preset`` may be among them.
+        model_class: Class from Asteroid's table.
+        arguments: Constructor arguments; models of this package also accept ``preset``.
 
     Raises:
         ConfigError: If the constructor does not take the arguments.
@@ -114,11 +114,10 @@ def _class_called(name: str) -> type[BaseModel] | None:
 def read_separator(path: str | os.PathLike) -> BaseModel:
     """Read a separator from shipped weights, a file, or what Asteroid can download.
 
-    Asteroid's own files are read, too: they hold a few types that are not plain data, and those
-    are let through, nothing else.
+    Of types that are not plain data only the few in Asteroid's own files are accepted.
 
     Raises:
-        CheckpointError: One sentence on why it cannot be used.
+        CheckpointError: If it cannot be used.
     """
     from asteroid.utils.hub_utils import SR_HASHTABLE
 
@@ -132,7 +131,7 @@ def read_separator(path: str | os.PathLike) -> BaseModel:
         )
     with torch.serialization.safe_globals(PLAIN_OBJECTS):
         conf = plain_types(read_model_file(name))
-    if conf["model_name"] == "XUMX":  # Asteroid cannot make it any more, but the same is here
+    if conf["model_name"] == "XUMX":  # Asteroid cannot construct it any more, but this package can
         return JointXUMX.from_separator(conf, pitch=False)
     conf["model_args"].setdefault("sample_rate", SR_HASHTABLE.get(name))
     try:
@@ -144,9 +143,7 @@ def read_separator(path: str | os.PathLike) -> BaseModel:
 
 
 def describe_separator(separator: BaseModel) -> tuple[str, dict[str, Any]]:
-    """Registered name and plain arguments that make a separator of this shape.
-
-    The sample rate is left out of the latter.
+    """Registered name and plain arguments, without sample rate, of a separator of this shape.
 
     Raises:
         ConfigError: If its class is not registered, or its arguments do not describe it.
@@ -167,14 +164,14 @@ def describe_separator(separator: BaseModel) -> tuple[str, dict[str, Any]]:
 
 
 def check_arguments(separator: BaseModel) -> None:
-    """Make a second one of ``get_model_args()``, as reading it from a file will.
+    """Construct a copy from ``get_model_args()``, as loading a file will.
 
     Raises:
-        ConfigError: If that fails, or gives weights of other shapes.
+        ConfigError: If that fails, or its weights have other shapes.
     """
     name, arguments = describe_separator(separator)
     try:
-        with torch.random.fork_rng(devices=[]):  # no other draws because of this
+        with torch.random.fork_rng(devices=[]):  # keeps the random state
             again = type(separator)(**arguments, sample_rate=separator.sample_rate)
     except (TypeError, ValueError, RuntimeError) as err:
         raise ConfigError(
@@ -190,13 +187,13 @@ def check_arguments(separator: BaseModel) -> None:
 
 
 def count_stems(separator: BaseModel) -> int:
-    """How many stems a separator gives; it is run on a little silence to see that it does.
+    """Number of a separator's stems, found by running it on a short silence.
 
     Raises:
-        ConfigError: If it does not run, or gives no waveforms.
+        ConfigError: If it fails, or does not return waveforms.
     """
     first = next(separator.parameters(), torch.zeros(()))
-    if first.is_meta:  # shapes only: what it says of itself has to do
+    if first.is_meta:  # no values to run: rely on its attributes
         named = getattr(separator, "sources", None)
         return len(named) if named else int(separator.get_model_args().get("n_src", 1))
     was_training = separator.training
@@ -215,10 +212,10 @@ def count_stems(separator: BaseModel) -> int:
 
 
 def run_separator(separator: BaseModel, wav: torch.Tensor) -> torch.Tensor:
-    """``(B, C, T)`` to ``(B, S, T)``, or ``(B, S, C, T)`` where it is stereo, of the same length.
+    """``(B, C, T)`` to ``(B, S, T)``, or ``(B, S, C, T)`` if it is stereo, of the same length.
 
     Raises:
-        ValueError: If it gives something else.
+        ValueError: If it returns anything else.
     """
     out = separator(wav)
     if not isinstance(out, torch.Tensor) or out.ndim not in (2, 3, 4):

@@ -19,16 +19,16 @@ from ..masknn.valid_unet import ValidUNet, reflected
 from ..pitch import PitchGrid
 from .base import JointModel, JointOutput, check_sources, register_model
 
-EXCERPT = 512  # frames at a time: what bounds memory; one excerpt may be a little longer
+EXCERPT = 512  # frames at a time, to limit memory; an excerpt may be slightly longer
 
 
 class Heads(NamedTuple):
-    """What the heads read off the features.
+    """Outputs of the heads.
 
     Attributes:
         masks: ``(B, S, N, F)`` in [0, 1].
         activity_logits: ``(B, N)``.
-        salience: ``(B, 1, N, F)``, not negative, what the pitch head reads; or ``None``.
+        salience: ``(B, 1, N, F)``, non-negative input of the pitch head; or ``None``.
     """
 
     masks: torch.Tensor
@@ -41,30 +41,31 @@ class VocalDetectionUNet(JointModel):
     """Mixture -> U-Net -> a mask per source, and whether somebody sings.
 
     The separation head is a 1x1 convolution, the detection head one filter over all frequencies;
-    all else is shared. A batch with sources but without activity trains the one, a batch with
-    activity alone the other.
+    all other layers are shared. A batch with sources only trains the one, a batch with activity
+    only the other.
 
-    The network needs ``network.context`` frames (46 in the paper) on either side of what it gives.
-    Inside a recording that is the recording, beyond its ends its mirror image (OURS), so an output
-    is as long as its input. Excerpts are butt-joined where their poolings agree, at multiples of
-    ``network.multiple`` frames (OURS: the paper's 130 is none, and every other excerpt would be
-    pooled otherwise): the result does not depend on how a recording is cut.
+    The network needs ``network.context`` frames (46 in the paper) on either side of its output:
+    the recording, mirrored at its ends (OURS), so an output is as long as its input. Excerpts are
+    concatenated where their poolings agree, at multiples of ``network.multiple`` frames (OURS:
+    the paper's 130 is not, so every other excerpt would be pooled differently). Hence the result
+    does not depend on how a recording is cut.
 
     Training segments of ``network.out_size(...)`` frames, 130 = 8 * 16 + 2 in the paper, are one
-    pass without a frame of waste: ``segment_sec = 130 * hop_length / sample_rate``, which is 1.51 s
+    pass without wasted frames: ``segment_sec = 130 * hop_length / sample_rate``, which is 1.51 s
     in ``paper`` and 2.6 s in ``small``. One frame less costs the same, one more as much as 16 more.
 
     Args:
         sample_rate: Hz.
-        n_fft: STFT window, samples.
-        hop_length: Samples; one frame of activity and pitch each.
-        channels: Of the first convolution, then of the one behind each pooling.
+        n_fft: STFT window in samples.
+        hop_length: Samples per frame of activity and pitch.
+        channels: Features of the first convolution, then of the one after each pooling.
         sources: Names of the stems, vocals first.
-        pitch: Whether there is a pitch head: a mask of its own on the normalised magnitude, read
-            by a :class:`~asteroid_joint.masknn.harmonic.LocalPitchHead` (OURS: the paper names
-            pitch curves as a next label).
-        pitch_head: Its arguments, over the default ones.
-        griffin_lim_iterations: Of the phase, in evaluation mode; training takes the mixture's.
+        pitch: Whether there is a pitch head: a separate mask on the normalised magnitude, read by a
+            :class:`~asteroid_joint.masknn.harmonic.LocalPitchHead` (OURS: the paper suggests
+            pitch curves as a further label).
+        pitch_head: Arguments of the pitch head, over its defaults.
+        griffin_lim_iterations: Iterations for the phase in evaluation mode; training uses the
+            mixture's.
         mixture_scale: Sum of the sources over the mixture.
 
     References:

@@ -1,6 +1,6 @@
-"""Weights of Asteroid's ``XUMX``: from whatever holds them to arguments and tensors of ours.
+"""Weights of Asteroid's ``XUMX``, converted to arguments and tensors of ours.
 
-Asteroid 0.7 cannot construct the model any more; its files stay good.
+Asteroid 0.7 cannot construct the model any more, but its files remain usable.
 """
 
 import os
@@ -30,12 +30,12 @@ PLAIN_OBJECTS: list[Any] = [
 
 
 class XUMXWeights(NamedTuple):
-    """What is needed to go on with a model of Asteroid's.
+    """Arguments and weights of a model of Asteroid's.
 
     Attributes:
         sources: Names of the stems, in Asteroid's order.
         model_args: Further arguments of :class:`~asteroid_joint.models.JointXUMX`.
-        state_dict: Its weights but those of the heads.
+        state_dict: Its weights without those of the heads.
     """
 
     sources: list[str]
@@ -50,7 +50,7 @@ def read_xumx(separator: Any) -> XUMXWeights:
         separator: File, hub id or URL, a model dictionary, or the model itself.
 
     Raises:
-        CheckpointError: One sentence on why it cannot be used.
+        CheckpointError: If it cannot be used.
     """
     conf = separator
     if isinstance(separator, nn.Module):

@@ -1,4 +1,4 @@
-"""Models for others: the Hugging Face hub in Asteroid's convention, ONNX files, model cards."""
+"""Sharing models: the Hugging Face hub in Asteroid's convention, ONNX files, model cards."""
 
 from .hub import push_to_hub, write_folder
 

@@ -1,8 +1,8 @@
-"""Facts about models, plain Python values: of the registered classes, and of model files.
+"""Facts about registered models and model files, as plain Python values.
 
-Making every preset of every model takes seconds, even without numbers in them. What that gives is
-kept in ``sizes.json``, for ``asteroid-joint list``; ``python -m asteroid_joint.share.facts`` renews
-it, and a test compares it with the models.
+Building every preset of every model takes seconds, even without weights. The results are therefore
+stored in ``sizes.json``, for ``asteroid-joint list``; ``python -m asteroid_joint.share.facts``
+updates it, and a test compares it with the models.
 """
 
 import inspect
@@ -27,20 +27,20 @@ TITLE = re.compile(r'"([^"]+)",? ?([^"]*?)(?=https?://|$)', re.DOTALL)
 
 
 def describe_model(name: str, stored: bool = False) -> dict[str, Any]:
-    """Everything about a registered model.
+    """Facts about a registered model.
 
     Args:
         name: Registered name, in any spelling: ``"DJCM"``, ``"djcm"``, ``"joint_xumx"``.
-        stored: Take what is known of the presets from ``sizes.json``, where that has the model;
-            their arguments are left out.
+        stored: Read the facts about presets, without their arguments, from ``sizes.json`` if it
+            lists the model.
 
     Returns:
-        ``name``, ``summary``, ``paper`` (``title``, ``venue``, ``url``) and ``presets``: of each
-        its ``parameters``, ``sample_rate`` (Hz), ``n_channels``, ``sources``, ``has_pitch``,
+        ``name``, ``summary``, ``paper`` (``title``, ``venue``, ``url``) and ``presets``, each with
+        ``parameters``, ``sample_rate`` (Hz), ``n_channels``, ``sources``, ``has_pitch``,
         ``hop_sec``, ``n_bins`` and ``arguments``.
 
     Raises:
-        ConfigError: If there is no such model; the message names those there are.
+        ConfigError: If there is no such model; the message lists the known ones.
 
     Example:
         >>> import asteroid_joint
@@ -62,19 +62,20 @@ def describe_model(name: str, stored: bool = False) -> dict[str, Any]:
 
 
 def registered_name(name: str) -> str:
-    """A registered model's name for another spelling of it; anything else as it is."""
+    """Registered name of a model in another spelling; other names are returned unchanged."""
     wanted = name.replace("_", "").lower()
     return next((known for known in MODELS if known.lower() == wanted), name)
 
 
 def describe_weights(name: str | os.PathLike) -> dict[str, Any]:
-    """Everything that a model file says of itself.
+    """Facts stored in a model file.
 
     Args:
-        name: Of shipped weights, short or long; a file, a folder, or what Asteroid can fetch.
+        name: Short or long name of shipped weights, a file, a folder, or anything that Asteroid
+            can download.
 
     Returns:
-        See :func:`describe_content`, with ``name``, ``file`` and ``megabytes``.
+        Facts of :func:`describe_content`, and ``name``, ``file`` and ``megabytes``.
 
     Raises:
         CheckpointError: One sentence on why the file cannot be used.
@@ -98,7 +99,7 @@ def describe_weights(name: str | os.PathLike) -> dict[str, Any]:
 
 
 def describe_content(conf: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of the content of a model file, in one form whoever wrote it.
+    """Facts from the content of a model file, in one form for files of any origin.
 
     Args:
         conf: See :func:`asteroid_joint.models.model_file.read_model_file`.
@@ -106,14 +107,14 @@ def describe_content(conf: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``model``, ``preset``, ``parameters``, ``sample_rate`` (Hz), ``n_channels``, ``sources``,
         ``has_pitch``, ``hop_sec``, ``n_bins``, ``voicing_threshold``, ``task``, ``dataset``,
-        ``split``, ``licences``, ``recipe``, ``run``, ``averaged``, ``evaluations`` (of each
+        ``split``, ``licences``, ``recipe``, ``run``, ``averaged``, ``evaluations`` (each with
         ``dataset``, ``side``, ``split``, ``sample_rate``, ``n_clips``, ``metrics``), ``versions``,
-        ``arguments`` and ``training_config``. What is not stored is empty.
+        ``arguments`` and ``training_config``; empty if not stored.
 
     Raises:
         CheckpointError: If the model is not known or its arguments do not fit.
     """
-    model = _shape_of(conf)
+    model = _without_weights(conf)
     infos = conf.get("infos") or {}
     config = infos.get("training_config") or {}
     data = config.get("data") or {}
@@ -121,7 +122,6 @@ def describe_content(conf: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": conf["model_name"],
         "preset": (config.get("model") or {}).get("preset", ""),
-        "parameters": sum(p.numel() for p in model.parameters()),
         **_interface(model),
         "voicing_threshold": None if threshold is None else round(float(threshold), 4),
         "task": conf.get("task", ""),
@@ -138,13 +138,13 @@ def describe_content(conf: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shape_of(conf: Mapping[str, Any]) -> JointModel:
-    """The model of a file, without its numbers."""
+def _without_weights(conf: Mapping[str, Any]) -> JointModel:
+    """The model of a file, without its weights."""
     name = conf["model_name"]
     if name not in MODELS:
         raise CheckpointError(
-            f"There is no joint model called {name!r} (known: {', '.join(sorted(MODELS))}); "
-            "if it is your own, import the module that registers it first (--plugins)."
+            f"There is no joint model called {name!r} (known: {', '.join(sorted(MODELS))}): "
+            "if it is your own, first import the module that registers it (--plugins)."
         )
     try:
         return _on_meta(MODELS[name], dict(conf["model_args"]))
@@ -154,7 +154,7 @@ def _shape_of(conf: Mapping[str, Any]) -> JointModel:
 
 
 def _licence(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Licence of the data, as Asteroid stores it, in our words."""
+    """Licence of the data as Asteroid stores it, with our keys."""
     return {
         "title": stored.get("title", ""),
         "author": stored.get("author", ""),
@@ -166,15 +166,11 @@ def _licence(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def _preset(model_class: type[JointModel], preset: str) -> dict[str, Any]:
     model = _on_meta(model_class, model_class.presets[preset])
-    return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        **_interface(model),
-        "arguments": model.get_model_args(),
-    }
+    return {**_interface(model), "arguments": model.get_model_args()}
 
 
 def _on_meta(model_class: type[JointModel], arguments: dict[str, Any]) -> JointModel:
-    """A model of shapes alone: made in a moment, however large."""
+    """A model without weights, fast to build at any size."""
     import torch
 
     with torch.device("meta"):
@@ -182,8 +178,9 @@ def _on_meta(model_class: type[JointModel], arguments: dict[str, Any]) -> JointM
 
 
 def _interface(model: JointModel) -> dict[str, Any]:
-    """What goes in and comes out of a model."""
+    """Size, input and outputs of a model."""
     return {
+        "parameters": sum(p.numel() for p in model.parameters()),
         "sample_rate": int(model.sample_rate),
         "n_channels": int(model.in_channels),
         "sources": list(model.sources),
@@ -194,7 +191,7 @@ def _interface(model: JointModel) -> dict[str, Any]:
 
 
 def _paper(model_class: type) -> dict[str, str]:
-    """The first reference of the class, or of its module; the latter knows the title."""
+    """The first reference of the class, or of its module, which gives the title."""
     empty = {"title": "", "venue": "", "url": ""}
     module = sys.modules[model_class.__module__]
     for text in (inspect.getdoc(module), inspect.getdoc(model_class)):
@@ -211,7 +208,7 @@ def _paper(model_class: type) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write ``sizes.json`` anew."""
+    """Update ``sizes.json``."""
     ours = [name for name in sorted(MODELS) if MODELS[name].__module__.startswith(TOP + ".")]
     sizes = {name: describe_model(name)["presets"] for name in ours}
     for presets in sizes.values():

@@ -1,7 +1,7 @@
-"""Models on the Hugging Face hub, as Asteroid has them there: ``pytorch_model.bin`` and a card.
+"""Models on the Hugging Face hub, in Asteroid's form: ``pytorch_model.bin`` and a model card.
 
-What is shared here loads anywhere Asteroid does, ``BaseModel.from_pretrained("user/name")`` after
-``import asteroid_joint``, and with :func:`asteroid_joint.load`. The file holds plain data and is
+A shared model loads with ``BaseModel.from_pretrained("user/name")`` after
+``import asteroid_joint``, and with :func:`asteroid_joint.load`. The file contains plain data and is
 read with ``weights_only=True``.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..models.base import JointModel
 
 CARD_FILE = "README.md"
-FACTS = ("infos", "dataset", "task", "licenses")  # of a model file, beside the model itself
+FACTS = ("infos", "dataset", "task", "licenses")  # of a model file, besides the model itself
 
 
 @OPERATIONS.register("push_to_hub")
@@ -37,28 +37,28 @@ def push_to_hub(
 
     Args:
         model: Name of shipped weights, a model file, or a model.
-        repo_id: ``"user/name"``; the repository is made if there is none.
+        repo_id: ``"user/name"``; the repository is created if necessary.
         facts: See :func:`write_folder`.
-        private: Whether a new repository is for its owner's eyes only.
-        token: Of the hub; by default that of ``hf auth login`` or of ``HF_TOKEN``.
-        message: Of the commit.
+        private: Whether a new repository is private.
+        token: Access token of the hub; by default that of ``hf auth login`` or ``HF_TOKEN``.
+        message: Commit message.
 
     Returns:
         Address of the model's page.
 
     Raises:
         CheckpointError: If the model file cannot be used.
-        UserError: One sentence on why the hub did not take it: no token, no connection, no right.
+        UserError: One sentence on why the upload failed: token, connection or permission.
     """
     import huggingface_hub
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     try:
         validate_repo_id(repo_id)
+        if repo_id.count("/") != 1:
+            raise HFValidationError("no user")
     except HFValidationError as err:
-        raise ConfigError(f"{repo_id!r} is no name on the hub: give user/name.") from err
-    if repo_id.count("/") != 1:
-        raise ConfigError(f"{repo_id!r} is no name on the hub: give user/name.")
+        raise ConfigError(f"{repo_id!r} is not a valid name on the hub: give user/name.") from err
     with tempfile.TemporaryDirectory() as folder:
         write_folder(model, folder, name=repo_id, facts=facts)
         try:
@@ -81,22 +81,22 @@ def write_folder(
     name: str = "",
     facts: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write what a repository of the hub holds: ``pytorch_model.bin`` and ``README.md``.
+    """Write the content of a hub repository: ``pytorch_model.bin`` and ``README.md``.
 
     Args:
         model: Name of shipped weights, a model file, or a model.
-        folder: Created if need be; files of these names are replaced.
-        name: Of the model in its card; the folder's by default.
-        facts: For a model in memory, what its card can say: any of ``infos`` (with
-            ``evaluations``, ``run_facts``, ``training_config``), ``dataset``, ``task``,
-            ``licenses`` as in the files that training writes. A file brings its own.
+        folder: Created if necessary; files of these names are replaced.
+        name: Name of the model in its card; the folder's by default.
+        facts: Facts for the card of a model in memory: any of ``infos`` (with ``evaluations``,
+            ``run_facts``, ``training_config``), ``dataset``, ``task``, ``licenses`` as in the files
+            that training writes. A model file contains its own.
 
     Returns:
         The folder.
 
     Raises:
         CheckpointError: If the model file cannot be used.
-        UserError: If the folder cannot be written to.
+        UserError: If the folder is not writable.
 
     Example:
         >>> import asteroid_joint
@@ -114,7 +114,7 @@ def write_folder(
     card = hub_card(describe_content(conf), name or folder.resolve().name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / CARD_FILE) as part:  # it gets its name after the model
+        with atomic_write(folder / CARD_FILE) as part:  # appears after the model file
             part.write_text(card, encoding="utf-8")
             write_model_file(conf, folder / HUB_FILE)
     except OSError as err:
@@ -125,7 +125,7 @@ def write_folder(
 def _model_file(
     model: "JointModel | str | os.PathLike", facts: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The content of a model file, checked by making the model."""
+    """The content of a model file, checked by loading the model."""
     from ..compat import plain_types
     from ..models.base import JointModel
     from ..models.model_file import read_model_file
@@ -137,7 +137,7 @@ def _model_file(
         known = {key: value for key, value in more.items() if key in FACTS}
         return plain_types({**conf, **known, "infos": infos})
     if facts is not None:
-        raise ConfigError("Facts are for a model in memory: a model file brings its own.")
+        raise ConfigError("Facts are for a model in memory: leave them out for a model file.")
     conf = read_model_file(model_path(full_name(os.fspath(model))))
     JointModel.from_pretrained(conf)
     return plain_types(conf)

@@ -1,7 +1,6 @@
-"""What is known of a model as text: cards in Markdown and pages of the terminal.
+"""Facts about models as text: Markdown cards, and what ``asteroid-joint info`` and ``list`` print.
 
-Only what :mod:`.facts` knows is said, each fact in one place, whatever it is written for: the card
-beside shipped weights, the card on the hub, ``asteroid-joint info`` and ``list``.
+All facts come from :mod:`.facts`.
 """
 
 import re
@@ -15,6 +14,7 @@ Facts = Mapping[str, Any]
 
 TAGS = ("asteroid", "audio", "music", "audio-source-separation", "singing-voice-separation")
 PITCH_TAGS = ("pitch-estimation", "melody-extraction")
+RUN_FACTS = ("commit", "seed", "epochs", "hours", "hardware")
 METRIC_HEADS = ("metric", "mean", "standard deviation")
 SHORT = (("sdr", "SDR {:.2f} dB", 1), ("rpa", "RPA {:.1f} %", 100), ("oa", "OA {:.1f} %", 100))
 ONLY_DETECTION = (("auc", "AU-ROC {:.3f}", 1),)
@@ -36,13 +36,13 @@ Input: {sample_rate} Hz, {channels}{rest}
 
 {figures}
 
-Not measured: anything but these data.
+No figures are available for other data.
 """
 FILE = """.
 Preset: `{preset}`. File: {megabytes:.1f} MB, matrices in half precision; the figures below are
-those of this file. The weights are for research use, as the licences of their data demand."""
+those of this file. The weights are for research use, as the licences of their data require."""
 USE = """;
-the code below takes any.
+the code below accepts any.
 
 ```python
 import asteroid_joint  # pip install asteroid-joint
@@ -63,31 +63,22 @@ model = BaseModel.from_pretrained("{repo}")
 ```"""
 
 
-# ------------------------------------------------------------------ cards
-
-
 def weights_card(facts: Facts) -> str:
-    """The card beside shipped weights, which says more of their training than that on the hub.
+    """Markdown card of shipped weights, with more on their training than the card on the hub.
 
     Args:
         facts: See :func:`.facts.describe_weights`.
-
-    Returns:
-        Markdown.
     """
     rest = FILE.format(preset=facts["preset"], megabytes=facts["megabytes"])
     return _card(facts, facts["name"], rest, detailed=True)
 
 
 def hub_card(facts: Facts, repo: str) -> str:
-    """The page of a model on the hub, with the metadata that the hub reads.
+    """Markdown card of a model on the hub, with its metadata in YAML at the top.
 
     Args:
         facts: See :func:`.facts.describe_content`.
         repo: ``user/name`` on the hub.
-
-    Returns:
-        Markdown that begins with YAML.
     """
     rest = USE.format(
         repo=repo,
@@ -112,7 +103,7 @@ def _card(facts: Facts, name: str, rest: str, detailed: bool = False) -> str:
         data=_data(facts),
         training=_training(facts, _schedule(facts) if detailed else {}),
         figures="\n\n".join(_figures(evaluation, detailed) for evaluation in facts["evaluations"])
-        or "None are stored in the file.",
+        or "The file contains none.",
     )
 
 
@@ -120,26 +111,24 @@ def _data(facts: Facts) -> str:
     lines = [f"Trained on {facts['dataset'] or 'data that the file does not name'}."]
     lines += [f"* {line}" for line in _licence_lines(facts)]
     if not facts["licences"]:
-        lines.append("The file says nothing about the licence of the data: ask its author.")
+        lines.append("The file does not state the licence of the data: ask its author.")
     return "\n".join(lines)
 
 
 def _training(facts: Facts, more: Mapping[str, Any]) -> str:
-    """A line for each fact that is known; ``more`` of them, or others in their place."""
+    """A line for each known fact; ``more`` adds facts or replaces them."""
     run = facts["run"]
-    said = {
+    known = {
         "Recipe": facts["recipe"],
-        "Commit": run.get("commit"),
-        "Seed": run.get("seed"),
-        "Epochs": run.get("epochs"),
-        "Hours": run.get("hours"),
-        "Hardware": run.get("hardware"),
+        **{key.capitalize(): run.get(key) for key in RUN_FACTS},
         **more,
     }
-    lines = [f"* {key}: {value}" for key, value in said.items() if value not in (None, "")]
+    lines = [f"* {key}: {value}" for key, value in known.items() if value not in (None, "")]
     if facts["averaged"]:
         share = facts["averaged"]["share_after"]
-        lines.append(f"* Averaged: {share:g} of these weights, the rest of what they began from")
+        lines.append(
+            f"* Averaged: {share:g} times trained plus {1 - share:g} times initial weights"
+        )
     if facts["has_pitch"]:
         lines.append(f"* Voicing threshold: {facts['voicing_threshold']:.2f}")
     lines.append("* The whole configuration is in the file, under `infos`")
@@ -147,7 +136,7 @@ def _training(facts: Facts, more: Mapping[str, Any]) -> str:
 
 
 def _schedule(facts: Facts) -> dict[str, Any]:
-    """What the configuration of a training with a recipe of this repository says."""
+    """Facts from the configuration of a training with a recipe of this repository."""
     config, averaged = facts["training_config"], facts["averaged"]
     training, data = config["training"], config["data"]
     n_examples, segment_sec = training["draws_per_epoch"], data["segment_sec"]
@@ -158,13 +147,14 @@ def _schedule(facts: Facts) -> dict[str, Any]:
     split = f", `{facts['split']}` split" if facts["split"] else ""
     return {
         "Recipe": f"recipes/{facts['recipe'].removeprefix('recipes/')}",
-        "Songs": f"train side only{split}",
-        "Began from": f"`{begun}`" if begun else "",
-        "Drawn examples": f"{n_examples} of {segment_sec} s an epoch ({hours:.0f} hours of audio)",
-        "Batch": training["batch_size"],
+        "Songs": f"training side only{split}",
+        "Initial weights": f"`{begun}`" if begun else "",
+        "Sampled examples": f"{n_examples} of {segment_sec} s per epoch ({hours:.0f} hours of "
+        "audio in total)",
+        "Batch size": training["batch_size"],
         "Precision": training["precision"],
         "Selected": f"by `{training['monitor']}` on the validation side{also}",
-        "Averaged with": f"`{averaged['before']}`; the share was chosen on validation"
+        "Averaged with": f"`{averaged['before']}`; the weighting was chosen on the validation side"
         if averaged
         else "",
     }
@@ -178,7 +168,7 @@ def _figures(evaluation: Facts, detailed: bool) -> str:
 
 
 def _where(evaluation: Facts, with_channels: bool = False) -> str:
-    """Data of an evaluation: ``mir1k (disjoint split), 16 kHz``."""
+    """Data of an evaluation, such as ``mir1k (disjoint split), 16 kHz``."""
     split = f" ({evaluation['split']} split)" if evaluation.get("split") else ""
     form = ""
     if with_channels and evaluation.get("n_channels"):
@@ -203,7 +193,7 @@ def _metadata(facts: Facts, name: str) -> Any:
         for evaluation in facts["evaluations"]
         for metric, value in evaluation["metrics"].items()
     ]
-    # the hub knows data by names without spaces
+    # names of datasets on the hub have no spaces
     datasets = [x["title"] for x in facts["licences"] if re.fullmatch(r"[\w.-]+", x["title"])]
     licence: dict[str, Any] = {"license": "unknown"}
     if facts["licences"]:
@@ -222,11 +212,8 @@ def _metadata(facts: Facts, name: str) -> Any:
     )
 
 
-# ------------------------------------------------------------------ the terminal
-
-
 def weights_text(facts: Facts) -> str:
-    """Everything about a model file, for ``asteroid-joint info``.
+    """All facts about a model file, for ``asteroid-joint info``.
 
     Args:
         facts: See :func:`.facts.describe_weights`.
@@ -238,11 +225,11 @@ def weights_text(facts: Facts) -> str:
         ["input", _input(facts)],
         ["stems", ", ".join(facts["sources"])],
         ["pitch", _grid(facts)],
-        ["threshold", _said(facts["voicing_threshold"]) if facts["has_pitch"] else "-"],
-        ["trained on", _said(facts["dataset"])],
-        ["split", _said(facts["split"])],
-        ["recipe", _said(facts["recipe"])],
-        ["commit", _said(facts["run"].get("commit"))],
+        ["threshold", _value(facts["voicing_threshold"]) if facts["has_pitch"] else "-"],
+        ["trained on", _value(facts["dataset"])],
+        ["split", _value(facts["split"])],
+        ["recipe", _value(facts["recipe"])],
+        ["commit", _value(facts["run"].get("commit"))],
     ]
     lines = [facts["name"], "", _columns(rows), "", "licences of the data", ""]
     lines += [f"  {line}" for line in _licence_lines(facts)] or ["  not stored"]
@@ -257,18 +244,14 @@ def weights_text(facts: Facts) -> str:
         ]
     if not facts["evaluations"]:
         lines += ["", "figures", "", "  not stored"]
-    for title, key in (
-        ("run", "run"),
-        ("versions", "versions"),
-        ("arguments", "arguments"),
-        ("configuration of the training", "training_config"),
-    ):
+    for key in ("run", "versions", "arguments", "training_config"):
+        title = "training configuration" if key == "training_config" else key
         lines += ["", title, *(_tree(facts[key]) or ["  not stored"])]
     return "\n".join(lines)
 
 
 def model_text(model: Facts) -> str:
-    """Everything about a registered model, for ``asteroid-joint info``.
+    """All facts about a registered model, for ``asteroid-joint info``.
 
     Args:
         model: See :func:`.facts.describe_model`.
@@ -295,28 +278,28 @@ def model_text(model: Facts) -> str:
 def list_text(
     models: Sequence[Facts], weights: Sequence[Facts], decoders: Sequence[str], default: str
 ) -> str:
-    """What there is, for ``asteroid-joint list``.
+    """Available models, weights and decoders, for ``asteroid-joint list``.
 
     Args:
         models: See :func:`.facts.describe_model`.
         weights: See :func:`.facts.describe_weights`.
-        decoders: Names.
-        default: Name of the weights that are taken if nothing is said.
+        decoders: Names of the decoders.
+        default: Name of the default weights.
     """
     model_heads = ["model", "parameters", "input", "pitch", "paper"]
-    heads = ["name", "model", "parameters", "input", "figures on songs not heard in training"]
+    heads = ["name", "model", "parameters", "input", "figures on songs not used in training"]
     licences = dict.fromkeys((x["title"], x["licence"]) for w in weights for x in w["licences"])
     lines = [
-        "models (info MODEL says more)",
+        "models (info MODEL shows details)",
         "",
         _columns([model_heads, *map(_model_row, models)]),
         "",
-        "weights at hand (--model NAME)",
+        "available weights (--model NAME)",
         "",
         _columns([heads, *(_weights_row(facts, default) for facts in weights)]),
         *([] if weights else ["  none"]),
         "",
-        "licences of what the weights were trained on",
+        "licences of the training data",
         "",
         *(f"  {title}: {licence}" for title, licence in licences),
         "",
@@ -350,11 +333,8 @@ def _usual_figures(facts: Facts) -> str:
     first = facts["evaluations"][0]
     metrics = first["metrics"]
     columns = SHORT if "rpa" in metrics else SHORT + ONLY_DETECTION
-    said = [form.format(scale * metrics[m]["mean"]) for m, form, scale in columns if m in metrics]
-    return f"{', '.join(said)} ({first['dataset']}, {first['n_clips']} clips)"
-
-
-# ------------------------------------------------------------------ facts in words
+    shown = [form.format(scale * metrics[m]["mean"]) for m, form, scale in columns if m in metrics]
+    return f"{', '.join(shown)} ({first['dataset']}, {first['n_clips']} clips)"
 
 
 def _licence_lines(facts: Facts) -> list[str]:
@@ -389,26 +369,26 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.1f} M"
 
 
-def _said(value: Any) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
-        nested = (f"({_said(x)})" if isinstance(x, tuple | list) else _said(x) for x in value)
+        nested = (f"({_value(x)})" if isinstance(x, tuple | list) else _value(x) for x in value)
         return ", ".join(nested) or "-"
     return "-" if value is None or value == "" or value == {} else str(value)
 
 
 def _tree(values: Mapping[str, Any], depth: int = 1) -> list[str]:
-    """Nested values, a line each."""
+    """Nested values, one per line."""
     lines: list[str] = []
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             lines += [f"{'  ' * depth}{key}", *_tree(value, depth + 1)]
         else:
-            lines.append(f"{'  ' * depth}{key}: {_said(value)}")
+            lines.append(f"{'  ' * depth}{key}: {_value(value)}")
     return lines
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need, two spaces apart."""
+    """Aligned columns, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()

@@ -1,35 +1,34 @@
 """A joint model as one ONNX file: waveform in, stems and pitch out, nothing else needed.
 
-The transforms are part of the graph, as matrix products, so that runtimes without an STFT compute
-them, too. The graph takes windows of one length. What a program in any language needs to know is in
-the file's metadata, all of it text:
+The transforms are part of the graph, as matrix products, for runtimes without an STFT. The graph
+takes windows of one length. The file's metadata, all of it text, describe how to use it:
 
 =======================  ===========================================================================
 ``sources``              names of the stems, in order, separated by commas
-``sample_rate``          Hz
-``n_channels``           of the input
+``sample_rate``          sample rate in Hz
+``n_channels``           channels of the input
 ``window_samples``       length of the input
-``context_samples``      what to throw away at either end of a window that has a neighbour
-``fade_samples``         of the cross-fade that joins what two windows keep; 0: butt-joined
+``context_samples``      samples to discard at either end of a window that has a neighbour
+``fade_samples``         length of the cross-fade between what two windows keep; 0: butt-joined
 ``start_multiple``       windows start at multiples of this many samples
-``voicing_threshold``    a frame is voiced where ``confidence`` is above
-``hop_samples``          distance of frames; frame ``n`` is centred at sample ``n * hop_samples``
-``n_bins``               of the pitch; bin ``b`` lies ``bin_0_cents + b * cents_per_bin`` cents
-                         above 10 Hz
-``licence``              of the weights, where the model file says it
+``voicing_threshold``    a frame is voiced if its ``confidence`` is above
+``hop_samples``          hop between frames; frame ``n`` is centred at sample ``n * hop_samples``
+``n_bins``               pitch bins; bin ``b`` is ``bin_0_cents + b * cents_per_bin`` cents above
+                         10 Hz
+``licence``              licence of the weights, if the model file states it
 =======================  ===========================================================================
 
-A shorter recording is padded with zeros to one window. Outputs that the model lacks are left out:
+Pad a shorter recording with zeros to one window. Outputs, as far as the model has them:
 
-* ``sources`` ``(1, n_src, n_channels, window_samples)``, stems whose sum is the input where the
-  model's do that;
+* ``sources`` ``(1, n_src, n_channels, window_samples)``, stems that add up to the input if the
+  model's do;
 * ``pitch_logits`` ``(1, frames, n_bins)``; their sigmoid is the activation of each bin;
 * ``f0_hz`` and ``confidence`` ``(1, frames)``, decoded by argmax and local average;
-* ``activity`` ``(1, frames)``, how likely somebody sings.
+* ``activity`` ``(1, frames)``, probability that somebody sings.
 
 ``DJCM``, ``JointCascade``, ``JointXConvTasNet``, ``JointXUMX`` and ``VocalDetectionUNet`` were
-exported and compared; ``benchmarks/onnx_models.py`` tells about any model. A Wiener filter cannot
-be exported.
+exported and compared; ``benchmarks/onnx_models.py`` checks any model. A Wiener filter cannot be
+exported.
 """
 
 import copy
@@ -55,22 +54,18 @@ from ..registry import OPERATIONS
 from ..version import __version__
 
 OPSET = 20
-LONGEST_SEC = 60.0  # of a window: tracing and the runtime's memory grow with it
+LONGEST_SEC = 60.0  # of a window: tracing time and the runtime's memory grow with it
 
 
 class ExportGraph(nn.Module):
-    """What is exported: a copy of a model, with real transforms and everything decoded.
-
-    Args:
-        model: Any joint model; it is not changed.
-    """
+    """The exported graph: a copy of a model, with real-valued transforms and decoded pitch."""
 
     def __init__(self, model: JointModel) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
         for name, module in list(self.model.named_modules()):
             if isinstance(module, nn.RNNBase):
-                module.dropout = 0.0  # of training only, but the exporter refuses it
+                module.dropout = 0.0  # only for training, but the exporter refuses it
             if isinstance(module, STFT):
                 parent = self.model.get_submodule(name.rpartition(".")[0])
                 setattr(parent, name.rpartition(".")[2], RealSTFT(module))
@@ -103,16 +98,16 @@ def export_onnx(
     Args:
         model: Any joint model; it is not changed.
         path: File to write, ``.onnx``.
-        window_sec: Length of the graph's input, seconds; rounded up to frames.
-        licence: Of the weights, for the metadata.
+        window_sec: Length of the graph's input in seconds; rounded up to frames.
+        licence: Licence of the weights, for the metadata.
         overwrite: Replace an existing file.
 
     Returns:
         The path.
 
     Raises:
-        UserError: If onnx or onnxscript is not installed, the file is there already or cannot be
-            written, or the model uses what ONNX has no operation for.
+        UserError: If onnx or onnxscript is not installed, the file exists already or cannot be
+            written, or the model uses operations that ONNX lacks.
         ConfigError: If ``window_sec`` is not between 0 and 60.
 
     Example:
@@ -129,11 +124,17 @@ def export_onnx(
     graph = ExportGraph(model)
     plan = plan_windows(graph.model, window_sec)
     wav = torch.zeros(1, int(model.in_channels), plan.length)
-    program = _export(graph, wav, list(_outputs(graph, wav)))
+    with torch.no_grad():
+        names = list(graph(wav))
+    program = _export(graph, wav, names)
     for key, value in _metadata(model, plan, licence).items():
         if value != "":
             program.model.metadata_props[key] = str(value)
-    _write(program, path)
+    try:
+        with atomic_write(path) as part:
+            program.save(str(part))
+    except OSError as err:
+        raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err
     return path
 
 
@@ -144,7 +145,7 @@ def _check(path: Path, window_sec: float, overwrite: bool) -> None:
             f"A window of {window_sec:g} s cannot be exported: give seconds up to {LONGEST_SEC:g}."
         )
     if path.is_dir() or not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: give the name of a file in a folder there is.")
+        raise UserError(f"{path} cannot be written: give a file name in an existing folder.")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already: give --overwrite to replace it.")
 
@@ -171,13 +172,8 @@ def _metadata(model: JointModel, plan: WindowPlan, licence: str) -> dict[str, An
 
 
 @torch.no_grad()
-def _outputs(graph: ExportGraph, wav: torch.Tensor) -> dict[str, torch.Tensor]:
-    return graph(wav)
-
-
-@torch.no_grad()
 def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
-    """Trace; the exporter's remarks on itself are nothing a user can act upon."""
+    """Trace, without the exporter's messages, on which a user cannot act."""
     chatter = logging.getLogger("torch.onnx")
     level = chatter.level
     chatter.setLevel(logging.ERROR)
@@ -191,10 +187,10 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
                 output_names=names,
                 opset_version=OPSET,
                 dynamo=True,
-                optimize=False,  # its rules take "+ 1e-12" for "+ 0" and drop it
+                optimize=False,  # its rules treat "+ 1e-12" as "+ 0" and drop it
                 verbose=False,
             )
-            assert program is not None  # as it would be with a file name
+            assert program is not None  # it is None only with a file name
             optimizer = optional("onnxscript.optimizer", "onnx")
             optimizer.fold_constants(program.model)
             optimizer.remove_unused_nodes(program.model)
@@ -206,11 +202,3 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
         ) from err
     finally:
         chatter.setLevel(level)
-
-
-def _write(program: Any, path: Path) -> None:
-    try:
-        with atomic_write(path) as part:
-            program.save(str(part))
-    except OSError as err:
-        raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err

@@ -1,11 +1,11 @@
-"""Make a trained model shippable: matrices in half precision, a model card beside it.
+"""Prepare a trained model for shipping: matrices in half precision, and a model card.
 
 ``python -m asteroid_joint.share.publish exp/x djcm_mir1k`` writes
 ``asteroid_joint/weights/djcm_mir1k.pth``; from then on ``load_model("djcm_mir1k")``,
-``djcm("mir1k")`` in torch.hub and the command line find it. Evaluated with
+``djcm("mir1k")`` in torch.hub and the command line find it. After
 ``eval.py --exp_dir exp/x --model djcm_mir1k``, a second call writes the card ``djcm_mir1k.md``
-with the figures of that very file. Evaluated on other data as well, ``--report`` names the
-``final_metrics.json`` of each.
+with the figures of that file. For evaluations on several datasets, name the
+``final_metrics.json`` of each with ``--report``.
 """
 
 import argparse
@@ -30,14 +30,14 @@ EVALUATION_FACTS = ("split", "sample_rate", "n_channels", "n_songs", "commit")
 def publish(
     exp_dir: Path, name: str, weights_dir: Path = WEIGHTS, reports: Sequence[Path] = ()
 ) -> Path:
-    """Write the shippable file and, where it has been evaluated, its card.
+    """Write the model file to ship and, if it has been evaluated, its card.
 
     Args:
         exp_dir: Folder of a finished run.
         name: ``<hub entry>_<name>``, e.g. ``djcm_mir1k``.
-        weights_dir: Where to.
-        reports: ``final_metrics.json`` of the file's evaluations; by default that on test
-            which ``eval.py --model NAME`` left in the experiment.
+        weights_dir: Folder to write to.
+        reports: ``final_metrics.json`` of the file's evaluations; by default that of the test side
+            which ``eval.py --model NAME`` wrote in the experiment.
 
     Returns:
         Path of the weights.
@@ -46,7 +46,7 @@ def publish(
         DataError: If the run is not finished.
     """
     if not (exp_dir / "best_model.pth").is_file():
-        raise DataError(f"{exp_dir} holds no best_model.pth: train first.")
+        raise DataError(f"{exp_dir} contains no best_model.pth: train first.")
     conf = read_model_file(str(exp_dir / "best_model.pth"))
     conf["state_dict"] = {
         key: value.half() if value.ndim > 1 and value.is_floating_point() else value
@@ -66,15 +66,18 @@ def publish(
         store_figures(path, finals)
         write_text(path.with_suffix(".md"), weights_card(describe_weights(path)))
     else:
-        logger.warning("No card yet: eval.py --exp_dir %s --model %s, then again.", exp_dir, name)
+        logger.warning(
+            "No card was written: run eval.py --exp_dir %s --model %s, then publish again.",
+            exp_dir,
+            name,
+        )
     return path
 
 
 def store_figures(path: Path, finals: Sequence[dict[str, Any]]) -> None:
-    """Put the figures of a model file's evaluations into the file, under ``infos.evaluations``.
+    """Store the figures of evaluations in a model file, under ``infos.evaluations``.
 
-    What reads a model file, such as ``asteroid-joint info`` and the card on the hub, finds them
-    there; the weights stay as they are.
+    ``asteroid-joint info`` and the card on the hub read them there; the weights do not change.
 
     Args:
         path: Model file.
@@ -96,7 +99,7 @@ def store_figures(path: Path, finals: Sequence[dict[str, Any]]) -> None:
 
 
 def shorten_folders(conf: dict[str, Any]) -> None:
-    """Keep only the last part of absolute paths: the rest says where somebody works."""
+    """Keep only the last part of absolute paths: the rest would reveal somebody's folders."""
     data = conf["infos"].get("training_config", {}).get("data", {})
     for key, value in data.items():
         if isinstance(value, str) and Path(value).is_absolute():
@@ -106,10 +109,11 @@ def shorten_folders(conf: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("exp_dir", type=Path)
-    parser.add_argument("name")
-    parser.add_argument("--report", type=Path, nargs="+", default=[], help="final_metrics.json")
-    parser.add_argument("--weights_dir", type=Path, default=WEIGHTS)
+    add = parser.add_argument
+    add("exp_dir", type=Path, help="folder of a finished run")
+    add("name", help="name of the weights, <hub entry>_<name>, e.g. djcm_mir1k")
+    add("--report", type=Path, nargs="+", default=[], help="final_metrics.json of each evaluation")
+    add("--weights_dir", type=Path, default=WEIGHTS, help="folder to write to")
     args = parser.parse_args(argv)
     try:
         print(publish(args.exp_dir, args.name, args.weights_dir, args.report))

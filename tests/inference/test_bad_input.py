@@ -84,7 +84,7 @@ def make_picture(path: Path) -> None:
     ("make", "sentence"),
     [
         (lambda path: None, "There is no file {}."),
-        (Path.mkdir, "{} holds no audio files."),
+        (Path.mkdir, "{} contains no audio files."),
         (Path.touch, "{} is empty (0 bytes)."),
         (make_text, "{} contains no audio that libsndfile or FFmpeg can decode."),
         (make_truncated_header, "{} contains no audio that libsndfile or FFmpeg can decode."),
@@ -291,7 +291,7 @@ def test_output_of_one_input_is_a_file(call, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "song").write_text("mine")
     code, err = call(tmp_path / "song.wav", tmp_path / "other.wav")
-    assert code == 1 and "need a folder of this name" in err
+    assert code == 1 and "need a folder of that name: choose" in err
     assert names(tmp_path / "out" / "other") == FILES
 
 

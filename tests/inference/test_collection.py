@@ -127,7 +127,7 @@ def test_only_files_are_songs(tmp_path):
     (music / "folder.wav").mkdir(parents=True)
     os.mkfifo(music / "pipe.wav")
     result = find_songs([str(music)], tmp_path / "out")
-    assert result.songs == [] and result.problems == [f"{music} holds no audio files."]
+    assert result.songs == [] and result.problems == [f"{music} contains no audio files."]
     result = find_songs([str(tmp_path / "*.wav")], tmp_path / "out")
     assert result.problems == [f"No audio file matches {tmp_path}/*.wav."]
 

@@ -89,7 +89,7 @@ def test_flac_of_samples_beyond_full_scale_says_what_it_cut(tmp_path):
     path = write(tmp_path / "song.wav", wav, subtype="FLOAT")
     done = separate_file(Halves(), path, tmp_path / "out", audio_format="flac")
     vocals = sf.read(done.folder / "vocals.flac")[0].T
-    assert done.warning is not None and "beyond full scale" in done.warning
+    assert done.warning is not None and "exceed full scale" in done.warning
     quiet = np.abs(wav) < 0.9
     assert np.abs(vocals - wav / 2)[quiet].max() < 0.05 and np.abs(vocals).max() <= 1
     quiet = write(tmp_path / "quiet.wav", music(0.5), subtype="FLOAT")
@@ -168,8 +168,8 @@ def test_chosen_stems_and_f0_formats(tmp_path):
         ({"stems": ["vocals", "drum"]}, "FourStems has no stem 'drum': choose from drums, bass"),
         ({"audio_format": "aiff"}, "Unknown audio format 'aiff': choose one of flac, mp3, ogg,"),
         ({"f0_formats": ["midi"]}, "Unknown F0 format 'midi': choose one of csv, jams, mir_eval"),
-        ({"notes": True}, "This FourStems has no pitch to make notes of"),
-        ({"two_pass_viterbi": True}, "This FourStems has no pitch for Viterbi to decode"),
+        ({"notes": True}, "This FourStems estimates no pitch, which notes need: choose"),
+        ({"two_pass_viterbi": True}, "This FourStems estimates no pitch for Viterbi to decode"),
     ],
 )
 def test_what_a_model_or_the_package_lacks(tmp_path, options, sentence):

@@ -76,7 +76,7 @@ def test_trunk_stage_by_stage(trunk):
     [
         ({"n_freqs": 1000}, "a number of bins divisible by 64 .*, received 1000"),
         ({"n_freqs": 1000, "separator": {"channels": (2,), "fold": 16}}, "divisible by 32"),
-        ({"n_freqs": 2048}, "n_freqs 2048 must be at most 1025, the bins of n_fft 2048"),
+        ({"n_freqs": 2048}, "n_freqs 2048 must be from 1 to 1025, the bins of n_fft 2048"),
         ({"separator": {"channels": (2, 2), "pools": ((1, 2),)}}, "received 1 pools for 2 levels"),
     ],
 )

@@ -218,7 +218,7 @@ def test_training_starts_from_the_statistics_of_the_mixtures():
         torch.testing.assert_close(z.std(0, correction=0), torch.ones(385), atol=1e-3, rtol=0)
     clips[:] = [SimpleNamespace(n_samples=10)]
     wavs[:] = [wavs[0][:, :10]]
-    with pytest.raises(DataError, match="no clip of 768 samples"):
+    with pytest.raises(DataError, match="no clip of at least 768 samples"):
         model.prepare_training(dataset)
 
 

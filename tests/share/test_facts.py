@@ -160,7 +160,7 @@ def test_publish(finished, tmp_path, caplog):
     path = publish(finished, "djcm_mine", tmp_path / "weights")
     matrices = [x for x in read_model_file(str(path))["state_dict"].values() if x.ndim > 1]
     assert matrices and all(x.dtype == torch.float16 for x in matrices if x.is_floating_point())
-    assert "No card yet" in caplog.text and not path.with_suffix(".md").exists()
+    assert "No card was written" in caplog.text and not path.with_suffix(".md").exists()
 
     folder = finished / "eval_model_test_djcm_mine"
     folder.mkdir()
@@ -172,10 +172,10 @@ def test_publish(finished, tmp_path, caplog):
     for part in (
         "# djcm_mine\n",
         "* Recipe: recipes/mir1k/DJCM\n",
-        "* Began from: `djcm_pop`\n",
-        "* Drawn examples: 720 of 2.5 s an epoch (2 hours of audio)\n",
+        "* Initial weights: `djcm_pop`\n",
+        "* Sampled examples: 720 of 2.5 s per epoch (2 hours of audio in total)\n",
         "* Selected: by `val_score` on the validation side, as was the voicing threshold\n",
-        "* Averaged with: `djcm_pop`; the share was chosen on validation\n",
+        "* Averaged with: `djcm_pop`; the weighting was chosen on the validation side\n",
         "| `sdr` | 8.1235 | 1.5000 |\n",
     ):
         assert part in card
@@ -183,7 +183,7 @@ def test_publish(finished, tmp_path, caplog):
 
 
 def test_nothing_to_publish(tmp_path, capsys):
-    with pytest.raises(SystemExit, match="holds no best_model.pth: train first."):
+    with pytest.raises(SystemExit, match="contains no best_model.pth: train first."):
         publish_main([str(tmp_path), "djcm_mine"])
 
 

@@ -190,8 +190,8 @@ def test_the_card_is_what_the_hub_reads(model, tmp_path):
 
 def test_a_card_claims_nothing_that_is_not_stored(model, tmp_path):
     text = (write_folder(model, tmp_path, name="me/mine") / "README.md").read_text()
-    assert "None are stored in the file." in text
-    assert "says nothing about the licence" in text and "license: unknown" in text
+    assert "The file contains none." in text
+    assert "does not state the licence" in text and "license: unknown" in text
     assert "model-index" not in text and "None\n" not in text
 
 
@@ -234,7 +234,7 @@ def test_what_the_hub_refuses(hub, weights, monkeypatch, capsys, failure, messag
 
 @pytest.mark.parametrize("name", ["mine", "a/b/c", "me/mi ne", "", "me/", "../x", "me/-x"])
 def test_names_that_the_hub_does_not_have(hub, weights, name):
-    with pytest.raises(ConfigError, match="no name on the hub: give user/name"):
+    with pytest.raises(ConfigError, match="not a valid name on the hub: give user/name"):
         push_to_hub(weights, name)
     assert not hub.exists()
 

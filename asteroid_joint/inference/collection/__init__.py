@@ -1,4 +1,4 @@
-"""Many songs in one call: which they are, what is done, and what a manifest says of it."""
+"""Many songs in one call: finding, separating and recording them."""
 
 from .inputs import Found, Song, find_songs
 from .manifest import MANIFEST, Manifest

@@ -1,13 +1,13 @@
-"""Files, folders and patterns to songs, each with a folder of its own for its results.
+"""Files, folders and patterns to songs, each with its own folder for results.
 
-Of a folder, all audio files below it by their extension, hidden ones left out; a song's results go
-to the same place below the output folder. A pattern (``*``, ``?``, ``[...]``, ``**``) is for shells
-that do not expand it; paths are kept from its first wildcard on. A file given by name goes directly
-below the output folder.
+A folder contributes all audio files below it, recognised by extension, except hidden ones; results
+keep the relative path below the output folder. A pattern (``*``, ``?``, ``[...]``, ``**``) serves
+shells that do not expand it; paths are kept from its first wildcard on. Results of a file given by
+name go directly below the output folder.
 
-Links count as what they lead to; what is reached twice is done once. Results are never inputs: the
-output folder is not searched, stems of an earlier run in it are left out, and a call whose results
-would appear in a folder that is being searched is refused.
+Links are resolved, and a file reached twice is separated once. Results are never inputs: the output
+folder is not searched, stems of an earlier run in it are skipped, and a call whose results would
+appear in a searched folder is refused.
 """
 
 import glob
@@ -42,12 +42,12 @@ class Song:
 
 @dataclass
 class Found:
-    """What inputs came to.
+    """Result of the search.
 
     Attributes:
-        songs: In the order of the inputs, those of a folder sorted.
+        songs: In the order of the inputs; those of a folder are sorted.
         problems: One sentence on each input without a song.
-        n_results: Files left out because they are results of an earlier run.
+        n_results: Number of files skipped as results of an earlier run.
         searched: Whether one of the inputs was a folder or a pattern.
     """
 
@@ -59,21 +59,21 @@ class Found:
 
 @dataclass(frozen=True)
 class _File:
-    """A file with the folder that its place is counted from, ``None`` if it was given by name."""
+    """A file and the folder its path is relative to, ``None`` if it was given by name."""
 
     path: Path
     base: Path | None
 
 
 def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
-    """Find the songs that inputs name.
+    """Find songs.
 
     Args:
         inputs: Files, folders, patterns.
         out: Output folder; it need not exist.
 
     Returns:
-        :class:`Found`; a file that was given by name is among the songs even if it does not exist.
+        The songs, including files given by name that do not exist.
 
     Raises:
         UserError: If two inputs would be written to one folder, or results into a folder that is
@@ -87,7 +87,7 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
             new, found.searched = list(_walk(path, path, real_out, found)), True
             folders.append(path)
             if not new:
-                found.problems.append(f"{path} holds no audio files.")
+                found.problems.append(f"{path} contains no audio files.")
         elif not path.exists() and glob.has_magic(text):
             new, found.searched = list(_matches(text, real_out, found)), True
             if not new:
@@ -95,7 +95,7 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
         else:
             new = [_File(path, None)]
         for file in new:
-            # of links that lead to the same nothing each is named
+            # broken links with the same target are reported one by one
             real = (os.path.realpath if os.path.exists(file.path) else os.path.abspath)(file.path)
             if _is_result(Path(real), real_out):
                 found.n_results += 1
@@ -125,7 +125,7 @@ def _walk(folder: Path, base: Path, out: Path, found: Found) -> Iterator[_File]:
             extension = os.path.splitext(name)[1][1:].lower()
             path = Path(at, name)
             if extension in AUDIO_EXTENSIONS and not name.startswith("."):
-                if path.is_file() or not path.exists():  # a link to nothing is to be said
+                if path.is_file() or not path.exists():  # a broken link must be reported
                     yield _File(path, base)
 
 
@@ -155,14 +155,14 @@ def _is_result(path: Path, out: Path) -> bool:
 
 
 def _named(files: list[_File], out: Path) -> list[Song]:
-    """Give every file a folder of its own.
+    """Give every file its own folder.
 
-    It is named after the file, without the extension; with it, where another file of a searched
-    folder would have the same name (``song.wav`` beside ``song.mp3``), or a folder has it.
+    It is named after the file without its extension, but with it if another file of a searched
+    folder (``song.wav`` beside ``song.mp3``), or a folder, has that name.
     """
     places = [_place(file) for file in files]
     short = [str(place.with_name(output_name(place))) for place in places]
-    taken = Counter(name.casefold() for name in short)  # some file systems know no case
+    taken = Counter(name.casefold() for name in short)  # some file systems ignore case
     for folder in {str(above).casefold() for place in places for above in place.parents}:
         taken[folder] += 1
     songs: list[Song] = []
@@ -181,17 +181,17 @@ def _named(files: list[_File], out: Path) -> list[Song]:
 
 
 def _place(file: _File) -> Path:
-    """Path of a file from where its place is counted."""
+    """Path of a file relative to its base."""
     place = Path(file.path.name) if file.base is None else file.path.relative_to(file.base)
     return Path(place.name) if ".." in place.parts else place  # never above the output folder
 
 
 def _check_places(songs: list[Song], out: Path, folders: list[Path]) -> None:
-    """Refuse results in a folder that is searched, as the next run would take them for songs."""
+    """Refuse results in a searched folder, as the next run would take them for songs."""
     for folder in folders:
         real = Path(os.path.realpath(folder))
         if real in out.parents:
-            continue  # the output folder is left out of the search
+            continue  # the output folder is not searched
         if real == out or any(real in (out / song.name / "stem").parents for song in songs):
             raise UserError(
                 f"Results would appear in {folder}, which is being searched for songs: choose "

@@ -1,17 +1,17 @@
-"""``manifest.jsonl``: what became of every file of a collection, one JSON object per line.
+"""``manifest.jsonl``: the outcome of every file of a collection, one JSON object per line.
 
-A line is appended, and on the disk, as soon as a file is done or has failed; nothing is rewritten,
-so the last line about a folder counts. A line that a crash cut off is passed over. The fields:
+A line is appended and synced to disk as soon as a file is done or has failed; nothing is rewritten,
+so the last line about a folder counts. A line truncated by a crash is skipped. The fields:
 
 ``input``, ``folder``
-    The file, absolute, and the folder of its results below that of the manifest.
+    Absolute path of the file, and the folder of its results relative to that of the manifest.
 ``status``
     ``"done"``, with ``files`` and ``seconds``; or ``"failed"``, with ``reason`` and ``retry``:
-    whether the cause lies outside the file, as with a full disk, so that ``--resume`` tries again.
+    whether the cause lies outside the file, such as a full disk, and ``--resume`` tries again.
 ``size``, ``mtime_ns``
-    Of the input, in bytes and nanoseconds: one that has changed is done again.
+    Size of the input in bytes and its modification time; a changed input is separated again.
 ``settings``
-    Fingerprint of the options and the weights that results depend on.
+    Fingerprint of the options and weights that results depend on.
 ``time``
     When the line was written, UTC.
 """
@@ -35,11 +35,11 @@ class Manifest:
     """The manifest of an output folder, for one run at a time.
 
     Args:
-        out: Output folder, which exists.
+        out: Existing output folder.
 
     Attributes:
         entries: Folder of results to the last line about it.
-        made_from: Folder of results to the input that they are of.
+        made_from: Folder of results to the input they were made from.
 
     Raises:
         UserError: If another run is using it, or it cannot be read.
@@ -61,10 +61,7 @@ class Manifest:
         self.made_from: dict[str, str] = {}
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add a line; when this returns, it is on the disk.
-
-        Args:
-            entry: Plain values; ``folder`` says what it is about.
+        """Add a line of plain values, including ``folder``; it is on disk when this returns.
 
         Raises:
             OutputError: If it cannot be written.
@@ -73,7 +70,7 @@ class Manifest:
         line = json.dumps({**entry, "time": now}) + "\n"
         try:
             with open(self.path, "ab+") as file:
-                if file.tell():  # after what a crash has cut off, a line of its own
+                if file.tell():  # start a new line after one truncated by a crash
                     file.seek(-1, os.SEEK_END)
                     line = line if file.read(1) == b"\n" else "\n" + line
                 file.write(line.encode("ascii"))

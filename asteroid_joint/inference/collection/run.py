@@ -1,11 +1,12 @@
-"""A collection from its inputs to its outcomes: what is left to do is done, the rest is told.
+"""Separate a collection of songs, or what is left of it, and report the outcomes.
 
 Songs are separated one after the other in this process, or by workers of another engine. With a
-manifest, results appear together with a receipt, a hidden file that says what they are of; it is
-removed when the manifest has the line. So a run that is killed between the two still knows what is
+manifest, results appear together with a receipt, a hidden file that identifies their input; it is
+removed once the manifest has the line. A run killed between the two can thus still tell what is
 done.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,13 +33,13 @@ KEYS = ("input", "size", "mtime_ns", "settings")  # what must agree for results 
 
 @dataclass(frozen=True)
 class Job:
-    """A song to be separated.
+    """A song to separate.
 
     Attributes:
         song: The file and the folder of its results.
         overwrite: Whether results may be replaced.
-        receipt: Facts that appear beside the results, ``None`` for no receipt.
-        label: Text before the progress bar.
+        receipt: Facts to store beside the results, ``None`` for no receipt.
+        label: Label of the progress bar.
     """
 
     song: Song
@@ -49,19 +50,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a song; can be pickled, and is what ``--json`` prints.
+    """Outcome of a song; can be pickled, and is what ``--json`` prints.
 
     Attributes:
         input: The file.
-        folder: Folder of the results, the output folder included; ``None`` without results.
+        folder: Folder of the results, including the output folder; ``None`` without results.
         status: ``"done"`` or ``"failed"``.
-        skipped: Whether an earlier run found that out.
+        skipped: Whether the status is that of an earlier run.
         reason: Why it failed, one sentence.
         retry: Whether the cause lies outside the file.
-        warning: One sentence on what was done although something was missing.
+        warning: One sentence on a partly damaged input, or clipped samples.
         files: Names of the files in the folder.
-        facts: ``seconds``, ``sample_rate``, ``channels``, ``voiced`` (share of F0 frames),
-            ``notes`` (how many), ``elapsed`` (seconds of work).
+        facts: ``seconds``, ``sample_rate``, ``channels``, ``voiced`` (fraction of F0 frames),
+            ``notes`` (their number), ``elapsed`` (processing time in seconds).
     """
 
     input: str
@@ -75,7 +76,7 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One line; what does not apply is left out."""
+        """One line, without fields that do not apply."""
         fields = asdict(self)
         shown = {k: v for k, v in fields.items() if v not in (None, (), {}) and k != "facts"}
         if self.status == "done":
@@ -89,14 +90,14 @@ def run_collection(
     """Separate songs.
 
     Args:
-        songs: What to separate.
-        options: What is made of each.
-        run: How to go about it.
-        manifest: Whether to write ``manifest.jsonl`` into the output folder; ``run.resume`` does
-            so in any case.
+        songs: Songs to separate.
+        options: What to produce from each song.
+        run: How to process the collection.
+        manifest: Whether to write ``manifest.jsonl`` into the output folder; ``run.resume`` always
+            does.
 
     Yields:
-        An outcome for every song, as they are finished.
+        The outcome of each song once it is known.
 
     Raises:
         UserError: If the call itself is wrong: no such model, stem, folder.
@@ -126,11 +127,7 @@ def run_collection(
 
 
 def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
-    """Load the model and make it ready for its device.
-
-    Args:
-        options: They say how many windows the model gets at a time.
-        run: Names of the model, the device and the plugins.
+    """Import the plugins, load the model and optimise it for its device.
 
     Raises:
         UserError: If there is no such model, device or plugin.
@@ -143,12 +140,7 @@ def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
 
 
 def fingerprint(options: SeparateOptions, model: "JointModel") -> str:
-    """Sixteen characters that change with anything that all results of a run depend on.
-
-    Args:
-        options: What is made of every song.
-        model: What separates, with its weights.
-    """
+    """Sixteen characters that identify the options, model and weights that results depend on."""
     digest = hashlib.sha256(json.dumps(options.results()).encode())
     digest.update(json.dumps(model.get_model_args(), default=str).encode())
     for name, values in model.state_dict().items():
@@ -160,7 +152,7 @@ def fingerprint(options: SeparateOptions, model: "JointModel") -> str:
 def _outcomes(
     model: "JointModel", jobs: Sequence[Job], options: SeparateOptions, run: RunOptions
 ) -> Iterator[tuple[Job, Outcome]]:
-    """Jobs with what became of them, done here or where the engine does them."""
+    """Jobs and their outcomes, processed here or by the engine."""
     if run.engine == "local":
         for job in jobs:
             yield job, separate_song(model, job, options, run)
@@ -182,26 +174,26 @@ def _outcomes(
 
 @dataclass(frozen=True)
 class MakeWorker:
-    """Loads the model in a process of its own; see :func:`~asteroid_joint.jobs.run_jobs`."""
+    """Loads the model in a worker process; see :func:`~asteroid_joint.jobs.run_jobs`."""
 
     options: SeparateOptions
     run: RunOptions
 
     def __call__(self) -> Callable[[Job], Outcome]:
-        model = load(self.options, self.run)  # without bars: those of several workers would mix
+        model = load(self.options, self.run)  # no progress bars: several workers' would mix
         return partial(separate_song, model, options=self.options, run=self.run, show=False)
 
 
 def separate_song(
     model: "JointModel", job: Job, options: SeparateOptions, run: RunOptions, show: bool = True
 ) -> Outcome:
-    """Separate one song; whatever goes wrong with it is in the outcome.
+    """Separate one song; any error becomes part of the outcome.
 
     Args:
-        model: What separates.
+        model: The model that separates.
         job: The song.
-        options: What is made of it.
-        run: How to go about it.
+        options: What to produce from it.
+        run: How to process it.
         show: Whether to show progress on a terminal.
     """
     import torch
@@ -212,7 +204,7 @@ def separate_song(
     failed = Outcome(str(path), status="failed")
     start = time.monotonic()
     try:
-        with _bar(job.label, show) as progress:
+        with _progress_bar(job.label, show) as progress:
             done = separate_file(
                 model,
                 path,
@@ -228,7 +220,7 @@ def separate_song(
     except UserError as err:
         return replace(failed, reason=str(err))
     except (torch.OutOfMemoryError, MemoryError):
-        reason = f"{path} needs more memory than there is: try --batch 1 or --device cpu."
+        reason = f"{path} needs more memory than is available: try --batch 1 or --device cpu."
         return replace(failed, reason=reason, retry=True)
     except Exception as err:
         if run.debug:
@@ -252,30 +244,25 @@ def separate_song(
     )
 
 
-class _bar:
+@contextlib.contextmanager
+def _progress_bar(label: str, show: bool) -> Iterator[Callable[[float, float | None], None]]:
     """A progress bar on a terminal; nothing elsewhere."""
+    from tqdm import tqdm
 
-    def __init__(self, label: str, show: bool) -> None:
-        from tqdm import tqdm
+    form = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+    hidden = None if show else True
+    with tqdm(desc=label, total=1.0, bar_format=form, disable=hidden, leave=False) as bar:
 
-        form = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-        hidden = None if show else True
-        self._bar = tqdm(desc=label, total=1.0, bar_format=form, disable=hidden, leave=False)
+        def update(done_sec: float, total_sec: float | None) -> None:
+            bar.total = max(done_sec, total_sec or 0.0)
+            bar.update(done_sec - bar.n)
 
-    def __enter__(self) -> Callable[[float, "float | None"], None]:
-        return self._show
-
-    def _show(self, done_sec: float, total_sec: float | None) -> None:
-        self._bar.total = max(done_sec, total_sec or 0.0)
-        self._bar.update(done_sec - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        yield update
 
 
 @dataclass
 class _Plan:
-    """What is known before the work, and what is noted after it."""
+    """What earlier runs have done, what is left to do, and the record of both."""
 
     run: RunOptions
     files: list[str]
@@ -284,7 +271,7 @@ class _Plan:
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def outcome_of(self, song: Song) -> Outcome | None:
-        """The outcome of a song that is not to be done, else ``None``."""
+        """The outcome of a song that need not or cannot be separated, else ``None``."""
         folder = self.run.out / song.name
         known = Outcome(str(song.path), str(folder), skipped=True)
         if self.run.resume and self.book is not None:
@@ -314,12 +301,12 @@ class _Plan:
         return None
 
     def job(self, song: Song, label: str) -> Job:
-        """The job that does a song."""
+        """The job that separates a song."""
         receipt = None if self.book is None else self._identity(song)
         return Job(song, self._may_replace(song), receipt, label)
 
     def record(self, song: Song, outcome: Outcome) -> None:
-        """Note an outcome in the manifest."""
+        """Record an outcome in the manifest."""
         if self.book is None:
             return
         entry: dict[str, Any] = {**self._identity(song), "status": outcome.status}
@@ -333,7 +320,7 @@ class _Plan:
         (self.run.out / song.name / RECEIPT).unlink(missing_ok=True)
 
     def _may_replace(self, song: Song) -> bool:
-        """Whether results may be replaced: asked for, or outdated ones of the same input."""
+        """Whether results may be replaced: on request, or outdated ones of the same input."""
         if self.run.overwrite or not self.run.resume or self.book is None:
             return self.run.overwrite
         receipt = _read_receipt(self.run.out / song.name)
@@ -341,14 +328,12 @@ class _Plan:
         return self._identity(song)["input"] in made_from
 
     def _identity(self, song: Song) -> dict[str, Any]:
-        """What the results of a song depend on, as of the first time it is asked for."""
+        """What the results of a song depend on, as of the first call."""
         if song.name not in self.identities:
             size = mtime_ns = None
-            try:
+            with contextlib.suppress(OSError):  # the worker reports what is wrong with it
                 status = song.path.stat()
                 size, mtime_ns = status.st_size, status.st_mtime_ns
-            except OSError:
-                pass  # the worker says what is wrong with it
             self.identities[song.name] = {
                 "input": os.path.abspath(song.path),
                 "folder": song.name,

@@ -1,1 +1,1 @@
-"""The same numbers from a model, sooner: layers fused for the CPU."""
+"""Faster inference on the CPU with the same results: fused layers."""

@@ -2,18 +2,18 @@
 
 Everything here works on *rows*: contiguous ``(B, N, F, D)`` tensors, which are channels-last maps.
 
-A 3x3 convolution costs nine multiplications per pair of channels. Along time it is done here by
-Toom and Cook's method ("Winograd convolution"): eight frames are combined linearly into eight
-others, each is convolved along frequency only (1x3), and six output frames are combined from the
-eight results. That is exact up to rounding and needs four multiplications where there were nine;
-the combinations act on whole frames, contiguous memory, and cost little. It pays from about 64
-channels on.
+A 3x3 convolution costs nine multiplications per pair of channels. Along time we use the method of
+Toom and Cook ("Winograd convolution"): eight frames are combined linearly into eight others, each
+is convolved along frequency only (1x3), and six output frames are combined from the eight results.
+This is exact up to rounding and needs four multiplications instead of nine; the combinations act on
+whole frames, contiguous memory, and cost little. It pays off from about 64 channels.
 
 References:
     A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
     https://arxiv.org/abs/1509.09308
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -43,9 +43,7 @@ def toom_cook() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     for row, point in enumerate(POINTS):
         others = [p for p in POINTS if p != point]
         to_points[row, : size - 1] = _polynomial(others)
-        scale = 1.0
-        for other in others:
-            scale *= point - other
+        scale = math.prod(point - other for other in others)
         taps[row] = torch.tensor([point**j / scale for j in range(3)])
         from_points[:, row] = torch.tensor([point**i for i in range(TILE)])
     to_points[-1] = _polynomial(POINTS)
@@ -63,24 +61,24 @@ def _polynomial(roots: Sequence[float]) -> torch.Tensor:
 
 
 def have_onednn() -> bool:
-    """Whether the fused oneDNN operators of PyTorch's CPU back end are there."""
+    """Whether the fused oneDNN operators of PyTorch's CPU back end are available."""
     return torch.backends.mkldnn.is_available() and hasattr(
         torch.ops.mkldnn, "_convolution_pointwise_"
     )
 
 
 def have_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16; elsewhere it would only be slow."""
+    """Whether this processor multiplies bfloat16 natively; emulation would only be slow."""
     return have_onednn() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class PackedLinear:
-    """``x @ weight.T + bias``, optionally added to something.
+    """``x @ weight.T + bias``, optionally added to another tensor.
 
     Args:
         weight: ``(out, in)``.
         bias: ``(out,)`` or ``None``.
-        dtype: Of inputs, outputs and the packed weight.
+        dtype: Type of inputs, outputs and the packed weight.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
@@ -106,13 +104,13 @@ class PackedLinear:
 
 
 class PackedConv:
-    """A convolution with stride 1 on rows, with bias and leaky ReLU, or added to something.
+    """A convolution with stride 1 on rows, with bias and leaky ReLU, or added to other rows.
 
     Args:
         weight: ``(out, in, kernel over N, kernel over F)``, zero-padded to keep the size over F;
-            over N too, where ``kernel over N`` is not 1.
+            over N too, unless ``kernel over N`` is 1.
         bias: ``(out,)`` or ``None``.
-        dtype: Of inputs, outputs and the packed weight.
+        dtype: Type of inputs, outputs and the packed weight.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
@@ -127,7 +125,7 @@ class PackedConv:
         return self
 
     def __call__(self, x: torch.Tensor, slope: float) -> torch.Tensor:
-        """Rows ``(B, N, F, in)`` to new rows; negative results are multiplied with ``slope``."""
+        """Rows ``(B, N, F, in)`` to new rows; negative results are multiplied by ``slope``."""
         maps = x.permute(0, 3, 1, 2)
         if self._pack(maps):
             out = torch.ops.mkldnn._convolution_pointwise(
@@ -140,10 +138,11 @@ class PackedConv:
         return out.permute(0, 2, 3, 1)
 
     def _pack(self, maps: torch.Tensor) -> bool:
-        """Bring the weight into oneDNN's layout, once per model.
+        """Convert the weight to oneDNN's layout, once per model.
 
-        The layout depends on the width of the maps, hence not in the constructor: weights packed
-        for another width are reordered at each call, which takes longer than the convolution.
+        The layout depends on the width of the maps, which the constructor does not know: weights
+        packed for another width are reordered at each call, which takes longer than the
+        convolution.
         """
         if self.onednn and self.packed_for != maps.shape[3]:
             weight = self.weight if self.packed_for is None else self.weight.to_dense()
@@ -166,12 +165,12 @@ class PackedConv:
 
 
 class TiledConv:
-    """A 3x3 convolution by the method of the module's docstring.
+    """A 3x3 convolution by the method described in the module's docstring.
 
     Args:
         weight: ``(out, in, 3, 3)``.
         bias: ``(out,)`` or ``None``.
-        dtype: Of inputs, outputs and the packed weights.
+        dtype: Type of inputs, outputs and the packed weights.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
@@ -194,9 +193,8 @@ class TiledConv:
         """Convolve some tiles.
 
         Args:
-            rows: ``(TILE * K + 2, F, in)`` for K tiles, that is with one frame of context on
-                either side.
-            workspace: Where results go.
+            rows: ``(TILE * K + 2, F, in)`` for K tiles, with one frame of context on either side.
+            workspace: Memory for the results.
 
         Returns:
             ``(TILE, K, F, out)``: frame ``TILE * k + i`` is at ``[i, k]``. In the workspace,
@@ -217,9 +215,9 @@ class TiledConv:
 
 
 class Workspace:
-    """Memory that is used again by each layer: fresh pages cost as much as the arithmetic on them.
+    """Memory reused by all layers: fresh pages cost as much as the arithmetic on them.
 
-    One model must therefore not run in two threads at a time.
+    A model must therefore not run in two threads at a time.
     """
 
     def __init__(self) -> None:
@@ -227,9 +225,7 @@ class Workspace:
 
     def get(self, name: str, shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
         """Uninitialised memory of this shape with the type of ``like``; overwritten by next use."""
-        numel = 1
-        for size in shape:
-            numel *= size
+        numel = math.prod(shape)
         held = self._memory.get(name)
         if held is None or held.numel() < numel or held.dtype != like.dtype:
             held = self._memory[name] = torch.empty(numel, dtype=like.dtype, device=like.device)

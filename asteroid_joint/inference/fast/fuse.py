@@ -1,4 +1,4 @@
-"""Make a trained model faster on a CPU; results equal the plain model's up to rounding.
+"""Make a trained model faster on a CPU, with the plain model's results up to rounding.
 
 Example:
     >>> from asteroid_joint import DJCM
@@ -6,23 +6,23 @@ Example:
     >>> model = optimize_for_inference(DJCM.from_preset("tiny"))  # a copy, in .eval()
 
 The copy has the interface of the original (``forward_joint``, ``sources``, ``pitch_grid``, ...);
-what changes is inside: every ``UNetEncoder``, ``UNetDecoder``, ``TFCTDFNet`` and linear layer is
-replaced. It is for inference on the CPU by one caller at a time (any number of cores), and is not
-saved: save the original.
+inside, every ``UNetEncoder``, ``UNetDecoder``, ``TFCTDFNet`` and linear layer is replaced. It is
+for inference on the CPU by one caller at a time (on any number of cores), and cannot be saved: save
+the original.
 
-What is done, in order of what it brings:
+Optimisations, in order of gain:
 
 * 3x3 convolutions with many channels run tiled along time with 4/9 of the multiplications
   (:mod:`~asteroid_joint.inference.fast.conv`), the others with packed weights;
-* maps stay in channels-last memory, where a 1x1 convolution is a matrix product and a transposed
-  convolution whose stride is its kernel is one too, followed by a view;
-* BatchNorm that follows a convolution is folded into it; one that does not is applied together
-  with its activation in chunks that stay in the cache, and writes what would have been
-  concatenated side by side;
+* maps stay in channels-last memory, where a 1x1 convolution is a matrix product, and so is a
+  transposed convolution whose stride is its kernel, followed by a view;
+* BatchNorm after a convolution is folded into it; elsewhere it is applied together with its
+  activation in chunks that stay in the cache, and writes its outputs side by side, which replaces
+  a concatenation;
 * blocks whose maps are larger than the cache run as a stream of frames
   (:mod:`~asteroid_joint.inference.fast.tfc_tdf`);
 * activations and additions are part of the convolution or done in place;
-* memory is used again.
+* memory is reused.
 """
 
 import copy
@@ -47,10 +47,9 @@ def optimize_for_inference(model: Module, dtype: torch.dtype | None = None) -> M
     """A faster copy of ``model`` for inference on the CPU.
 
     Args:
-        model: Any module; what helps is a residual U-Net inside it.
-        dtype: ``torch.bfloat16`` computes the U-Nets in half the precision and twice the speed
-            where the processor can (elsewhere it is ignored, with a warning); ``None`` keeps
-            float32.
+        model: Any module; those with a residual U-Net gain most.
+        dtype: ``torch.bfloat16`` computes the U-Nets at half the precision and twice the speed if
+            the processor supports it (otherwise a warning is logged); ``None`` keeps float32.
 
     Returns:
         A deep copy in ``.eval()``, without gradients.
@@ -71,11 +70,11 @@ def optimize_for_inference(model: Module, dtype: torch.dtype | None = None) -> M
         for name, module in list(model.named_modules()):
             replace, known = REPLACEMENTS.get(type(module), (None, None))
             if replace is None or not name or known != set(dict(module.named_children())):
-                continue  # a part that is not known here would be left out silently
+                continue  # an unknown part would be dropped silently
             try:
                 parent = model.get_submodule(name.rpartition(".")[0])
             except AttributeError:
-                continue  # inside of something that has been replaced
+                continue  # inside a replaced module
             setattr(parent, name.rpartition(".")[2], replace(module, dtype, workspace))
     if hasattr(model, "serialize"):
         setattr(model, "serialize", _refuse_to_save)  # noqa: B010
@@ -83,12 +82,12 @@ def optimize_for_inference(model: Module, dtype: torch.dtype | None = None) -> M
 
 
 def _refuse_to_save() -> None:
-    """Stand in for ``serialize``: the folded weights would not fit the model's own class."""
-    raise RuntimeError("A model optimised for inference is not saved: save the original.")
+    """Replace ``serialize``: the folded weights would not fit the model's own class."""
+    raise RuntimeError("A model optimised for inference cannot be saved: save the original.")
 
 
 class FusedLinear(nn.Linear):
-    """A linear layer that oneDNN computes: PyTorch's own takes twice as long on some processors."""
+    """A linear layer on oneDNN: PyTorch's own takes twice as long on some processors."""
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype | None, workspace: Workspace) -> None:
         nn.Module.__init__(self)

@@ -1,8 +1,8 @@
 """The TFC-TDF U-Net for inference: see :mod:`asteroid_joint.inference.fast.fuse`.
 
-Maps are *rows* in here, contiguous ``(N, F, D)`` tensors, one example at a time. At full resolution
-a map of the paper's network has 64 MB, so layer after layer would be bound by memory. A block
-therefore runs as a stream: some frames go through all of its layers while they are in the cache,
+Maps are *rows* here, contiguous ``(N, F, D)`` tensors, one example at a time. At full resolution a
+map of the paper's network takes 64 MB, and running layer after layer would be memory-bound. A block
+therefore runs as a stream: some frames pass through all of its layers while they are in the cache,
 and each convolution keeps the two frames that it needs again.
 """
 
@@ -20,11 +20,11 @@ from .unet import affine
 
 TILED_FROM = 1 << 22  # frequencies * channels in * out; in the cache a plain convolution is fast
 STREAM_BYTES = 3 << 20  # of a map's frames on their way through a block
-POSITIONS = 1 << 14  # of the sequences that a recurrent layer gets at a time
+POSITIONS = 1 << 14  # of the sequences in a batch of a recurrent layer
 
 
 def folded(unit: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight ``(out, in, ...)`` and bias of a convolution with the BatchNorm behind it."""
+    """Weight ``(out, in, ...)`` and bias of a convolution and the BatchNorm after it."""
     layer, norm = cast(nn.Conv2d, unit[0]), cast(nn.BatchNorm2d, unit[1])
     scale, shift = affine(norm)  # float64
     weight = layer.weight.double()
@@ -36,14 +36,7 @@ def folded(unit: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class FrameConv:
-    """3x3 convolution, BatchNorm, ReLU of frames that come with one frame of context.
-
-    Args:
-        unit: The plain layers.
-        n_freqs: Frequency positions.
-        dtype: Of the rows.
-        workspace: Shared memory.
-    """
+    """3x3 convolution, BatchNorm, ReLU (``unit``) of frames with one frame of context."""
 
     def __init__(
         self, unit: nn.Sequential, n_freqs: int, dtype: torch.dtype, workspace: Workspace
@@ -67,20 +60,14 @@ class FrameConv:
 
 
 class FrameTDF:
-    """Dense layers along frequency, added to their input in place.
-
-    Args:
-        tdf: The plain layers.
-        dtype: Of the rows.
-        workspace: Shared memory.
-    """
+    """Dense layers along frequency, added to their input in place."""
 
     def __init__(self, tdf: nn.Sequential, dtype: torch.dtype, workspace: Workspace) -> None:
         linears = cast(nn.Linear, tdf[0]), cast(nn.Linear, tdf[3])
         norms = cast(nn.BatchNorm2d, tdf[1]), cast(nn.BatchNorm2d, tdf[4])
         self.linears = [PackedLinear(linear.weight, None, dtype) for linear in linears]
         affines = [affine(norm) for norm in norms]
-        # a weight is shared by channels, so their factors go before it instead of into it
+        # channels share the weight, so their factors are applied before it, not folded into it
         self.scales = [scale.to(dtype)[:, None] for scale, _ in affines]  # (D, 1)
         self.shifts = [shift.to(dtype)[:, None] for _, shift in affines]
         self.workspace = workspace
@@ -96,13 +83,7 @@ class FrameTDF:
 
 
 class FusedTFCTDF:
-    """A :class:`TFCTDF` block as a stream of frames.
-
-    Args:
-        block: The plain block.
-        dtype: Of the rows.
-        workspace: Shared memory.
-    """
+    """A :class:`TFCTDF` block as a stream of frames."""
 
     def __init__(self, block: TFCTDF, dtype: torch.dtype, workspace: Workspace) -> None:
         n_freqs = cast(nn.Linear, block.tdf[0]).in_features
@@ -123,20 +104,20 @@ class FusedTFCTDF:
         n = max(1, self.stream_bytes // (freqs * chan * x.dtype.itemsize * TILE)) * TILE
         n = min(n, -(-frames // TILE) * TILE)
         delay = len(self.convs) - 1  # of the block's output, frames
-        held = x.new_zeros(len(self.convs), 2, freqs, chan)  # what convolutions need again
+        held = x.new_zeros(len(self.convs), 2, freqs, chan)  # frames that convolutions need again
         buffers = [self.workspace.get(f"rows{k}", (n + 2, freqs, chan), x) for k in range(2)]
         short = self.workspace.get("short", (n, freqs, chan), x)
         for start in range(0, frames + delay, n):
             _read(x, start - 1, buffers[0])
             for k, conv in enumerate(self.convs):
                 source, target = buffers[k % 2], buffers[(k + 1) % 2]
-                first = start - k  # frame that the result begins with
+                first = start - k  # first frame of the result
                 conv(source, target[2:])
                 if k + 1 == self.n_before:
                     self.tdf(target[2:])
                 if k == delay:
                     break
-                # beyond the map's ends there are zeros
+                # zeros beyond the map's ends
                 target[2 : 2 + max(0, -first)].zero_()
                 target[2 + max(0, frames - first) :].zero_()
                 target[:2] = held[k + 1]
@@ -152,7 +133,7 @@ class FusedTFCTDF:
 
 
 def _read(x: torch.Tensor, start: int, out: torch.Tensor) -> None:
-    """Frames of ``x`` from ``start`` on, zeros where there are none."""
+    """Copy frames of ``x`` from ``start`` on to ``out``, zeros beyond its ends."""
     first, end = max(0, start), min(x.shape[0], start + out.shape[0])
     if end <= first:
         out.zero_()
@@ -166,8 +147,8 @@ class FusedSequences:
     """A :class:`ResidualLSTM`, for some sequences at a time: their gates stay in the cache.
 
     Args:
-        layer: The plain layers; they are changed where ``dtype`` is not theirs.
-        dtype: Of the recurrence; the residual path stays float32.
+        layer: The plain layers; converted to ``dtype`` in place.
+        dtype: Type of the recurrence; the residual path stays float32.
     """
 
     def __init__(self, layer: ResidualLSTM, dtype: torch.dtype) -> None:
@@ -184,12 +165,7 @@ class FusedSequences:
 
 
 class FusedDualPaths:
-    """Takes the place of an :class:`ImprovedDualPath`, on rows.
-
-    Args:
-        paths: The plain module.
-        dtype: See :class:`FusedSequences`.
-    """
+    """Replaces an :class:`ImprovedDualPath`, on rows; ``dtype`` as in :class:`FusedSequences`."""
 
     def __init__(self, paths: ImprovedDualPath, dtype: torch.dtype) -> None:
         self.n_heads = paths.n_heads
@@ -211,7 +187,7 @@ class FusedDualPaths:
 
 
 class FusedTFCTDFNet(nn.Module):
-    """Takes the place of a :class:`TFCTDFNet`; same inputs and outputs, in float32."""
+    """Replaces a :class:`TFCTDFNet`; same inputs and outputs, in float32."""
 
     def __init__(self, net: TFCTDFNet, dtype: torch.dtype | None, workspace: Workspace) -> None:
         super().__init__()
@@ -266,7 +242,7 @@ class FusedTFCTDFNet(nn.Module):
         latent = x = self.paths(latent)
         for up, block, skip in zip(self.ups, self.decoder, reversed(skips), strict=True):
             x = self._up(up, x, skip)
-            block(x, skip)  # nobody needs the skip any more
+            block(x, skip)  # the skip is no longer needed
             x = skip
         return _in_chunks(self.last, x), latent, x
 
@@ -284,12 +260,12 @@ class FusedTFCTDFNet(nn.Module):
 
 
 def _chunk_frames(x: torch.Tensor) -> int:
-    """Frames of a map to work on at a time, an even number."""
+    """Frames of a map per chunk, an even number."""
     return max(1, STREAM_BYTES // (2 * x[0].numel() * x.dtype.itemsize)) * 2
 
 
 def _in_chunks(function, x: torch.Tensor, stride: int = 1) -> torch.Tensor:  # noqa: ANN001
-    """``function`` of some frames of ``x`` at a time; it makes one of ``stride``."""
+    """Apply ``function`` to some frames of ``x`` at a time; it returns one frame per ``stride``."""
     n = _chunk_frames(x)
     first = function(x[:n])
     out = first.new_empty(x.shape[0] // stride, *first.shape[1:])

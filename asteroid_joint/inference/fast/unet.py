@@ -1,6 +1,6 @@
 """The residual U-Net for inference: see :mod:`asteroid_joint.inference.fast.fuse`.
 
-Maps are *rows* in here, contiguous ``(B, N, F, D)`` tensors.
+Maps are *rows* here, contiguous ``(B, N, F, D)`` tensors.
 """
 
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ def affine(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def slope_of(activation: nn.Module) -> float:
-    """Factor of an activation on negative numbers."""
+    """Slope of a ReLU or PReLU for negative inputs."""
     return float(activation.weight) if isinstance(activation, nn.PReLU) else 0.0
 
 
 class FusedBlock:
-    """A :class:`ResidualConvBlock` on rows, optionally with the BatchNorm and ReLU behind it.
+    """A :class:`ResidualConvBlock` on rows, optionally with the BatchNorm and ReLU after it.
 
     Args:
         block: The plain block.
-        parts: Channels of each input; they count as concatenated.
-        then: BatchNorm that, with a ReLU, is the only reader of the output.
-        dtype: Of the rows.
+        parts: Channels of each input, as if they were concatenated.
+        then: BatchNorm that, with a ReLU, is the only consumer of the output.
+        dtype: Type of the rows.
         workspace: Shared memory.
     """
 
@@ -64,7 +64,7 @@ class FusedBlock:
         first = block.conv1.weight * scale[:, None, None, None]
         last = block.conv2.weight * out_scale[:, None, None, None]
         self._plain: list | None = [(first.to(dtype), shift), (last.to(dtype), None)]
-        self._convs: list = []  # made when the width of the maps is known
+        self._convs: list = []  # created once the width of the maps is known
         self.identity = (out_scale.to(dtype), out_shift.to(dtype))
         self.shortcuts: list[PackedLinear] = []
         if isinstance(block.shortcut, nn.Conv2d):
@@ -105,7 +105,7 @@ class FusedBlock:
         return out
 
     def _activate(self, parts: Sequence[torch.Tensor], out: torch.Tensor) -> None:
-        """Norm and activation of ``(N, F, D)`` parts, side by side into ``(N, F, in_chan)``."""
+        """Normalise and activate ``(N, F, D)`` parts, side by side into ``(N, F, in_chan)``."""
         start = 0
         for part, (scale, shift) in zip(parts, self.norms, strict=True):
             target = out[..., start : start + part.shape[-1]]
@@ -116,7 +116,7 @@ class FusedBlock:
                 functional.leaky_relu_(y, self.slopes[0])
 
     def _run_tiled(self, parts: Sequence[torch.Tensor], out: torch.Tensor) -> None:
-        """Both convolutions of one item: parts ``(N, F, D)``, ``out`` holds the shortcut."""
+        """Both convolutions of one item: parts ``(N, F, D)``; ``out`` contains the shortcut."""
         first, last = self._convs
         frames, freqs = out.shape[:2]
         padded = -(-frames // TILE) * TILE + 2
@@ -151,12 +151,12 @@ def _tiles(rows: torch.Tensor) -> torch.Tensor:
 
 
 def rows_of(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Maps ``(B, D, N, F)`` to rows; no copy if they are channels-last already."""
+    """Maps ``(B, D, N, F)`` to rows, without a copy if they are channels-last."""
     return x.to(dtype).permute(0, 2, 3, 1).contiguous()
 
 
 class FusedEncoder(nn.Module):
-    """Takes the place of a :class:`UNetEncoder`; same inputs and outputs."""
+    """Replaces a :class:`UNetEncoder`; same inputs and outputs."""
 
     def __init__(
         self, encoder: UNetEncoder, dtype: torch.dtype | None, workspace: Workspace
@@ -181,7 +181,7 @@ class FusedEncoder(nn.Module):
 
 
 def _halve(x: torch.Tensor, dim: int, factor: int) -> torch.Tensor:
-    """Maximum over ``factor`` neighbours; what does not fill a group is left out."""
+    """Maximum over groups of ``factor`` neighbours; an incomplete group is dropped."""
     size = x.shape[dim] // factor * factor
     if factor == 1:
         return x
@@ -197,8 +197,8 @@ class FusedUp:
 
     Args:
         up: The plain layers.
-        done: BatchNorm and ReLU are already done by the block before.
-        dtype: Of the rows.
+        done: Whether the previous block already includes BatchNorm and ReLU.
+        dtype: Type of the rows.
     """
 
     def __init__(self, up: nn.Sequential, done: bool, dtype: torch.dtype) -> None:
@@ -221,7 +221,7 @@ class FusedUp:
 
 
 class FusedDecoder(nn.Module):
-    """Takes the place of a :class:`UNetDecoder`; same inputs and outputs."""
+    """Replaces a :class:`UNetDecoder`; same inputs and outputs."""
 
     def __init__(
         self, decoder: UNetDecoder, dtype: torch.dtype | None, workspace: Workspace

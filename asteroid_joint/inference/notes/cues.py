@@ -1,8 +1,8 @@
-"""What a song says of notes besides the pitch: where one begins, and whether it is sung at all.
+"""Cues for notes besides the pitch: where one begins, and whether anybody sings at all.
 
-A repeated note does not show in the pitch. It shows in the sound: consonants take the low harmonics
-away, or add noise, for some 50 ms, and then the vowel sets in in all bands. What the separation
-took for a voice shows, too: it goes along with the mixture.
+A repeated note does not show in the pitch, but in the sound: consonants remove the low harmonics,
+or add noise, for some 50 ms, and then the vowel sets in in all bands. Accompaniment that the
+separation mistook for a voice shows, too: it follows the mixture.
 
     voice, mixture -> mono -> frames of 46 ms every 20 ms -> power in mel bands, dB -> below peak
     F0 rows -> confidence, pitch about each frame
@@ -20,12 +20,12 @@ N_MELS = 24
 LOWEST_BAND_HZ, HIGHEST_BAND_HZ = 80.0, 7500.0
 RANGE_DB = 70.0  # below the peak, where bands are cut off
 FALL_DB = 0.02  # by which the remembered peak falls per frame, dB: 1 dB a second
-BLOCK = 64  # frames at a time, always: what is pushed at once changes no rounding
-SILENCE_DB = -120.0  # of full scale: what digital silence is called
-QUIET_DB = -70.0  # of full scale: a peak below it counts as if it were there
-AHEAD = 32  # frames that the peak and the pitch are known ahead
+BLOCK = 64  # frames at a time, always: rounding must not depend on how much is pushed at once
+SILENCE_DB = -120.0  # dB re full scale, the level assigned to digital silence
+QUIET_DB = -70.0  # dB re full scale, the lowest peak that counts
+AHEAD = 32  # frames of look-ahead of the peak and the pitch
 AROUND = (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6)  # frames whose pitch a frame is compared with
-MOST_SEMITONES = 3.0  # what a difference of pitch counts at most
+MOST_SEMITONES = 3.0  # at which differences of pitch are clipped
 CONTEXT = AHEAD + REACH  # frames on either side that a cue depends on
 VOICE, MIXTURE = slice(0, N_MELS), slice(N_MELS, 2 * N_MELS)  # columns of raw frames
 VOICE_PEAK, MIXTURE_PEAK, MIDI, VOICING = range(2 * N_MELS, 2 * N_MELS + 4)
@@ -34,12 +34,12 @@ N_FEATURES = 2 * N_MELS + 3 + len(AROUND)
 
 
 def features(raw: np.ndarray) -> np.ndarray:
-    """What the network reads; the gain of the recording does not matter.
+    """Input features of the network, independent of the recording's gain.
 
     Args:
         raw: ``(n + 2 * AHEAD, N_RAW)``: bands of voice and mixture in dB, their running peaks in
-            dB, pitch in MIDI semitones, log-odds of voicing re the model's threshold. A mixture
-            that is not known is silent.
+            dB, pitch in MIDI semitones, log-odds of voicing re the model's threshold. An unknown
+            mixture is silent.
 
     Returns:
         ``(n, N_FEATURES)``.
@@ -60,18 +60,18 @@ def features(raw: np.ndarray) -> np.ndarray:
 
 
 def running_peak(level_db: np.ndarray, before_db: float) -> np.ndarray:
-    """Highest level so far, ``(n,)``, which falls as time goes by; ``before_db`` went before."""
+    """Slowly decaying running maximum of a level, ``(n,)``, continued from ``before_db``."""
     fallen = FALL_DB * np.arange(len(level_db) + 1)
     return np.maximum.accumulate([before_db, *(level_db + fallen[1:])])[1:] - fallen[1:]
 
 
 class MelFrames:
-    """Frames of a recording that comes in blocks; holds a second or two of it.
+    """Mel frames of a recording that arrives in blocks; buffers a second or two of it.
 
     Frame ``n`` has its centre at ``n * HOP_SEC`` seconds.
 
     Args:
-        sample_rate: Hz; bands above half of it are silent.
+        sample_rate: Sample rate in Hz; bands above half of it are silent.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -86,7 +86,7 @@ class MelFrames:
         in_range = (bins >= LOWEST_BAND_HZ) & (bins <= HIGHEST_BAND_HZ)
         self._weights = np.stack([*triangles, in_range], 1)  # (F, N_MELS + 1)
         self._samples = np.zeros(self._n_fft // 2)  # the first frame is centred on sample 0
-        self._first = -(self._n_fft // 2)  # sample that they begin with
+        self._first = -(self._n_fft // 2)  # position of the first one
         self._n_received = 0
         self._n_framed = 0
         self._peak_db = SILENCE_DB
@@ -103,7 +103,7 @@ class MelFrames:
         return np.concatenate(blocks)
 
     def finish(self) -> np.ndarray:
-        """The rest, up to the last frame whose centre lies in the recording."""
+        """Return the remaining frames, up to the last with its centre in the recording."""
         n = int(np.ceil(self._n_received / self._hop - 1e-9)) - self._n_framed
         return self.push(np.zeros(self._n_fft + int((n + BLOCK) * self._hop)))[:n]
 
@@ -128,11 +128,11 @@ class MelFrames:
 
 
 class VoiceCues:
-    """Cues of a song that comes in blocks; holds some seconds of it.
+    """Cues of a song that arrives in blocks; buffers some seconds of it.
 
     Args:
-        sample_rate: Of voice and mixture, Hz.
-        hop_sec: Distance of F0 rows, seconds.
+        sample_rate: Sample rate of voice and mixture in Hz.
+        hop_sec: Hop between F0 rows in seconds.
 
     References:
         J. P. Bello et al., "A tutorial on onset detection in music signals", IEEE Trans. Speech and
@@ -142,18 +142,18 @@ class VoiceCues:
     def __init__(self, sample_rate: int, hop_sec: float) -> None:
         self._step = HOP_SEC / hop_sec  # F0 rows per frame
         self._voice, self._mixture = MelFrames(sample_rate), MelFrames(sample_rate)
-        self._with_mixture: bool | None = None  # not known before there is something
-        self._bands = np.zeros((0, N_MELS + 2))  # of the voice, not joined with the others yet
+        self._with_mixture: bool | None = None  # not known before the first samples
+        self._bands = np.zeros((0, N_MELS + 2))  # of the voice, not yet joined with the others
         self._mixed = np.zeros((0, N_MELS + 2))
         self._pitch = np.zeros((0, 2))  # F0 rows: MIDI, log-odds of voicing
         self._n_dropped = 0  # of them
         self._n_joined = 0  # frames
         self._n_given = 0
-        self._raw = np.zeros((0, N_RAW))  # CONTEXT frames before the next one to give, and on
-        self._level_db = np.zeros(0)  # of the frames from the next one to give on
+        self._raw = np.zeros((0, N_RAW))  # from CONTEXT frames before the next output frame on
+        self._level_db = np.zeros(0)  # from the next output frame on
 
     def push(self, pitch: np.ndarray, voice: np.ndarray, mixture: np.ndarray | None) -> np.ndarray:
-        """Add what is there; returns rows ``(N, 4)`` of the frames that are known.
+        """Add pitch and samples; returns rows ``(N, 4)`` of the frames that are complete.
 
         Args:
             pitch: ``(rows, 2)`` MIDI semitones, log-odds of voicing re the model's threshold.
@@ -175,14 +175,14 @@ class VoiceCues:
         return self._rows(last=False)
 
     def finish(self) -> np.ndarray:
-        """The rest, up to the last frame whose centre lies in the recording."""
+        """Return the remaining frames, up to the last with its centre in the recording."""
         self._bands = np.concatenate([self._bands, self._voice.finish()])
         self._mixed = np.concatenate([self._mixed, self._mixture.finish()])
         self._join(last=True)
         return self._rows(last=True)
 
     def _join(self, last: bool) -> None:
-        """Bands and pitch of the frames that have both; the outermost pitch stays."""
+        """Join bands and pitch of the frames that have both; keep the last pitch row."""
         n = len(self._bands)
         if self._with_mixture:
             n = min(n, len(self._mixed))
@@ -210,7 +210,7 @@ class VoiceCues:
         self._pitch, self._n_dropped = self._pitch[drop:], self._n_dropped + drop
 
     def _rows(self, last: bool) -> np.ndarray:
-        """The network over blocks whose context is there; beyond the ends all stays as it is."""
+        """Run the network on blocks with complete context; edge frames are repeated at the ends."""
         left = self._n_joined - self._n_given
         if last and left:
             after = np.repeat(self._raw[-1:], CONTEXT + BLOCK, 0)
@@ -225,5 +225,5 @@ class VoiceCues:
             rows.append(np.column_stack([times, self._level_db[:n], odds[:n]]))
             self._raw, self._level_db = self._raw[n:], self._level_db[n:]
             self._n_given += n
-        self._raw = self._raw.copy()  # a view would keep what is done with
+        self._raw = self._raw.copy()  # a view would keep processed frames in memory
         return np.concatenate(rows)

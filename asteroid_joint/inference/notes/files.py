@@ -1,9 +1,8 @@
-"""Notes as files: a table, and MIDI whose pitch bend follows the curve."""
+"""Notes as files: CSV, and MIDI whose pitch bend follows the F0 curve."""
 
 import os
 import struct
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,17 @@ from .tracker import Note
 HEADER = "onset,offset,pitch_midi,note_name,confidence"
 TONES = "C C# D D# E F F# G G# A A# B".split()
 TICKS_PER_BEAT = 960
-BEAT_USEC = 500_000  # microseconds: 120 beats a minute, so that a tick is 0.52 ms
+BEAT_USEC = 500_000  # microseconds: 120 beats a minute, which makes a tick 0.52 ms
 TICKS_PER_SEC = TICKS_PER_BEAT * 1_000_000 / BEAT_USEC
 BEND_SEMITONES = 12  # either way; a step of the bend is 0.15 cents then
 BEND_STEPS = 8192  # either way
 PROGRAM = 52  # choir aahs
 LOUD_DB, QUIET_DB = -12.0, -48.0  # dB re full scale: velocity 112 and 32
-USUAL_VELOCITY = 90  # of notes whose level is not known
+USUAL_VELOCITY = 90  # of notes of unknown level
 
 
 def note_name(pitch_midi: float) -> str:
-    """Nearest tone, as ``A4`` for 69 (440 Hz).
+    """Name of the nearest tone, such as ``A4`` for 69 (440 Hz).
 
     Example:
         >>> note_name(60.3), note_name(69)
@@ -63,21 +62,19 @@ class NotesCsv:
     def __enter__(self) -> "NotesCsv":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class NotesMidi:
-    """A MIDI file of one track: the nearest tone of each note, bent to the pitch that was sung.
+    """A MIDI file of one track: the nearest tone of each note, bent to the sung pitch.
 
-    The bend follows the note's curve, glides and vibrato included; a note without one is bent to
-    its pitch. The range of the bend is stated by RPN 0, so any synthesizer that follows the
-    standard is in tune. Holds some bytes per frame of singing, and nothing else.
+    The bend follows the note's curve, including glides and vibrato; a note without a curve is bent
+    to its pitch. RPN 0 sets the range of the bend, so any synthesizer that follows the standard is
+    in tune. Memory use is some bytes per frame of singing.
 
     Args:
-        path: File to create; it is written when it is closed.
+        path: File to create on closing.
 
     Raises:
         UserError: If mido is not installed.
@@ -91,19 +88,19 @@ class NotesMidi:
         self._mido = optional("mido", "notes")
         self._path = path
         self._track = bytearray()
-        self._tick = 0  # of what was added last
+        self._tick = 0  # of the last message
         self._bend = 0
         meta, message = self._mido.MetaMessage, self._mido.Message
         self._add(0, meta("set_tempo", tempo=BEAT_USEC))
         self._add(0, meta("track_name", name="vocals"))
         self._add(0, message("program_change", program=PROGRAM))
-        # select RPN 0, give semitones and cents, select none: later data mean nothing
+        # select RPN 0, set semitones and cents, deselect it: later data have no effect
         range_of_bend = ((101, 0), (100, 0), (6, BEND_SEMITONES), (38, 0), (101, 127), (100, 127))
         for control, value in range_of_bend:
             self._add(0, message("control_change", control=control, value=value))
 
     def write(self, notes: Iterable[Note]) -> None:
-        """Append notes, which must not overlap: there is one voice."""
+        """Append notes, which must not overlap: the track has one voice."""
         for note in notes:
             tone = int(np.clip(round(note.pitch_midi), 0, 127))
             start = max(round(note.onset_sec * TICKS_PER_SEC), self._tick)
@@ -138,7 +135,7 @@ class NotesMidi:
             self._bend = bend
 
     def _add(self, tick: int, message: Any) -> None:
-        """Append a message as the file holds it: the time since the last one, then its bytes."""
+        """Append a message in the file's form: the time since the last one, then its bytes."""
         from mido.midifiles.meta import encode_variable_int
 
         self._track.extend(encode_variable_int(tick - self._tick))
@@ -148,9 +145,7 @@ class NotesMidi:
     def __enter__(self) -> "NotesMidi":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: Any, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
 

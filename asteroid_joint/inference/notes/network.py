@@ -1,9 +1,9 @@
-"""The network that finds where notes begin: convolutions over time, small enough for a phone.
+"""The network that detects note onsets: a small stack of convolutions over time.
 
     features (B, D, N + 2 * REACH) -> residual dilated convolutions -> log-odds (B, 2, N)
 
-No convolution pads: what a frame gets depends on ``REACH`` frames on either side and on nothing
-else, so a recording in blocks gives what the whole gives.
+No convolution pads: an output frame depends only on ``REACH`` frames on either side, so processing
+a recording in blocks gives the same result as processing it whole.
 """
 
 from functools import cache
@@ -26,9 +26,9 @@ class CueNet(nn.Module):
     """Log-odds that a note begins with a frame, and that the frame is sung.
 
     Args:
-        n_features: Features of a frame.
+        n_features: Features per frame.
         hid_chan: Channels of the hidden layers.
-        dropout: Share of hidden values that training leaves out.
+        dropout: Dropout probability in training.
 
     Shape:
         ``(batch, n_features, frames + 2 * REACH)`` to ``(batch, 2, frames)``, in the order of
@@ -37,7 +37,7 @@ class CueNet(nn.Module):
     References:
         S. Bai, J. Z. Kolter, V. Koltun, "An empirical evaluation of generic convolutional and
         recurrent networks for sequence modeling", 2018, https://arxiv.org/abs/1803.01271
-        (dilated residual convolutions; here they look both ways).
+        (dilated residual convolutions; ours are not causal).
 
     Example:
         >>> CueNet(10)(torch.zeros(1, 10, 100 + 2 * REACH)).shape
@@ -70,12 +70,12 @@ class CueNet(nn.Module):
 
 
 def save_cue_net(network: CueNet, path: Path, about: str) -> None:
-    """Write weights, as halves: they are small and so is the difference.
+    """Write the weights of a network to ``path`` in half precision.
 
     Args:
-        network: What was trained.
+        network: The trained network.
         path: File to write.
-        about: What it was trained on, one line.
+        about: One line on its training data.
     """
     state = {
         key: value.half() if value.is_floating_point() else value
@@ -98,6 +98,6 @@ def load_cue_net(path: Path = WEIGHTS) -> CueNet:
         network.load_state_dict(stored["state_dict"])
     except (OSError, KeyError, RuntimeError, UnpicklingError) as err:
         raise CheckpointError(
-            f"{path}, the weights that find notes, cannot be read: install the package again."
+            f"The weights {path}, which detect notes, cannot be read: install the package again."
         ) from err
     return network.eval().requires_grad_(False)

@@ -1,17 +1,17 @@
-"""A phrase into notes: the cheapest way to say its pitch curve with constant notes and rests.
+"""A phrase into notes: the cheapest description of its pitch curve by constant notes and rests.
 
-Every stretch of frames is a note of one pitch or a rest. What a note costs:
+Every run of frames is a note of one pitch or a rest. The cost of a note consists of:
 
-* its price: a note more has to explain something;
-* less a reward where the sound says that a note begins (:mod:`.cues`), so that repeated notes part;
-* the distance of the curve from its pitch, up to a cap, so that neither vibrato nor a glide nor a
-  frame an octave off is worth a note of its own; an octave off costs less than the cap;
-* frames that look unvoiced; a rest costs frames that look voiced.
+* its price: every note must explain something;
+* minus a reward if the sound suggests an onset (:mod:`.cues`), which separates repeated notes;
+* the distance of the curve from its pitch, up to a cap, so that vibrato, glides and octave errors
+  do not become notes of their own; an octave error costs less than the cap;
+* a cost for frames that look unvoiced; a rest has a cost for frames that look voiced.
 
-The sum is least over *all* segmentations: dynamic programming over the end of the last note, whose
-start and pitch are carried along. That is a Viterbi decoding of a hidden semi-Markov model whose
-states are pitches with a least duration; time grows linearly. Costs are in semitone-seconds, so the
-hop of the curve does not matter.
+The sum is minimised over *all* segmentations by dynamic programming over the end of the last note,
+whose start and pitch are carried along. This is Viterbi decoding of a hidden semi-Markov model
+whose states are pitches with a minimum duration, in linear time. Costs are in semitone-seconds,
+which makes them independent of the hop of the curve.
 """
 
 from dataclasses import dataclass
@@ -19,37 +19,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-PITCH_STEP = 0.25  # semitones, of the pitches that a note can have while the best is sought
+PITCH_STEP = 0.25  # semitones between the candidate pitches of a note
 OCTAVE = 12.0  # semitones
 
 
 @dataclass(frozen=True)
 class NoteRules:
-    """What makes a note; the defaults are for F0 alone, ``VOICE_RULES`` for a voice beside it.
+    """What counts as a note; the defaults are for F0 alone, ``VOICE_RULES`` for F0 and voice.
 
-    Tuned on the validation side of the made corpus.
+    Tuned on the validation side of the synthetic corpus.
 
     Args:
-        price: Of a note, semitone-seconds: two semitones for 0.1 s, say, are 0.2.
-        cap: Greatest distance that counts, semitones.
-        octave_cost: Distance that a frame just an octave off counts as, semitones.
-        unvoiced_cost: Of a frame within a note, for each unit of log-odds that it is not
-            voiced, semitones.
-        voiced_cost: Of a frame within a rest, for each unit of log-odds that it is voiced,
-            semitones.
-        shortest_sec: Least duration of a note, seconds.
-        onset_reward: For each unit of log-odds of an onset above ``onset_floor``,
-            semitone-seconds.
-        onset_floor: Log-odds that are rewarded with nothing.
-        onset_least: Least reward, semitone-seconds: below 0 where no onset is heard.
-        onset_most: Greatest reward, semitone-seconds.
-        step_semitones: Difference of the pitch before and after a frame from which it is an onset,
-            whatever is heard: legato has no consonants.
-        step_reward: Least reward there, semitone-seconds.
-        slack: How far the log-odds of voicing may lie below those of the voicing threshold where
-            nothing else tells.
-        sung_floor: Log-odds of being sung, of the network, that speak neither way.
-        sure_share: Of a note's voiced frames, that the model itself must call voiced.
+        price: Cost of a note in semitone-seconds: two semitones for 0.1 s, say, are 0.2.
+        cap: Largest distance that counts, in semitones.
+        octave_cost: Cost of a frame exactly one octave off, in semitones.
+        unvoiced_cost: Cost of a frame within a note, in semitones per unit of log-odds that it is
+            unvoiced.
+        voiced_cost: Cost of a frame within a rest, in semitones per unit of log-odds that it is
+            voiced.
+        shortest_sec: Minimum duration of a note in seconds.
+        onset_reward: Reward in semitone-seconds per unit of log-odds of an onset above
+            ``onset_floor``.
+        onset_floor: Log-odds of an onset with zero reward.
+        onset_least: Smallest reward in semitone-seconds, negative without evidence of an onset.
+        onset_most: Largest reward in semitone-seconds.
+        step_semitones: Pitch difference between before and after a frame that alone makes it an
+            onset: legato has no consonants.
+        step_reward: Smallest reward there, in semitone-seconds.
+        slack: How far the log-odds of voicing may lie below the voicing threshold without other
+            evidence.
+        sung_floor: Neutral value of the network's log-odds of being sung.
+        sure_share: Fraction of a note's voiced frames that the model itself must call voiced.
 
     References:
         M. Mauch et al., "Computer-aided melody note transcription using the Tony software: accuracy
@@ -95,15 +95,15 @@ def segment_phrase(
     """Notes of a phrase.
 
     Args:
-        midi: ``(N,)`` pitch of each frame in semitones; finite where nothing is voiced, too.
-        weight: ``(N,)`` how much the pitch of a frame counts, in [0, 1].
+        midi: ``(N,)`` pitch of each frame in semitones; finite in unvoiced frames, too.
+        weight: ``(N,)`` weight of a frame's pitch, in [0, 1].
         evidence: ``(N,)`` log-odds that a frame is voiced.
         onset: ``(N,)`` reward for a note that begins with this frame, semitone-seconds.
-        hop_sec: Distance of frames, seconds.
-        rules: What makes a note.
+        hop_sec: Hop between frames in seconds.
+        rules: What counts as a note.
 
     Returns:
-        Segments in order and apart; frames between them are rests.
+        Segments in order and without overlap; frames between them are rests.
 
     Example:
         >>> midi = np.repeat([60.0, 62.0], 25)
@@ -120,10 +120,10 @@ def segment_phrase(
     frame = hop_sec * (np.minimum(off, rules.cap) * weight[:, None] + unvoiced[:, None])  # (N, P)
     total = np.concatenate([np.zeros((1, len(grid))), np.cumsum(frame, 0)])  # (N + 1, P)
     rest = hop_sec * rules.voiced_cost * np.maximum(evidence, 0)
-    least = np.zeros(n + 1)  # cost of the first t frames, all said
-    back: list[tuple[int, int]] = [(0, -1)] * (n + 1)  # start and pitch of what ends there
-    running = np.full(len(grid), np.inf)  # the same with a note of each pitch going on
-    begun = np.zeros(len(grid), int)  # frame that it began with
+    least = np.zeros(n + 1)  # total cost of the first t frames
+    back: list[tuple[int, int]] = [(0, -1)] * (n + 1)  # start and pitch of the segment ending there
+    running = np.full(len(grid), np.inf)  # cost with an unfinished note of each pitch
+    begun = np.zeros(len(grid), int)  # its first frame
     for t in range(1, n + 1):
         running += frame[t - 1]
         start = t - shortest

@@ -1,6 +1,6 @@
 """Notes of a song while it is being separated: phrase by phrase, in bounded memory.
 
-F0 rows, voice, mixture -> frames -> phrases (parted by silence) -> segments -> notes
+F0 rows, voice, mixture -> frames -> phrases (separated by silence) -> segments -> notes
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from .cues import VoiceCues
 from .segment import VOICE_RULES, NoteRules, Segment, segment_phrase
 
 GAP_SEC = 0.3  # seconds without voiced frames that end a phrase
-BLOCK_SEC = 1.0  # seconds after which it is decided: always the same, however much is pushed
+BLOCK_SEC = 1.0  # seconds between decisions: fixed, to be independent of how much is pushed
 LONGEST_SEC = 30.0  # of a phrase: a longer one is decided up to its last notes
 UNDECIDED_SEC = 3.0  # seconds at the end of an unfinished phrase that may still change
-MOST_EVIDENCE = 2.5  # log-odds: no frame is surer than that
-STEP_SEC = 0.16  # seconds on either side in which a step of the pitch shows: a period of vibrato
-EDGE_SEC = 0.06  # seconds at the onset that say nothing of a note's pitch
-TINY = 1e-3  # of a probability
-LOWEST_HZ = 20.0  # what F0 is at least: frames without one have 0
+MOST_EVIDENCE = 2.5  # log-odds at which evidence is clipped
+STEP_SEC = 0.16  # seconds on either side compared for a step of the pitch: a period of vibrato
+EDGE_SEC = 0.06  # seconds after the onset that are ignored for a note's pitch
+TINY = 1e-3  # smallest probability
+LOWEST_HZ = 20.0  # smallest F0: frames without one have 0
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Note:
     """A sung note.
 
     Attributes:
-        onset_sec: Where it begins, seconds.
-        offset_sec: Where it ends, seconds.
-        pitch_midi: Median of its curve without the onset, MIDI semitones with decimals.
+        onset_sec: Onset in seconds.
+        offset_sec: Offset in seconds.
+        pitch_midi: Median of its curve without the onset, in fractional MIDI semitones.
         confidence: Mean confidence of its frames.
-        level_db: Median level of the voice, dB re full scale; ``None`` if no voice was given.
-        curve: ``(frames, 2)`` time in seconds and pitch in MIDI semitones, octave slips mended.
+        level_db: Median level of the voice in dB re full scale; ``None`` if no voice was given.
+        curve: ``(frames, 2)`` time in seconds and pitch in MIDI semitones, octave errors corrected.
     """
 
     onset_sec: float
@@ -45,15 +45,15 @@ class Note:
 
 
 class NoteTracker:
-    """Push rows of F0, and the sound if it is at hand; receive notes that nothing can change.
+    """Turns rows of F0, with the sound if available, into final notes.
 
     Args:
-        hop_sec: Distance of F0 frames, seconds.
-        threshold: Voicing threshold of the model that the confidences are from.
-        sample_rate: Of the voice, Hz; ``None`` if none will be pushed. The voice tells repeated
-            notes apart, and a rest of the accompaniment from singing; with the mixture beside it
-            better still.
-        rules: What makes a note; by default ``VOICE_RULES`` with a voice, else ``NoteRules()``.
+        hop_sec: Hop between F0 frames in seconds.
+        threshold: Voicing threshold of the model that estimated the confidences.
+        sample_rate: Sample rate of the voice in Hz; ``None`` without a voice. The voice helps to
+            separate repeated notes, and to tell residual accompaniment from singing; the mixture
+            helps further.
+        rules: What counts as a note; by default ``VOICE_RULES`` with a voice, else ``NoteRules()``.
 
     Example:
         >>> tracker = NoteTracker(0.02)
@@ -76,7 +76,7 @@ class NoteTracker:
         self._block = max(1, round(BLOCK_SEC / hop_sec))  # frames
         self._threshold = threshold
         self.cues = None if sample_rate is None else VoiceCues(sample_rate, hop_sec)
-        self._with_mixture: bool | None = None  # not known before there is a voice
+        self._with_mixture: bool | None = None  # not known before the first samples
         self._cue_rows = np.zeros((0, 4))
         self._f0 = np.zeros((0, 4))
         self._activity = np.zeros((0, 2))
@@ -89,18 +89,18 @@ class NoteTracker:
         activity: np.ndarray | None = None,
         mixture: np.ndarray | None = None,
     ) -> list[Note]:
-        """Add what is there; curve, sound and activity need not end at the same time.
+        """Add data; F0, sound and activity need not end at the same time.
 
         Args:
             f0: ``(frames, 4)`` time, frequency in Hz, confidence, voiced, as in ``Chunk.f0``.
             voice: ``(n_channels, n_samples)``, the separated voice.
-            activity: ``(frames, 2)`` time and probability that somebody sings: only from models
-                with an output of its own for that, on the frames of ``f0``.
+            activity: ``(frames, 2)`` time and probability that somebody sings, on the frames of
+                ``f0``: only from models with an activity output.
             mixture: ``(n_channels, n_samples)``, the samples that the voice was separated from:
                 always or never.
 
         Returns:
-            Notes that are final, in order.
+            Final notes, in order.
 
         Raises:
             ValueError: If the mixture is not as long as the voice, or comes with some voice only.
@@ -113,7 +113,7 @@ class NoteTracker:
         return self._advance(f0, activity, last=False)
 
     def finish(self) -> list[Note]:
-        """The rest."""
+        """Return the remaining notes."""
         if self.cues is not None:
             self._cue_rows = np.concatenate([self._cue_rows, self.cues.finish()])
         return self._advance(np.zeros((0, 4)), None, last=True)
@@ -124,8 +124,8 @@ class NoteTracker:
             self._with_mixture = given is not None
         if (n and (given is not None) != self._with_mixture) or given not in (None, n):
             raise ValueError(
-                "Expected the mixture with all of the voice or with none of it, and as long, "
-                f"received {n} samples of voice and {given} of mixture."
+                "Expected the mixture with all of the voice or with none of it, and of the same "
+                f"length, received {n} samples of voice and {given} of mixture."
             )
 
     def _advance(self, f0: np.ndarray, activity: np.ndarray | None, last: bool) -> list[Note]:
@@ -148,10 +148,10 @@ class NoteTracker:
         return notes if n or not last else [*notes, *self._decide(last)]
 
     def _frames(self, n: int) -> np.ndarray:
-        """The next ``n`` frames, ``(n, 7)``: see the names below.
+        """The next ``n`` frames, ``(n, 7)``, with the columns named below.
 
-        Voicing is the model's own, log-odds re its threshold; evidence is what counts, log-odds
-        that the frame is sung; onset is the reward for a note.
+        Voicing is the model's, log-odds re its threshold; evidence is the log-odds that the frame
+        is sung, from all cues; onset is the reward for a note.
         """
         rules = self.rules
         rows, self._f0 = self._f0[:n], self._f0[n:]
@@ -174,7 +174,7 @@ class NoteTracker:
         return np.stack([time, midi, confidence, voicing, evidence, level, onset], 1)
 
     def _decide(self, last: bool) -> Iterator[Note]:
-        """Take phrases that are over, or too long, from the held frames."""
+        """Decide phrases that have ended, or are too long."""
         gap = max(1, round(GAP_SEC / self._hop))
         while len(self._held):
             evidence = self._held[:, 4]
@@ -198,10 +198,10 @@ class NoteTracker:
             self._held = self._held[stop:]
 
     def _part(self, frames: np.ndarray) -> Iterator[Note]:
-        """Decide an unfinished phrase but for its end."""
+        """Decide an unfinished phrase except for its end."""
         undecided = len(frames) - round(UNDECIDED_SEC / self._hop)
         found = [s for s in self._segments(frames) if s.stop <= undecided]
-        # a note longer than all that may change is given out in parts
+        # a note longer than the undecided part is output in parts
         stop = found[-1].stop if found else undecided
         yield from self._notes(frames[:stop])
         self._held = frames[stop:]
@@ -211,7 +211,7 @@ class NoteTracker:
         step = pitch_step(np.where(evidence > 0, midi, np.nan), round(STEP_SEC / self._hop))
         legato = step >= self.rules.step_semitones  # False for NaN
         onset = np.where(legato, np.maximum(onset, self.rules.step_reward), onset)
-        weight = np.clip(confidence, 0, 1) ** 0.3  # a pitch that is not sure is seldom far off
+        weight = np.clip(confidence, 0, 1) ** 0.3  # an uncertain pitch is seldom far off
         return segment_phrase(midi, weight, evidence, onset, self._hop, self.rules)
 
     def _notes(self, frames: np.ndarray) -> Iterator[Note]:
@@ -225,7 +225,7 @@ class NoteTracker:
 
     def _note(self, frames: np.ndarray, near: float) -> Note:
         time, midi, confidence, _, evidence, level, _ = frames.T
-        midi = midi - 12 * np.round((midi - near) / 12)  # octave slips
+        midi = midi - 12 * np.round((midi - near) / 12)  # correct octave errors
         voiced = evidence > 0
         settled = voiced.copy()
         settled[: min(round(EDGE_SEC / self._hop), len(frames) // 3)] = False
@@ -259,20 +259,11 @@ def track_notes(
     rules: NoteRules | None = None,
     mixture: np.ndarray | None = None,
 ) -> list[Note]:
-    """Notes of a curve that is in memory; arguments as for :class:`NoteTracker`.
-
-    Args:
-        f0: ``(frames, 4)`` time, frequency in Hz, confidence, voiced.
-        threshold: Voicing threshold of the model that the confidences are from.
-        voice: ``(n_channels, n_samples)``, the separated voice.
-        sample_rate: Of the voice, Hz.
-        activity: ``(frames, 2)`` time and probability that somebody sings.
-        rules: What makes a note.
-        mixture: ``(n_channels, n_samples)``, what the voice was separated from.
+    """Notes of an F0 curve in memory; arguments as for :class:`NoteTracker`.
 
     Raises:
-        ValueError: If there are fewer than two frames, a voice without its rate, or a mixture that
-            is not as long as the voice.
+        ValueError: If there are fewer than two frames, or a voice without its sample rate, or if
+            the mixture is not as long as the voice.
     """
     if len(f0) < 2 or (voice is None) != (sample_rate is None):
         raise ValueError(
@@ -290,14 +281,14 @@ def _logit(probability: np.ndarray) -> np.ndarray:
 
 
 def pitch_step(midi: np.ndarray, n: int) -> np.ndarray:
-    """Distance of the medians of ``n`` frames before each frame and of ``n`` from it on.
+    """Difference between the medians of the ``n`` frames before and after each frame.
 
     Args:
-        midi: ``(N,)`` semitones; NaN where nothing is sung.
-        n: About a period of vibrato, which is thus no step.
+        midi: ``(N,)`` semitones; NaN where unvoiced.
+        n: About a period of vibrato, so that vibrato is not a step.
 
     Returns:
-        ``(N,)`` semitones; NaN where one side is not sung for the most part.
+        ``(N,)`` semitones; NaN if one side is mostly unvoiced.
 
     Example:
         >>> pitch_step(np.repeat([60.0, 62.0], 4), 2).tolist()
@@ -312,7 +303,7 @@ def pitch_step(midi: np.ndarray, n: int) -> np.ndarray:
 
 
 def _rewards(log_odds: np.ndarray, rules: NoteRules) -> np.ndarray:
-    """Rewards for onsets, ``(n,)``; notes are long enough not to win one twice."""
+    """Rewards for onsets, ``(n,)``; notes are too long to receive one twice."""
     return np.clip(
         rules.onset_reward * (log_odds - rules.onset_floor), rules.onset_least, rules.onset_most
     )
