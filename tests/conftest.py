@@ -1,11 +1,13 @@
 """Synthetic data that look like the real sets, seeded; nothing is downloaded."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -34,20 +36,26 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes of this run have in common."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # that of a worker lies in that of the run
+    root = root / "shared"
+    root.mkdir(exist_ok=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def made_once(shared) -> MakeOnce:
     """``made_once(name, make)``: what the first test process to ask makes, and all of them read.
 
     ``make`` gets the path of a file or folder that is not there yet.
     """
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent  # that of a worker lies in that of the session
-    root = root / "shared"
-    root.mkdir(exist_ok=True)
 
     def call(name: str, make: Callable[[Path], object]) -> Path:
-        path, done = root / name, root / f"{name}.done"
-        with FileLock(root / f"{name}.lock"):
+        path, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
             if not done.exists():
                 shutil.rmtree(path, ignore_errors=True)  # of a process that failed
                 make(path)
@@ -55,6 +63,26 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         return path
 
     return call
+
+
+@contextmanager
+def taking_turns(shared: Path, alone: bool) -> Iterator[None]:
+    """Be in the room with others, or ``alone``."""
+    with open(shared / "gate", "w") as gate, open(shared / "room", "w") as room:
+        fcntl.flock(gate, fcntl.LOCK_EX)  # who waits for the room keeps others from entering it
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(room, fcntl.LOCK_UN)  # children may still have the file open
+
+
+@pytest.fixture(autouse=True)
+def turn(request, shared) -> Iterator[None]:
+    """A test of speed, marked ``alone``, runs while the other process is between two tests."""
+    with taking_turns(shared, request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 def sing(rng: np.random.Generator, n_samples: int) -> tuple[np.ndarray, Callable]:

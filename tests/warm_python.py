@@ -3,8 +3,8 @@
 The recipes' ``run.sh`` starts three interpreters, and most of their time goes into imports. What
 ``--python_path`` gets here is a small client: it hands its arguments, folder, environment and files
 to a server that forks, and the fork runs the script as a fresh interpreter would, from
-``__main__`` to its exit code. Scripts without the client are run in ``engine/``, ``docs/`` and
-``plugin/``.
+``__main__`` to its exit code. The scripts of one recipe, those of ``docs/`` and ``plugin/``, and
+whatever is to be killed, start from the very start.
 """
 
 import atexit
@@ -92,7 +92,8 @@ def serve(address: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv[:] = arguments
-    sys.path[0] = str(Path(arguments[0]).resolve().parent)
+    further = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(arguments[0]).resolve().parent), *filter(None, further)]
     code = run_script(arguments[0])
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

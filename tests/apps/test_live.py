@@ -630,13 +630,13 @@ def main_on(monkeypatch: pytest.MonkeyPatch, data: bytes, *options: object) -> i
 
 def test_a_reader_that_leaves_ends_it(weights, monkeypatch, capfd):
     data = PcmKind(22050, 2, "s16le").encode(noise(2, 22050))
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     out, into = os.pipe()
     threading.Thread(target=lambda: (os.read(out, 100), os.close(out)), daemon=True).start()
     options = ("--model", weights, "--format", "jsonl", "--f0", f"/dev/fd/{into}")
     assert main_on(monkeypatch, data, *RAW, *options) == 0
     assert "the reader of the F0 has closed it" in capfd.readouterr().err
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    assert before == (signal.default_int_handler, signal.SIG_DFL)
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
 
 
 def test_the_voice_goes_to_standard_output(weights, monkeypatch, capfdbinary):

@@ -4,7 +4,6 @@ import csv
 import json
 import socket
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,7 +40,7 @@ DrawnExamples.__getitem__, WholeClips.__getitem__ = drawn, validated
 
 
 @pytest.mark.slow
-def test_two_processes_share_every_set(mir1k_dir, tmp_path, run):
+def test_two_processes_share_every_set(mir1k_dir, tmp_path, run, warm_python):
     (tmp_path / "ddp_spy.py").write_text(SPY)
     python_path = f"{tmp_path}:{child_env()['PYTHONPATH']}"
     exp_dir = tmp_path / "exp"
@@ -49,7 +48,7 @@ def test_two_processes_share_every_set(mir1k_dir, tmp_path, run):
     options += ["--devices", 2, "--accelerator", "cpu", "--strategy", "ddp", "--epochs", 1]
     options += ["--draws_per_epoch", 16, "--plugins", "ddp_spy"]
     env = {"PYTHONPATH": python_path, "SPY_DIR": str(tmp_path)}
-    done = run(sys.executable, RECIPE / "train.py", *options, env=env)
+    done = run(warm_python, RECIPE / "train.py", *options, env=env)
     assert done.returncode == 0, done.stderr
 
     drawn, validated = defaultdict(lambda: defaultdict(list)), defaultdict(list)
@@ -83,7 +82,7 @@ def test_two_processes_share_every_set(mir1k_dir, tmp_path, run):
 
 
 @pytest.mark.slow
-def test_two_machines_train_one_model(mir1k_dir, tmp_path):
+def test_two_machines_train_one_model(mir1k_dir, tmp_path, warm_python):
     """As the README has it, both on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -92,7 +91,7 @@ def test_two_machines_train_one_model(mir1k_dir, tmp_path):
     options = ["--overlay", "stage2,debug", "--data_dir", mir1k_dir, "--exp_dir", exp_dir]
     options += ["--accelerator", "cpu", "--strategy", "ddp", "--devices", 1, "--num_nodes", 2]
     options += ["--epochs", 1, "--draws_per_epoch", 16]
-    argv = [sys.executable, *map(str, [RECIPE / "train.py", *options])]
+    argv = [*map(str, [warm_python, RECIPE / "train.py", *options])]
     machines = []
     for rank in range(2):
         env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(rank)}

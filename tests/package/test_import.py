@@ -26,6 +26,7 @@ def run(code: str) -> str:
     return result.stdout.strip()
 
 
+@pytest.mark.alone
 def test_import_is_light_and_quick():
     code = """
 import sys, time

@@ -281,6 +281,7 @@ def test_batch_axes(name):
     torch.testing.assert_close(together.hz.reshape(6, 600), alone)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["argmax", "viterbi"])
 def test_an_hour_of_frames_takes_under_a_second(name):
     probabilities = torch.rand(180_000, 360)

@@ -1,12 +1,16 @@
 """A script that starts in a fork sees and says what it does in a fresh interpreter."""
 
+import os
 import sys
 
 import pytest
+from conftest import child_env
 
 SCRIPT = """
 import atexit, os, sys
 atexit.register(print, "at exit", flush=True)
+import paint
+assert os.environ["COLOUR"] == paint.COLOUR
 print(__name__, sys.argv, os.getcwd(), sys.path[0], os.environ["COLOUR"], sys.stdin.read())
 print("warning", file=sys.stderr)
 """
@@ -24,7 +28,10 @@ def test_like_a_fresh_interpreter(end, tmp_path, warm_python, run):
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "script.py").write_text(f"{SCRIPT}\n{end}\n")
     call = "local/script.py", "--name", "a b", ""
-    options = {"cwd": tmp_path, "env": {"COLOUR": "blue"}, "input": "from stdin"}
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "paint.py").write_text("COLOUR = 'blue'\n")
+    env = {"COLOUR": "blue", "PYTHONPATH": f"more{os.pathsep}{child_env()['PYTHONPATH']}"}
+    options = {"cwd": tmp_path, "env": env, "input": "from stdin"}
     warm, fresh = (run(python, *call, **options) for python in (warm_python, sys.executable))
     assert (warm.returncode, warm.stdout) == (fresh.returncode, fresh.stdout)
     assert warm.stdout.endswith("at exit\n") and "blue from stdin" in warm.stdout
