@@ -17,7 +17,8 @@ from .grid import PitchGrid
 REACH = 4  # bins on either side of the maximum that enter the local average (DJCM, CREPE)
 COST_PER_OCTAVE = 2.0  # nepers: Viterbi's penalty for a jump
 FLOOR = 1e-3  # added to activations before taking logarithms
-MAX_CHUNKS = 192  # decoded in parallel by Viterbi: bounds memory at about 180 MB
+FRAMES = 4  # read at a time: rows of one frame lie far apart in memory
+MAX_CHUNKS = 384  # decoded in parallel by Viterbi: bounds memory at about 350 MB
 
 
 class F0(NamedTuple):
@@ -97,42 +98,52 @@ def decode_viterbi(
     length = chunk_frames + 2 * context_frames
     cost = cost_per_octave * grid.cents_per_bin / 1200
     paths = []
-    for starts, offsets in zip(first.split(MAX_CHUNKS), offset.split(MAX_CHUNKS), strict=True):
+    most = -(-len(first) // -(-len(first) // MAX_CHUNKS))  # equal groups share their memory
+    history = torch.empty(length, n_bins, most, device=device)
+    for starts, offsets in zip(first.split(most), offset.split(most), strict=True):
+        if len(starts) < most:
+            history = torch.empty(length, n_bins, len(starts), device=device)
 
         def score(n: int, starts=starts, offsets=offsets) -> torch.Tensor:
-            """Log-likelihoods of frame ``n`` of each chunk, ``(K, P)`` with K chunks."""
-            frame = starts + n
-            rows = flat.index_select(0, offsets + frame.clamp(0, n_frames - 1)).float()
+            """Log-likelihoods of ``FRAMES`` frames from ``n`` on, ``(K, FRAMES, P)``, K chunks."""
+            frame = starts[:, None] + torch.arange(n, n + FRAMES, device=device)  # (K, FRAMES)
+            rows = (offsets[:, None] + frame.clamp(0, n_frames - 1)).flatten()
             inside = (frame >= 0) & (frame < n_frames)  # no evidence beyond the ends
-            return rows.add_(FLOOR).log_().mul_(inside[:, None])
+            found = flat.index_select(0, rows).float().unflatten(0, frame.shape)
+            return found.add_(FLOOR).log_().mul_(inside[..., None])
 
-        paths.append(_viterbi_path(score, length, cost)[context_frames : -context_frames or None])
+        path = _viterbi_path(score, history, cost)
+        paths.append(path[context_frames : -context_frames or None])
     path = torch.cat(paths, 1).T.reshape(batch, -1)[:, :n_frames]
     return local_average(probabilities, path.reshape(*batch_shape, n_frames), grid)
 
 
-def _viterbi_path(score: Callable[[int], torch.Tensor], n_frames: int, cost: float) -> torch.Tensor:
+def _viterbi_path(
+    score: Callable[[int], torch.Tensor], history: torch.Tensor, cost: float
+) -> torch.Tensor:
     """Best paths when a jump of d bins costs ``cost * d``.
 
     Args:
-        score: Function from a frame's index to log-likelihoods ``(K, P)`` of K curves.
-        n_frames: Frames per curve.
+        score: Function from a frame's index to log-likelihoods ``(K, FRAMES, P)`` from there on.
+        history: Working memory, ``(n_frames, P, K)``: the best score of a path that ends here.
+            Bins stand before curves, so that operations run over long rows.
         cost: Nepers per bin.
 
     Returns:
         ``(n_frames, K)`` bins.
     """
-    last = score(0).T  # (P, K): bins first, so that operations run over long rows
-    n_bins, n_curves = last.shape
-    history = last.new_empty(n_frames, n_bins, n_curves)  # best score of a path that ends here
-    history[0] = last
-    reach = _ReachableMaximum(last, cost)
-    for n in range(1, n_frames):
-        history[n] = score(n).T
-        history[n] += reach(history[n - 1])
+    n_frames, n_bins, n_curves = history.shape
+    reach = _ReachableMaximum(history[0], cost)
+    for n in range(n_frames):
+        if n % FRAMES == 0:
+            scores = score(n).permute(1, 2, 0)  # (FRAMES, P, K)
+        if n == 0:
+            history[0] = scores[0]
+            continue
+        torch.add(scores[n % FRAMES], reach(history[n - 1]), out=history[n])
         history[n] -= history[n].amax(0)  # keeps float32 exact over long curves
-    bins = torch.arange(n_bins, device=last.device, dtype=last.dtype)[:, None]  # (P, 1)
-    path = last.new_empty(n_frames, n_curves)
+    bins = torch.arange(n_bins, device=history.device, dtype=history.dtype)[:, None]  # (P, 1)
+    path = history.new_empty(n_frames, n_curves)
     path[-1] = _argmax(history[-1], bins)
     for n in range(n_frames - 1, 0, -1):
         jump = (bins - path[n]).abs_().mul_(-cost)  # (P, K)
@@ -142,7 +153,7 @@ def _viterbi_path(score: Callable[[int], torch.Tensor], n_frames: int, cost: flo
 
 def _argmax(x: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
     """Bin of the maximum along the first axis; several times faster than ``argmax``."""
-    return ((x >= x.amax(0)) * bins).amax(0)
+    return torch.where(x >= x.amax(0), bins, 0.0).amax(0)
 
 
 class _ReachableMaximum:

@@ -538,7 +538,7 @@ def test_trained_apart_the_estimator_hears_the_true_voice():
     same = build_loss({"pitch": 1.0}, {"pitch_alpha": 3.0}).unreduced(heard, alone, model)["pitch"]
     torch.testing.assert_close(term.values[:1], same.values)
     with pytest.raises(
-        ConfigError, match="pitch_apart needs a model with a separate pitch estimator"
+        ConfigError, match="pitch_apart is for models with a pitch estimator of their own"
     ):
         apart(out, batch, DJCM.from_preset("tiny"))
 

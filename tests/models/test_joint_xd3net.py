@@ -104,7 +104,7 @@ def test_bands_must_halve_and_be_there():
         D3Net(2, 769, 1600, **VOCALS)
     with pytest.raises(ConfigError, match="low band has 250 bins: expected a multiple of 8"):
         D3Net(2, 2049, 1600, **{**VOCALS, "split": 250})
-    with pytest.raises(ConfigError, match="odd and equal"):
+    with pytest.raises(ConfigError, match="of one odd length"):
         D3Net(1, 9, 8, **{**VOCALS, "high": {**VOCALS["high"], "growth": (2, 2)}})
 
 

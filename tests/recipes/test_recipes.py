@@ -281,7 +281,7 @@ def test_a_corpus_of_other_settings_is_not_gone_on_with(workplace, corpus_dir, r
     before = sorted(corpus_dir.rglob("*"))
     options = ["--data_dir", corpus_dir, "--corpus", "ci", "--python_path", sys.executable]
     done = run("bash", workplace / "corpus/DJCM/run.sh", *options)
-    assert done.returncode == 2 and "holds another corpus (tracks 6" in done.stderr
+    assert done.returncode == 2 and "contains another corpus (tracks 6" in done.stderr
     assert done.stderr.count("\n") == 1 and "Stage 1" not in done.stdout
     assert sorted(corpus_dir.rglob("*")) == before
 
