@@ -9,6 +9,8 @@ from .errors import UserError
 if TYPE_CHECKING:
     import torch
 
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # names of torch's for processors; the last is ARM's
+
 
 def optional(module: str, extra: str) -> ModuleType:
     """Import a module that an extra of this package installs.
@@ -28,6 +30,22 @@ def optional(module: str, extra: str) -> ModuleType:
         raise UserError(
             f"{err.name} is not installed: pip install 'asteroid-joint[{extra}]'."
         ) from err
+
+
+def has_bfloat16(device: "torch.device") -> bool:
+    """Whether a device multiplies bfloat16 in hardware; elsewhere float32 is many times faster.
+
+    Args:
+        device: A CPU or a GPU; other kinds count as without.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in BFLOAT16)
 
 
 def pick_device(name: str) -> "torch.device":

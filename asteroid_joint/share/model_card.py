@@ -152,7 +152,7 @@ def _schedule(facts: Facts) -> dict[str, Any]:
         "Sampled examples": f"{n_examples} of {segment_sec} s per epoch ({hours:.0f} hours of "
         "audio in total)",
         "Batch size": training["batch_size"],
-        "Precision": training["precision"],
+        "Precision": facts["run"].get("precision", training["precision"]),
         "Selected": f"by `{training['monitor']}` on the validation side{also}",
         "Averaged with": f"`{averaged['before']}`; the weighting was chosen on the validation side"
         if averaged

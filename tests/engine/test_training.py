@@ -15,7 +15,7 @@ from conftest import ROOT, child_env
 
 from asteroid_joint.data.drawing import DrawSampler
 from asteroid_joint.engine.training.config import parse_recipe_args
-from asteroid_joint.engine.training.train import _check_resumable, train
+from asteroid_joint.engine.training.train import _check_resumable, choose_precision, train
 from asteroid_joint.errors import ConfigError, DataError
 
 RECIPE = ROOT / "recipes" / "mir1k" / "DJCM"
@@ -192,6 +192,32 @@ def test_a_run_goes_on_as_what_it_was(mir1k_dir, tmp_path, group, key, value):
     name = key if group == "data" else group
     with pytest.raises(DataError, match=f"was started with another {name} \\("):
         _check_resumable(other, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"avx2": True, "avx512_f": True}, "32-true"),  # Zen 3 and older Xeons
+        ({"avx512_bf16": True}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"neon": True, "bf16": True}, "bf16-mixed"),  # ARM
+    ],
+)
+def test_precision_fits_the_processor_and_is_said(monkeypatch, caplog, flags, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    assert choose_precision("auto", "cpu") == expected
+    assert f"Precision {expected}: this CPU" in caplog.text
+    caplog.clear()
+    for given in ("16-mixed", "bf16-mixed", 32):
+        assert choose_precision(given, "cpu") == given
+    assert not caplog.text
+
+
+def test_the_precision_of_a_run_is_kept(mir1k_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {})
+    train(parse_recipe_args(RECIPE, arguments(mir1k_dir, tmp_path / "exp", "--precision", "auto")))
+    facts = json.loads((tmp_path / "exp" / "run_facts.json").read_text())
+    assert facts["precision"] == "32-true"
 
 
 def test_too_few_draws_for_a_batch_are_refused(mir1k_dir, tmp_path):

@@ -23,6 +23,7 @@ from ...errors import ConfigError, DataError
 from ...files import write_text
 from ...losses import build_loss
 from ...models.model_file import write_model_file
+from ...optional import has_bfloat16, pick_device
 from .build import build_dataset, build_loaders, build_model, build_optimizer
 from .config import Config, read_config
 from .run_facts import describe_run
@@ -77,6 +78,7 @@ def train(conf: Config) -> Path:
     )
     # now, as the checkout may change during the run
     facts = describe_run(training["seed"], trainer.strategy.root_device)
+    facts["precision"] = str(trainer.precision)
     last = exp_dir / "checkpoints" / "last.ckpt"
     if trainer.is_global_zero:
         write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
@@ -178,7 +180,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
             devices=training["devices"],
             num_nodes=training.get("num_nodes", 1),
             strategy=_strategy(training["strategy"]),
-            precision=training["precision"],
+            precision=choose_precision(training["precision"], training["accelerator"]),
             gradient_clip_val=training["gradient_clip"],
             callbacks=callbacks,
             logger=_loggers(exp_dir, training["log_every"]),
@@ -190,6 +192,25 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
         )
     except (ValueError, MisconfigurationException) as err:
         raise ConfigError(f"Training cannot start with these options: {err}") from err
+
+
+def choose_precision(precision: Any, accelerator: str) -> Any:
+    """Resolve ``"auto"``: bfloat16 where the hardware multiplies it, float32 elsewhere.
+
+    On a Zen 3, which emulates bfloat16, a step took 57 s with it and 6.5 s without.
+
+    Args:
+        precision: ``"auto"``, or what Lightning takes, which is returned as it is.
+        accelerator: Lightning's name of it.
+    """
+    if precision != "auto":
+        return precision
+    device = pick_device("cpu" if accelerator == "cpu" else "auto")
+    fast = accelerator != "mps" and has_bfloat16(device)
+    chosen = "bf16-mixed" if fast else "32-true"
+    why = "has" if fast else "lacks"
+    logger.warning("Precision %s: this %s %s bfloat16.", chosen, device.type.upper(), why)
+    return chosen
 
 
 def _no_advert(record: logging.LogRecord) -> bool:
