@@ -95,6 +95,7 @@ def decode_viterbi(
     batch, n_chunks = flat.shape[0] // n_frames, -(-n_frames // chunk_frames)
     first = torch.arange(n_chunks, device=device).repeat(batch) * chunk_frames - context_frames
     offset = torch.arange(batch, device=device).repeat_interleave(n_chunks) * n_frames
+    last = (n_chunks - 1) * chunk_frames - context_frames  # where the last chunk begins
     length = chunk_frames + 2 * context_frames
     cost = cost_per_octave * grid.cents_per_bin / 1200
     paths = []
@@ -108,12 +109,15 @@ def decode_viterbi(
             """Log-likelihoods of ``FRAMES`` frames from ``n`` on, ``(K, FRAMES, P)``, K chunks."""
             frame = starts[:, None] + torch.arange(n, n + FRAMES, device=device)  # (K, FRAMES)
             rows = (offsets[:, None] + frame.clamp(0, n_frames - 1)).flatten()
-            inside = (frame >= 0) & (frame < n_frames)  # no evidence beyond the ends
             found = flat.index_select(0, rows).float().unflatten(0, frame.shape)
-            return found.add_(FLOOR).log_().mul_(inside[..., None])
+            found.add_(FLOOR).log_()
+            if n < context_frames or last + n + FRAMES > n_frames:  # no evidence beyond the ends
+                found.mul_(((frame >= 0) & (frame < n_frames))[..., None])
+            return found
 
-        path = _viterbi_path(score, history, cost)
-        paths.append(path[context_frames : -context_frames or None])
+        with torch.inference_mode():  # half of the time goes into small operations
+            path = _viterbi_path(score, history, cost)
+        paths.append(path[context_frames : -context_frames or None].clone())
     path = torch.cat(paths, 1).T.reshape(batch, -1)[:, :n_frames]
     return local_average(probabilities, path.reshape(*batch_shape, n_frames), grid)
 
@@ -141,13 +145,16 @@ def _viterbi_path(
             history[0] = scores[0]
             continue
         torch.add(scores[n % FRAMES], reach(history[n - 1]), out=history[n])
-        history[n] -= history[n].amax(0)  # keeps float32 exact over long curves
+        if n % FRAMES == 0:
+            history[n] -= history[n].amax(0)  # keeps float32 exact over long curves
     bins = torch.arange(n_bins, device=history.device, dtype=history.dtype)[:, None]  # (P, 1)
     path = history.new_empty(n_frames, n_curves)
     path[-1] = _argmax(history[-1], bins)
+    jump = torch.empty_like(history[0])  # (P, K)
     for n in range(n_frames - 1, 0, -1):
-        jump = (bins - path[n]).abs_().mul_(-cost)  # (P, K)
-        path[n - 1] = _argmax(jump.add_(history[n - 1]), bins)
+        torch.sub(bins, path[n], out=jump)
+        torch.add(history[n - 1], jump.abs_(), alpha=-cost, out=jump)
+        path[n - 1] = _argmax(jump, bins)
     return path.long()
 
 

@@ -281,23 +281,37 @@ def test_batch_axes(name):
     torch.testing.assert_close(together.hz.reshape(6, 600), alone)
 
 
+def yardstick() -> float:
+    """CPU seconds of plain torch operations like those of Viterbi decoding."""
+    x, y = torch.rand(2, 360, 352)
+    start = time.process_time()
+    for _ in range(20 * 640):
+        torch.maximum(x, y, out=x)
+    return time.process_time() - start
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("name", ["argmax", "viterbi"])
 def test_an_hour_of_frames_takes_under_a_second(name):
+    """On a host that is slow at the moment, under 5.5 yardsticks measured beside it.
+
+    Before it was made faster, Viterbi took 5.7 to 6.7 of them, and 0.8 to 1.5 s on one host.
+    """
     probabilities = torch.rand(180_000, 360)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    seconds = []
+    runs = []
     try:
-        for _ in range(3):
+        for _ in range(5):
+            reference = yardstick()
             start = time.process_time()  # of this process: others may share the core
             DECODERS[name](probabilities, GRID)
-            seconds.append(time.process_time() - start)
-            if seconds[-1] < 1.0:
-                break
+            runs.append((time.process_time() - start, reference))
+            if runs[-1][0] < max(1.0, 5.5 * reference):
+                return
     finally:
         torch.set_num_threads(threads)
-    assert min(seconds) < 1.0, seconds
+    pytest.fail(f"seconds, yardstick: {runs}")
 
 
 # ------------------------------------------------------------------ labels
