@@ -282,20 +282,23 @@ def test_batch_axes(name):
 
 
 def yardstick() -> float:
-    """CPU seconds of plain torch operations like those of Viterbi decoding."""
+    """CPU seconds of plain torch operations and of fresh memory as Viterbi decoding needs them."""
     x, y = torch.rand(2, 360, 352)
     start = time.process_time()
     for _ in range(20 * 640):
         torch.maximum(x, y, out=x)
+    memory = torch.empty(640, 360, 352)
+    for frame in memory:
+        torch.add(x, y, out=frame)
     return time.process_time() - start
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", ["argmax", "viterbi"])
 def test_an_hour_of_frames_takes_under_a_second(name):
-    """On a host that is slow at the moment, under 5.5 yardsticks measured beside it.
+    """On a host that is slow at the moment, under 2.7 yardsticks measured beside it.
 
-    Before it was made faster, Viterbi took 5.7 to 6.7 of them, and 0.8 to 1.5 s on one host.
+    Before it was made faster, Viterbi took 2.7 to 3.4 of them, and 0.8 to 1.5 s on one host.
     """
     probabilities = torch.rand(180_000, 360)
     threads = torch.get_num_threads()
@@ -307,7 +310,7 @@ def test_an_hour_of_frames_takes_under_a_second(name):
             start = time.process_time()  # of this process: others may share the core
             DECODERS[name](probabilities, GRID)
             runs.append((time.process_time() - start, reference))
-            if runs[-1][0] < max(1.0, 5.5 * reference):
+            if runs[-1][0] < max(1.0, 2.7 * reference):
                 return
     finally:
         torch.set_num_threads(threads)
