@@ -115,7 +115,7 @@ def decode_viterbi(
                 found.mul_(((frame >= 0) & (frame < n_frames))[..., None])
             return found
 
-        with torch.inference_mode():  # half of the time goes into small operations
+        with torch.inference_mode():  # less overhead per operation, of which there are many
             path = _viterbi_path(score, history, cost)
         paths.append(path[context_frames : -context_frames or None].clone())
     path = torch.cat(paths, 1).T.reshape(batch, -1)[:, :n_frames]

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from ...optional import has_bfloat16
+
 TILE = 6  # output frames per tile; TILE + 2 input frames
 # Evaluation points; infinity is the eighth. 1 must be first: its row carries the bias. Numbers and
 # their reciprocals keep rounding small: 124 dB below the result per layer in float32, 43 in
@@ -69,7 +71,7 @@ def have_onednn() -> bool:
 
 def have_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 natively; emulation would only be slow."""
-    return have_onednn() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return have_onednn() and has_bfloat16(torch.device("cpu"))
 
 
 class PackedLinear:
