@@ -1,0 +1,71 @@
+"""Runs that end by the clock, and checkpoints within an epoch."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import Callback
+
+
+class Clock(Callback):
+    """Stops training after a given time and tells the schedule how much of it has passed.
+
+    All processes follow the clock of the first one, so their learning rates agree. Time of earlier
+    starts of the same run counts.
+
+    Args:
+        max_minutes: Time after which training stops; the last validation comes on top. 0 = never.
+        save_minutes: Time between two checkpoints within an epoch; 0 = none.
+        last: File of these checkpoints, from which a run resumes.
+
+    Attributes:
+        share: Share of ``max_minutes`` that will have passed after the next step, 0 without a
+            limit. No step begins that would end later.
+    """
+
+    def __init__(self, max_minutes: float, save_minutes: float, last: Path) -> None:
+        self.max_sec, self.save_sec, self.last = 60 * max_minutes, 60 * save_minutes, last
+        self.share = 0.0
+        self._before = 0.0  # seconds of earlier starts
+        self._began = self._saved = self._step = time.monotonic()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock."""
+        self._began = self._saved = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Any, *args: Any) -> None:
+        """Note when a step begins."""
+        self._step = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        """Measure, save and stop."""
+        now = time.monotonic()
+        times = (self._elapsed() + now - self._step, now - self._saved)
+        next_end, since_saved = trainer.strategy.broadcast(times)
+        if self.max_sec:
+            self.share = min(next_end / self.max_sec, 1.0)
+            trainer.should_stop = trainer.should_stop or self.share >= 1
+        if self.save_sec and since_saved >= self.save_sec and not trainer.should_stop:
+            self._save(trainer)
+
+    def _save(self, trainer: Any) -> None:
+        """Write the checkpoint, whole or not at all."""
+        partial = self.last.with_name(f".{self.last.name}")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            os.replace(partial, self.last)
+        self._saved = time.monotonic()
+
+    def _elapsed(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def state_dict(self) -> dict[str, Any]:
+        """Time so far, stored in a checkpoint."""
+        return {"elapsed_sec": self._elapsed()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        self._before = float(state_dict["elapsed_sec"])
+        if self.max_sec:
+            self.share = min(self._before / self.max_sec, 1.0)
