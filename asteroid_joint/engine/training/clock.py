@@ -28,6 +28,7 @@ class Clock(Callback):
         self.max_sec, self.save_sec, self.last = 60 * max_minutes, 60 * save_minutes, last
         self.share = 0.0
         self._before = 0.0  # seconds of earlier starts
+        self._next_end = 0.0  # when the next step will have ended
         self._began = self._saved = self._step = time.monotonic()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -38,16 +39,21 @@ class Clock(Callback):
         """Note when a step begins."""
         self._step = time.monotonic()
 
-    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
-        """Measure, save and stop."""
-        now = time.monotonic()
-        times = (self._elapsed() + now - self._step, now - self._saved)
-        next_end, since_saved = trainer.strategy.broadcast(times)
+    def on_before_optimizer_step(self, trainer: Any, *args: Any) -> None:
+        """Measure, before the schedule sets the rate of the next step."""
         if self.max_sec:
-            self.share = min(next_end / self.max_sec, 1.0)
-            trainer.should_stop = trainer.should_stop or self.share >= 1
-        if self.save_sec and since_saved >= self.save_sec and not trainer.should_stop:
-            self._save(trainer)
+            next_end = self._elapsed() + time.monotonic() - self._step
+            self._next_end = trainer.strategy.broadcast(next_end)
+            self.share = min(self._next_end / self.max_sec, 1.0)
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        """Stop and save."""
+        if self.max_sec and self._next_end > self.max_sec:
+            trainer.should_stop = True
+        elif self.save_sec:
+            since_saved = trainer.strategy.broadcast(time.monotonic() - self._saved)
+            if since_saved >= self.save_sec:
+                self._save(trainer)
 
     def _save(self, trainer: Any) -> None:
         """Write the checkpoint, whole or not at all."""
