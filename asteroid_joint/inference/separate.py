@@ -20,7 +20,8 @@ from ..audio.reading import BLOCK
 from ..errors import OutputError
 from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
-from .options import BATCH, DECODER, WINDOW_SEC, SeparateOptions
+from .gate import GateRules
+from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
 
@@ -60,6 +61,7 @@ def separate_array(
     decoder: str = DECODER,
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
+    gate: bool = GATE,
 ) -> Chunk:
     """Separate a recording in memory.
 
@@ -70,6 +72,7 @@ def separate_array(
         decoder: Name in ``DECODERS``.
         batch_size: Windows per batch.
         window_sec: Window length in seconds.
+        gate: Whether the voice is silent where nobody sings for a while.
 
     Returns:
         One :class:`~asteroid_joint.inference.stream.Chunk` for the whole recording; its ``f0`` and
@@ -84,7 +87,13 @@ def separate_array(
         raise ValueError(f"Expected (n_channels, n_samples), received {wav.shape}.")
     wav = np.atleast_2d(wav)
     stream = StreamSeparator(
-        model, sample_rate, len(wav), decoder=decoder, batch_size=batch_size, window_sec=window_sec
+        model,
+        sample_rate,
+        len(wav),
+        decoder=decoder,
+        batch_size=batch_size,
+        window_sec=window_sec,
+        gate=GateRules() if gate else None,
     )
     return separate_at_once(stream, wav)
 
@@ -181,6 +190,7 @@ def _write(
             batch_size=options.batch_size,
             window_sec=options.window_sec,
             pitch_track=track,
+            gate=GateRules() if options.gate else None,
         )
         files = stack.enter_context(SongFiles(folder, model, reader, options))
         for block in reader.blocks():

@@ -2,7 +2,8 @@
 
 One class per stage, then the chain of them:
 
-    block -> downmix -> model's rate -> windows -> model -> cross-fade -> recording's rate -> (*)
+    block -> downmix -> model's rate -> windows -> model -> cross-fade -> gate -> (#)
+    (#) -> recording's rate -> (*)
     block -> wait for its estimate -> (*) -> full band -> stems
 
 The stem ``accompaniment`` is by definition the recording minus the other stems and is computed that
@@ -20,8 +21,9 @@ import torch
 from ..dsp.full_band import FullBand
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..errors import AudioError
-from ..models.base import COMPLEMENT, JointModel, stem_index
+from ..models.base import COMPLEMENT, VOICE, JointModel, stem_index
 from ..pitch.whole_song import WholeSongViterbi
+from .gate import GateRules, VoiceGate
 from .options import BATCH, DECODER, WINDOW_SEC
 
 OVERLAP_SEC = 1.0  # seconds
@@ -287,6 +289,8 @@ class StreamSeparator:
         pitch_track: Decodes logits into F0 rows; by default with ``decoder``, some seconds at a
             time.
         windowing: Cuts and joins windows; replaces ``decoder``, ``window_sec`` and ``pitch_track``.
+        gate: When the voice is silenced because nobody sings; ``None`` = never. Models without
+            voice, or without pitch and activity, have no gate.
 
     Attributes:
         model: The model.
@@ -312,6 +316,7 @@ class StreamSeparator:
         window_sec: float = WINDOW_SEC,
         pitch_track: PitchTrack | None = None,
         windowing: Windowing | None = None,
+        gate: GateRules | None = None,
     ) -> None:
         rate, in_channels = int(model.sample_rate), int(model.in_channels)
         if windowing is None:
@@ -330,6 +335,12 @@ class StreamSeparator:
         self._ready = SampleQueue(n_tracks)  # estimate at the recording's rate
         self._down = Resampler(sample_rate, rate, est_chan)
         self._windowing = windowing
+        self._gate = None
+        voice = stem_index(model.sources, VOICE)
+        if gate is not None and voice is not None:
+            place = self._estimated.index(voice)
+            form = (len(self._estimated), est_chan, model.pitch_grid.hop_length, rate)
+            self._gate = VoiceGate(gate, place, *form)
         self._runner = WindowRunner(model, batch_size)
         self._up = Resampler(rate, sample_rate, n_tracks)
         self._full_band = None
@@ -378,8 +389,10 @@ class StreamSeparator:
             estimate = self._windowing.join(window, sources[self._estimated])
             if not self._one_to_one:
                 estimate = estimate.mean(1, keepdim=True)
-            self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
             f0, active = self._windowing.rows(window, logits, activity)
+            if self._gate is not None and (self.model.has_pitch or self.own_activity):
+                estimate, f0 = self._gate.push(estimate, f0, active[:, 1], window.last)
+            self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
             rows.append(f0)
             activity_rows.append(active)
         if last:

@@ -246,7 +246,8 @@ class JointModel(BaseModel):
         Args:
             audio: A file; or samples ``(n_samples,)`` or ``(n_channels, n_samples)``.
             sample_rate: Sample rate of the samples in Hz.
-            **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``title``.
+            **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``gate``,
+                ``title``.
 
         Returns:
             ``asteroid_joint.inference.transcription.Transcription``.

@@ -96,6 +96,12 @@ def _add_results(group: Any) -> None:
 def _add_model(group: Any) -> None:
     add_model(group)
     group.add_argument(
+        "--gate",
+        action=argparse.BooleanOptionalAction,
+        help="leave the voice silent, and its pitch unvoiced, where the model finds nothing voiced "
+        f"for a while; default {'on' if SeparateOptions.gate else 'off'}",
+    )
+    group.add_argument(
         "--decoder",
         metavar="NAME",
         help=f"pitch decoder, such as argmax or viterbi; default {SeparateOptions.decoder}",
