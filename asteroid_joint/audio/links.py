@@ -97,20 +97,25 @@ class FileSlice(io.RawIOBase):
         return FileSlice(self._path, self._link)
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def seekable(self) -> bool:
+        """It is."""
         return True
 
     def tell(self) -> int:
+        """Position within the part."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position within the part, and return it."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def read(self, size: int = -1) -> bytes:
+        """Return bytes up to the end of the part."""
         left = max(0, self._size - self._at)
         size = left if size is None or size < 0 else min(size, left)
         self._file.seek(self._start + self._at)
@@ -119,10 +124,12 @@ class FileSlice(io.RawIOBase):
         return data
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        """Fill a buffer; returns the number of bytes."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         super().close()
