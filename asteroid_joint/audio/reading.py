@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError
+from .arrays import HIGHEST_RATE, LOWEST_RATE
 from .chain import open_source
 from .source import TOLERANCE_SEC, CannotDecode, Source
 
@@ -102,7 +103,8 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
         path: Any file that libsndfile or FFmpeg decodes; of a video, the audio is read.
 
     Raises:
-        AudioError: If it is missing, a folder, empty, unreadable, or not audio.
+        AudioError: If it is missing, a folder, empty, unreadable, not audio, or of an impossible
+            rate.
     """
     path = Path(path)
     if path.is_dir():
@@ -119,10 +121,17 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
     if not head:
         raise AudioError(f"{path} is empty (0 bytes).")
     try:
-        return AudioReader(path, open_source(path, head))
+        reader = AudioReader(path, open_source(path, head))
     except CannotDecode:
         message = f"{path} contains no audio that libsndfile or FFmpeg can decode."
         raise AudioError(message) from None
+    if not LOWEST_RATE <= reader.sample_rate <= HIGHEST_RATE:
+        reader.close()
+        raise AudioError(
+            f"{path} states a sample rate of {reader.sample_rate} Hz, and only {LOWEST_RATE} to "
+            f"{HIGHEST_RATE} Hz are usable: correct its header."
+        )
+    return reader
 
 
 def _gather(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

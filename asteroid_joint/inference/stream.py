@@ -24,7 +24,7 @@ from ..dsp.full_band import FullBand
 from ..dsp.offset import OffsetFollower
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..dsp.segments import LOOK_AHEAD, Follower, SegmentStream
-from ..errors import AudioError
+from ..errors import ModelOutputError
 from ..models.base import COMPLEMENT, VOICE, JointModel, stem_index
 from ..pitch.whole_song import WholeSongViterbi
 from .options import BATCH, DECODER, WINDOW_SEC
@@ -143,7 +143,7 @@ class WindowRunner:
             activity[silent] = 0
         for window, result in zip(windows, sources, strict=True):
             if not result.isfinite().all():
-                raise AudioError(
+                raise ModelOutputError(
                     f"{type(model).__name__} gave NaN or infinite samples near "
                     f"{window.start / model.sample_rate:.1f} s: bring the input to a normal level."
                 )
