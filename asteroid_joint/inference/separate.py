@@ -17,7 +17,7 @@ import numpy as np
 
 from ..audio import AudioReader, open_audio
 from ..audio.reading import BLOCK
-from ..errors import OutputError
+from ..errors import AudioError, ModelOutputError, OutputError
 from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
 from .gate import GateRules
@@ -154,7 +154,7 @@ def separate_file(
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        with _explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+        with _explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
             files = _write(model, reader, work, options, progress or (lambda *_: None))
             move(work, folder, receipt)
     warnings = filter(None, (reader.warning(), files.warning()))
@@ -203,11 +203,13 @@ def _write(
 
 
 @contextlib.contextmanager
-def _explain_failure(out_dir: Path, folder: Path) -> Iterator[None]:
-    """Explain in one sentence why results cannot be written."""
+def _explain_failure(path: Path, out_dir: Path, folder: Path) -> Iterator[None]:
+    """Explain in one sentence why there are no results of a file."""
     try:
         yield
     except OSError as err:
         if err.errno == errno.ENOSPC:
             raise OutputError(f"The disk that holds {out_dir} is full: free some space.") from err
         raise OutputError(f"Writing {folder} failed: {err.strerror or err}.") from err
+    except ModelOutputError as err:
+        raise AudioError(f"{path}: {err}") from err

@@ -91,6 +91,11 @@ def make_picture(path: Path) -> None:
         (make_picture, "{} contains no audio that libsndfile or FFmpeg can decode."),
         (lambda path: sf.write(path, np.zeros((0, 2)), RATE), "{} contains no samples."),
         (
+            lambda path: sf.write(path, noise(50), 1),
+            "{} states a sample rate of 1 Hz, and only 1000 to 1000000 Hz are usable: correct its "
+            "header.",
+        ),
+        (
             make_nan,
             "{} contains NaN or infinite samples, the first at 4.000 s: repair the file first.",
         ),
@@ -456,3 +461,4 @@ def test_a_model_that_fails_numerically(call, tmp_path, monkeypatch):
     )
     code, err = call(tmp_path / "song.wav")
     assert code == 1 and "NaN or infinite samples near 0.0 s" in err
+    assert err.startswith(f"asteroid-joint: {tmp_path / 'song.wav'}: DJCM gave ")
