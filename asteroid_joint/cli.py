@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .apps.commands.common import DONE, INTERRUPTED, USAGE, say
+from .apps.commands.common import DONE, INTERRUPTED, SOME_FAILED, USAGE, say, tell
 from .errors import UserError
 
 __all__ = ["main", "say"]
@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         infer(arguments[1:])
         return DONE
-    args = _parser().parse_args(arguments)
+    try:
+        args = _parser().parse_args(arguments)
+    except SystemExit as end:  # --help and --version have printed
+        raise SystemExit(end.code if tell("", end="") else end.code or SOME_FAILED) from None
     previous = signal.signal(signal.SIGTERM, _stop)
     try:
         return args.run(args)

@@ -147,7 +147,7 @@ def separate_file(
         make_folder(out_dir)
         with _explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
             files = _write(model, reader, work, options, progress or (lambda *_: None))
-            move(work, folder, receipt)
+            move(work, folder, receipt, overwrite=overwrite)
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(
         folder,

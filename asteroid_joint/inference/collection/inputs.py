@@ -5,6 +5,8 @@ keep the relative path below the output folder. A pattern (``*``, ``?``, ``[...]
 shells that do not expand it; paths are kept from its first wildcard on. Results of a file given by
 name go directly below the output folder.
 
+Whatever is wrong with one file is a sentence about that file, and the others are separated.
+
 Links are resolved, and a file reached twice is separated once. Results are never inputs: the output
 folder is not searched, stems of an earlier run in it are skipped, and a call whose results would
 appear in a searched folder is refused.
@@ -12,14 +14,16 @@ appear in a searched folder is refused.
 
 import glob
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import UserError
-from ..destination import output_name
+from ..destination import HIDDEN, output_name
 from ..pitch_files import PITCH_FORMATS
+from .manifest import LOCK, MANIFEST
 
 AUDIO_EXTENSIONS = frozenset(
     "aac ac3 aif aifc aiff alac amr ape au caf dsf flac m4a m4b mka mp2 mp3 mpc oga ogg opus ra "
@@ -34,10 +38,12 @@ class Song:
     Attributes:
         path: The file.
         name: Folder of its results below the output folder, with ``/`` between its parts.
+        refusal: Why it cannot be separated in this call, one sentence; ``None`` if it can.
     """
 
     path: Path
     name: str
+    refusal: str | None = None
 
 
 @dataclass
@@ -76,19 +82,19 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
         The songs, including files given by name that do not exist.
 
     Raises:
-        UserError: If two inputs would be written to one folder, or results into a folder that is
-            being searched.
+        UserError: If two files given by name would be written to one folder, or results into a
+            folder that is being searched.
     """
     found, files, seen, folders = Found(), [], set(), []
     real_out = Path(os.path.realpath(out))
     for given in inputs:
         path, text = Path(given), os.fspath(given)
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path's own tests, those of os.path never raise
             new, found.searched = list(_walk(path, path, real_out, found)), True
             folders.append(path)
             if not new:
                 found.problems.append(f"{path} contains no audio files.")
-        elif not path.exists() and glob.has_magic(text):
+        elif not os.path.exists(path) and glob.has_magic(text):
             new, found.searched = list(_matches(text, real_out, found)), True
             if not new:
                 found.problems.append(f"No audio file matches {text}.")
@@ -115,7 +121,11 @@ def _walk(folder: Path, base: Path, out: Path, found: Found) -> Iterator[_File]:
         found.problems.append(f"{err.filename} cannot be read: {err.strerror}.")
 
     for at, below, names in os.walk(folder, onerror=unreadable, followlinks=True):
-        status = os.stat(at)
+        try:
+            status = os.stat(at)
+        except OSError as err:  # gone since its parent was read
+            unreadable(err)
+            continue
         if (status.st_dev, status.st_ino) in been or os.path.realpath(at) == str(out):
             below.clear()
             continue
@@ -125,7 +135,8 @@ def _walk(folder: Path, base: Path, out: Path, found: Found) -> Iterator[_File]:
             extension = os.path.splitext(name)[1][1:].lower()
             path = Path(at, name)
             if extension in AUDIO_EXTENSIONS and not name.startswith("."):
-                if path.is_file() or not path.exists():  # a broken link must be reported
+                # a broken link must be reported
+                if os.path.isfile(path) or not os.path.exists(path):
                     yield _File(path, base)
 
 
@@ -140,8 +151,8 @@ def _matches(pattern: str, out: Path, found: Found) -> Iterator[_File]:
         path = Path(match)
         real = Path(os.path.realpath(path))
         if searches_out and (real == out or out in real.parents):
-            found.n_results += path.is_file()
-        elif path.is_dir():
+            found.n_results += os.path.isfile(path)
+        elif os.path.isdir(path):
             yield from _walk(path, base, out, found)
         elif path.suffix[1:].lower() in AUDIO_EXTENSIONS:
             yield _File(path, base)
@@ -151,33 +162,51 @@ def _is_result(path: Path, out: Path) -> bool:
     """Whether a file lies beside an F0 curve below the output folder: an earlier run wrote it."""
     if out not in path.parent.parents:
         return False
-    return any((path.parent / known.file_name).exists() for known in PITCH_FORMATS.values())
+    names = (known.file_name for known in PITCH_FORMATS.values())
+    return any(os.path.exists(path.parent / name) for name in names)
 
 
 def _named(files: list[_File], out: Path) -> list[Song]:
     """Give every file its own folder.
 
     It is named after the file without its extension, but with it if another file of a searched
-    folder (``song.wav`` beside ``song.mp3``), or a folder, has that name.
+    folder (``song.wav`` beside ``song.mp3``), or a folder, has that name. Of two files that would
+    still share a folder, the second is refused.
     """
     places = [_place(file) for file in files]
     short = [str(place.with_name(output_name(place))) for place in places]
-    taken = Counter(name.casefold() for name in short)  # some file systems ignore case
-    for folder in {str(above).casefold() for place in places for above in place.parents}:
-        taken[folder] += 1
+    taken = Counter(map(_alike, short))
+    taken.update({_alike(str(above)) for place in places for above in place.parents})
     songs: list[Song] = []
-    owners: dict[str, Path] = {}
+    owners: dict[str, tuple[_File, str]] = {}
     for file, place, name in zip(files, places, short, strict=True):
-        if file.base is not None and taken[name.casefold()] > 1:
+        if file.base is not None and taken[_alike(name)] > 1:
             name = str(place)
-        other = owners.setdefault(name.casefold(), file.path)
-        if other is not file.path:
-            raise UserError(
-                f"{other} and {file.path} would both be written to {out / name}: "
+        name = _beside_own_files(name)
+        other, other_name = owners.setdefault(_alike(name), (file, name))
+        refusal = None
+        if other is not file:
+            refusal = (
+                f"{other.path} and {file.path} would both be written to {out / other_name}: "
                 "separate them into different folders."
             )
-        songs.append(Song(file.path, Path(name).as_posix()))
+            if other.base is file.base is None and other_name == name:
+                raise UserError(refusal)  # the call itself asks for it
+        songs.append(Song(file.path, Path(name).as_posix(), refusal))
     return songs
+
+
+def _alike(name: str) -> str:
+    """What two names have in common that some file system takes for one: case, composed accents."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _beside_own_files(name: str) -> str:
+    """The name of a folder for results, changed if a file of the collection itself has it."""
+    first, *below = Path(name).parts
+    if _alike(first) in (MANIFEST, LOCK) or HIDDEN.fullmatch(first):
+        return str(Path(first + "_", *below))
+    return name
 
 
 def _place(file: _File) -> Path:
