@@ -22,13 +22,22 @@ from ..errors import AudioError, OutputError, UserError
 
 RECEIPT = ".receipt.json"  # what a run leaves with results until its manifest names them
 LOCK = "lock"
+STEM_ENDINGS = (".stem.mp4", ".stem.m4a")  # a mixture with its stems: MUSDB18, NI Stems
 HIDDEN = re.compile(r"\..*\.part-[a-z0-9_]{8}", re.DOTALL)
 UNLOCKED_SEC = 60.0  # a folder without a lock that is younger may be about to get one
 
 
 def output_name(path: str | os.PathLike) -> str:
-    """Name of the folder for the results of an input: its file name without the extension."""
+    """Name of the folder for the results of an input: its file name without the extension.
+
+    Example:
+        >>> output_name("music/song.wav"), output_name("MUSDB18/song.stem.mp4")
+        ('song', 'song')
+    """
     path = Path(path)
+    for ending in STEM_ENDINGS:
+        if path.name.lower().endswith(ending) and len(path.name) > len(ending):
+            return path.name[: -len(ending)]
     return path.name if path.stem in ("", ".", "..") else path.stem
 
 

@@ -154,6 +154,38 @@ def test_results_that_cannot_be_looked_at(call, tmp_path, capsys, monkeypatch):
     assert done(tmp_path / "out") == ["a", "b"]
 
 
+# Pipes and devices
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("how", ["name", "pattern", "descriptor"])
+def test_a_pipe_is_no_song(call, tmp_path, capsys, how):
+    """Opening one would wait for ever, or take four bytes that no decoder then sees."""
+    good = song(tmp_path / "music/good.wav")
+    pipe = tmp_path / "music/pipe.wav"
+    reading = writing = None
+    if how == "descriptor":  # as /dev/stdin or <(...) of a shell
+        reading, writing = os.pipe()
+        pipe = Path(f"/dev/fd/{reading}")
+    else:
+        os.mkfifo(pipe)
+    inputs = [tmp_path / "music/*.wav"] if how == "pattern" else [pipe, good]
+    try:
+        assert call(*inputs) == 1
+    finally:
+        for number in filter(None, (reading, writing)):
+            os.close(number)
+    said = capsys.readouterr().err
+    assert f"{pipe} is a pipe or a device" in said and "asteroid-joint stream" in said
+    assert done(tmp_path / "out") == ["good"]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_a_device_is_no_song(call, tmp_path, capsys):
+    assert call("/dev/zero") == 1
+    assert "/dev/zero is a pipe or a device" in capsys.readouterr().err
+
+
 # The manifest, the lock, what is said
 
 

@@ -33,7 +33,8 @@ def add_separate_command(commands: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="audio file, folder (all audio files below it), or pattern such as 'music/**/*.flac'",
+        help="file, folder (all audio files below it, no videos), or pattern such as "
+        "'music/**/*.flac'",
     )
     _add_results(separate.add_argument_group("results"))
     _add_model(separate.add_argument_group("model"))
@@ -170,8 +171,8 @@ def _separate(args: argparse.Namespace) -> int:
     options, run = read_options(SeparateOptions, args), read_options(RunOptions, args)
     _check(options, run, "decoder" in args)
     found = find_songs(args.inputs, run.out)
-    for problem in found.problems:
-        say(problem)
+    for sentence in (*found.problems, *found.left_out):
+        say(sentence)
     if found.n_results:
         say(f"{found.n_results} files are results of an earlier run and were skipped.")
     n_failed = len(found.problems)
