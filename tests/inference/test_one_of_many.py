@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -303,6 +304,21 @@ def test_a_sentence_now_and_then_without_a_terminal(call, tmp_path, capsys, monk
     assert call(path, options=("--stems", "none", "--overwrite")) == 0
     said = capsys.readouterr().err.splitlines()
     assert len(said) > 2 and said[-1] == "asteroid-joint: long.wav: 25 of 25 s are done."
+
+
+@pytest.mark.parametrize("free", [0, 1 << 40])
+def test_a_full_disk_is_told_without_the_hidden_folder(call, tmp_path, capsys, monkeypatch, free):
+    def fail(self: sf.SoundFile, *_: object) -> None:
+        raise sf.LibsndfileError(2)
+
+    path = song(tmp_path / "x.wav")
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr("asteroid_joint.audio.writing.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr(sf.SoundFile, "write", fail)
+    assert call(path, options=()) == 1
+    said = capsys.readouterr().err
+    assert str(tmp_path / "out/x") in said and ".part-" not in said
+    assert ("is full: free some space" in said) == (free == 0)
 
 
 # Two at once
