@@ -6,8 +6,10 @@ the defect, which is when the function can go.
 
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -141,7 +143,8 @@ def infer(argv: list[str]) -> None:
     """Run ``asteroid-infer`` with this package's models registered.
 
     Reason: ``asteroid-infer`` has no plugin discovery; its overlap-add requests a window called
-    "hanning", which scipy has removed, and reorders stems whose order is fixed.
+    "hanning", which scipy has removed, and reorders stems whose order is fixed; it does not create
+    the output folder; its usage shows the name of the program that called it.
     """
     from asteroid.scripts import asteroid_cli
 
@@ -151,4 +154,15 @@ def infer(argv: list[str]) -> None:
             arguments += ["--ola-window-type", "hann"]
         if "--ola-no-reorder" not in arguments:
             arguments += ["--ola-no-reorder"]
-    asteroid_cli.infer(arguments)
+    with (
+        mock.patch.object(asteroid_cli, "separate", partial(_separate_into, asteroid_cli.separate)),
+        mock.patch.object(sys, "argv", ["asteroid-joint infer", *argv]),
+    ):
+        asteroid_cli.infer(arguments)
+
+
+def _separate_into(separate: Callable, *args: Any, output_dir: str | None, **options: Any) -> Any:
+    """``separate`` after creating the output folder."""
+    if output_dir is not None:
+        pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
+    return separate(*args, output_dir=output_dir, **options)

@@ -103,14 +103,19 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
         path: Any file that libsndfile or FFmpeg decodes; of a video, the audio is read.
 
     Raises:
-        AudioError: If it is missing, a folder, empty, unreadable, not audio, or of an impossible
-            rate.
+        AudioError: If it is missing, a folder, a pipe, empty, unreadable, not audio, or of an
+            impossible rate.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise AudioError(f"{path} is a folder: give audio files, for example {path}/*.wav.")
-    if not path.exists():
+    if not os.path.exists(path):
         raise AudioError(f"There is no file {path}.")
+    if not os.path.isfile(path):  # opening a pipe would wait, or take what no decoder then sees
+        raise AudioError(
+            f"{path} is a pipe or a device, which is read only once: save the sound to a file, or "
+            "pipe it into asteroid-joint stream."
+        )
     try:
         with open(path, "rb") as file:
             head = file.read(4)

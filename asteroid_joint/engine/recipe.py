@@ -6,6 +6,7 @@ A user error prints one sentence and gives exit code 1.
 import argparse
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,13 @@ from ..errors import ConfigError, DataError, UserError
 from ..registry import import_plugins
 from .training.config import Config, parse_recipe_args, read_config, recipe_config
 
+# beginnings of warnings that libraries give one another, and of cases that are handled here
+NOT_FOR_USERS = (
+    "pkg_resources is deprecated",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "Checkpoint directory .* exists and is not empty",
+    "(Estimated|Reference) melody has no voiced frames",
+)
 COMPARED = "nsdr,rpa,oa,auc,log_mse,silent_rms_db"  # as far as both evaluations have them
 
 
@@ -216,7 +224,9 @@ def _compare_frames(first: Path, second: Path) -> str:
 
 
 def _report(script: str, run: Callable[[], str]) -> None:
-    """Print what ``run`` returns, or its error in one sentence."""
+    """Print what ``run`` returns, or its error in one sentence; no warning that helps nobody."""
+    for message in NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
     try:
         print(run())
     except UserError as err:

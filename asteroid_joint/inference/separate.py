@@ -155,8 +155,9 @@ def separate_file(
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
         with _explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            files = _write(model, reader, work, options, progress or (lambda *_: None))
-            move(work, folder, receipt)
+            with _under_final_name(work, folder):
+                files = _write(model, reader, work, options, progress or (lambda *_: None))
+            move(work, folder, receipt, overwrite=overwrite)
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(
         folder,
@@ -200,6 +201,15 @@ def _write(
         files.finish()
         progress(*files.seconds())
     return files
+
+
+@contextlib.contextmanager
+def _under_final_name(work: Path, folder: Path) -> Iterator[None]:
+    """Let sentences name the folder that the user knows, not the hidden one."""
+    try:
+        yield
+    except OutputError as err:
+        raise OutputError(str(err).replace(str(work), str(folder))) from err
 
 
 @contextlib.contextmanager

@@ -315,7 +315,8 @@ class JointModel(BaseModel):
         if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
             raise CheckpointError(f"A model dictionary needs the keys {sorted(MODEL_KEYS)}.")
         name = conf["model_name"]
-        if name not in MODELS:  # never Asteroid's table: it holds functions, too
+        # never Asteroid's table: it holds functions, too
+        if not isinstance(name, str) or name not in MODELS:
             raise CheckpointError(
                 f"There is no joint model called {name!r} (known: {', '.join(sorted(MODELS))}); "
                 "if it is your own, import the module that registers it first."
@@ -326,10 +327,11 @@ class JointModel(BaseModel):
         try:
             model = model_class(*args, **{**conf["model_args"], **kwargs})
             model.load_state_dict(conf["state_dict"])
-        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
+        except Exception as err:  # a constructor raises what odd arguments lead to
             reason = " ".join(str(err).split())[:200] or type(err).__name__
             raise CheckpointError(f"The weights do not fit {name}: {reason}") from err
-        stored = (conf.get("infos") or {}).get("pitch_grid")
+        infos = conf.get("infos")
+        stored = infos.get("pitch_grid") if isinstance(infos, dict) else None
         if stored is not None and stored != model.pitch_grid.to_dict():
             raise CheckpointError(
                 f"The weights were trained on another pitch grid ({stored}) than this "

@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 
 import asteroid.models as zoo
+import asteroid.separate
 import numpy as np
 import pytest
 import soundfile as sf
@@ -211,6 +212,20 @@ def test_infer(tmp_path):
         "song_est1.wav",
         "song_est2.wav",
     ]
+
+
+def test_infer_into_a_new_folder_and_under_its_own_name(tmp_path, capsys):
+    torch.save(DJCM.from_preset("tiny").serialize(), tmp_path / "model.pth")
+    song, new = tmp_path / "song.wav", tmp_path / "new" / "out"
+    sf.write(song, np.zeros(9000), 16000)
+    model = DJCM.from_preset("tiny")
+    with still_broken("infer", sf.LibsndfileError, "song_est1.wav"):
+        asteroid.separate.separate(model, str(song), output_dir=str(tmp_path / "no"))
+    compat.infer([str(tmp_path / "model.pth"), "--files", str(song), "-d", "cpu", "-o", str(new)])
+    assert sorted(path.name for path in new.iterdir()) == ["song_est1.wav", "song_est2.wav"]
+    with pytest.raises(SystemExit):
+        compat.infer(["--help"])
+    assert capsys.readouterr().out.startswith("usage: asteroid-joint infer [-h] --files")
 
 
 def test_overlap_add_still_exchanges_stems_by_default():

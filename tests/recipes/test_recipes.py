@@ -277,6 +277,24 @@ def test_the_corpus_is_made_where_there_is_none_and_gone_on_with_where_there_is(
     shutil.rmtree(script.parent / "exp" / "train_djcm_stub")
 
 
+def test_no_corpus_is_made_where_a_path_was_mistyped(workplace, tmp_path, run):
+    script, stub = workplace / "corpus/DJCM/run.sh", tmp_path / "stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/corpus.json").touch()
+    options = ["--python_path", stub, "--stop_stage", 0]
+    done = run("bash", script, *options, "--data_dir", tmp_path / "corpsu")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        f"run.sh: there is no corpus in {tmp_path / 'corpsu'}: correct --data_dir, or add "
+        "--corpus small to make one there.\n"
+    )
+    for wanted in (["--data_dir", tmp_path / "corpus"], ["--corpus", "ci"]):
+        done = run("bash", script, *options, *wanted)
+        assert done.returncode == 0 and "make-corpus" in done.stdout, done.stderr
+
+
 def test_a_corpus_of_other_settings_is_not_gone_on_with(workplace, corpus_dir, run):
     before = sorted(corpus_dir.rglob("*"))
     options = ["--data_dir", corpus_dir, "--corpus", "ci", "--python_path", sys.executable]

@@ -37,6 +37,11 @@ logger = logging.getLogger(__name__)
 FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
 # keys in them that may change: folders, how a teacher made its labels, what to import
 FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
+# keys of `training` and `optim` that change what is learnt from then on, which is allowed but said
+STEERING = (
+    *("batch_size", "draws_per_epoch", "seed", "gradient_clip", "ema", "weighting", "optimizer"),
+    *("lr", "weight_decay", "schedule", "warmup_steps", "decay", "decay_steps", "monitor"),
+)
 
 
 def train(conf: Config) -> Path:
@@ -98,11 +103,16 @@ def train(conf: Config) -> Path:
 
 
 def _check_resumable(conf: Config, exp_dir: Path) -> None:
-    """Refuse to resume with another model, data or loss than those of the first start."""
+    """Refuse to resume with another model, data or loss than those of the first start.
+
+    Whatever else steers learning may change, as with another machine, but not in silence.
+    """
     old = exp_dir / "conf.yml"
     if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
         return
-    was, now = _fixed(read_config(old)), _fixed(yaml.safe_load(yaml.safe_dump(plain_types(conf))))
+    was, now = read_config(old), yaml.safe_load(yaml.safe_dump(plain_types(conf)))
+    changed = _changed_steering(was, now)
+    was, now = _fixed(was), _fixed(now)
     differing = {group: was.get(group) for group in FIXED if group != "data"}
     differing = {k: v for k, v in differing.items() if (v or {}) != (now.get(k) or {})}
     # keys of `data` are compared one by one; one that a later version added has no older value
@@ -114,6 +124,23 @@ def _check_resumable(conf: Config, exp_dir: Path) -> None:
             f"{exp_dir} was started with another {name} ({value}): give the options of the first "
             "start, or another --exp_dir."
         )
+    if changed:
+        logger.warning(
+            "%s goes on with %s: give the options of the first start if that is not meant.",
+            exp_dir,
+            ", ".join(f"--{key} {after} instead of {before}" for key, before, after in changed),
+        )
+
+
+def _changed_steering(was: Config, now: Config) -> list[tuple[str, Any, Any]]:
+    """Names, earlier and present values of options that steer learning and have changed."""
+    pairs = [(was.get(group) or {}, now.get(group) or {}) for group in ("training", "optim")]
+    return [
+        (key, before[key], after[key])
+        for before, after in pairs
+        for key in STEERING
+        if key in before and key in after and before[key] != after[key]
+    ]
 
 
 def _fixed(value: Any) -> Any:
@@ -226,8 +253,8 @@ def choose_precision(precision: Any, accelerator: str) -> Any:
 
 
 def _no_advert(record: logging.LogRecord) -> bool:
-    """Filter out Lightning's advertisements."""
-    return "Tip:" not in record.getMessage()
+    """Filter out Lightning's advertisements, and what it says of hardware that is rare."""
+    return not any(part in record.getMessage() for part in ("Tip:", "TPU available"))
 
 
 def _strategy(name: Any) -> Any:
