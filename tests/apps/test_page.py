@@ -115,6 +115,19 @@ def test_what_is_drawn(tmp_path):
     assert overview.size == (pictures["overview_columns"], len(shades))
 
 
+@pytest.mark.parametrize("level_db, shown", [(0, True), (-20, True), (-56, False)])
+def test_a_stem_is_as_bright_as_it_is_heard(tmp_path, level_db, shown):
+    from PIL import Image
+
+    band = 0.2 * np.random.default_rng(0).standard_normal((8000, 2))
+    voice = 10 ** (level_db / 20) * tone(1, 8000)
+    for name, wav in (("vocals", voice), ("accompaniment", band)):
+        sf.write(tmp_path / f"{name}.wav", wav, 8000, subtype="FLOAT")
+    make_view(tmp_path, ("vocals", "accompaniment"))
+    shades = np.asarray(Image.open(tmp_path / "tile-0.png"))  # of 64 colours, dark to bright
+    assert (shades.max() > 35) == shown and (shades.max() < 8) == (not shown)
+
+
 def test_a_long_song_is_drawn_in_few_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr("asteroid_joint.apps.page.view.MOST_OVERVIEW", 256)
     monkeypatch.setattr("asteroid_joint.apps.page.view.MOST_WAVE", 256)
