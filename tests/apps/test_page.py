@@ -404,6 +404,45 @@ def test_other_sites_are_refused(page):
         assert headers["cache-control"] == "no-store" and "server" not in headers or path
 
 
+ODD_VALUES = (
+    "[",
+    "http://[",
+    "http://[::1",
+    "http://a:b:c",
+    "//",
+    "é",
+    "\xff",
+    "%",
+    ";;==",
+    '"',
+    "",
+)
+
+
+@pytest.mark.parametrize("header", ["Host", "Origin", "Cookie", "Range", "X-File-Name", "Accept"])
+def test_malformed_headers_are_answered(page, song, header, caplog):
+    """With a sentence or a page, never with a traceback."""
+    me = page.visitor()
+    sent = page.send(me, song)
+    name = me.split("=")[0]
+    page.wait(me, sent)
+    one = f"/songs/{sent['id']}"
+    asked = [("GET", "/"), ("GET", one), ("GET", f"{one}/files/vocals.wav"), ("POST", "/leave")]
+    for value in ODD_VALUES:
+        if header == "Cookie":
+            value = f"{name}={value}"
+        for method, path in asked:
+            headers = {header.replace("-", "_"): value}
+            cookie = "" if header == "Cookie" else me
+            status, _, _ = page.ask(method, path, cookie, **headers)
+            assert status < 500, (method, path, value)
+    assert page.ask("GET", "/", Host="[")[0] == 403
+    assert page.ask("POST", "/demo-song", me, Origin="http://[")[0] == 403
+    assert page.ask("GET", one, f"{name}=é")[0] == 404
+    assert not caplog.records
+    page.ask("DELETE", one, me)
+
+
 def test_the_page_names_no_other_host():
     for path in STATIC.iterdir():
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
