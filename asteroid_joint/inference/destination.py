@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import AudioError, OutputError, UserError
+from ..files import portable_name, replace_file
 
 RECEIPT = ".receipt.json"  # what a run leaves with results until its manifest names them
 LOCK = "lock"
@@ -27,9 +28,12 @@ UNLOCKED_SEC = 60.0  # a folder without a lock that is younger may be about to g
 
 
 def output_name(path: str | os.PathLike) -> str:
-    """Name of the folder for the results of an input: its file name without the extension."""
+    """Name of the folder for the results of an input: its file name without the extension.
+
+    Names that some systems lack are changed: see :func:`asteroid_joint.files.portable_name`.
+    """
     path = Path(path)
-    return path.name if path.stem in ("", ".", "..") else path.stem
+    return portable_name(path.name if path.stem in ("", ".", "..") else path.stem)
 
 
 def make_folder(folder: Path) -> None:
@@ -151,6 +155,6 @@ def move(work: Path, folder: Path, receipt: Mapping[str, Any] | None = None) -> 
     if receipt is not None:
         begun = work.parent / RECEIPT
         begun.write_text(json.dumps({"input": receipt["input"]}), encoding="ascii")
-        begun.replace(folder / RECEIPT)
+        replace_file(begun, folder / RECEIPT)
     for file in sorted(work.iterdir(), key=lambda file: (file.name == RECEIPT, file.name)):
-        file.replace(folder / file.name)
+        replace_file(file, folder / file.name)

@@ -15,9 +15,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from ...errors import UserError
+from ...files import portable_name
 from ..destination import output_name
 from ..pitch_files import PITCH_FORMATS
 
@@ -25,6 +27,9 @@ AUDIO_EXTENSIONS = frozenset(
     "aac ac3 aif aifc aiff alac amr ape au caf dsf flac m4a m4b mka mp2 mp3 mpc oga ogg opus ra "
     "rf64 snd spx tta voc w64 wav wave wma wv".split()
 )
+
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -131,9 +136,7 @@ def _walk(folder: Path, base: Path, out: Path, found: Found) -> Iterator[_File]:
 
 def _matches(pattern: str, out: Path, found: Found) -> Iterator[_File]:
     """Audio files that a pattern matches, and those below folders that it matches."""
-    parts = Path(pattern).parts
-    first = next(n for n, part in enumerate(parts) if glob.has_magic(part))
-    base = Path(*parts[:first])
+    base = pattern_base(Path(pattern))
     real_base = Path(os.path.realpath(base))
     searches_out = out != real_base and out not in real_base.parents
     for match in sorted(glob.glob(pattern, recursive=True)):
@@ -145,6 +148,17 @@ def _matches(pattern: str, out: Path, found: Found) -> Iterator[_File]:
             yield from _walk(path, base, out, found)
         elif path.suffix[1:].lower() in AUDIO_EXTENSIONS:
             yield _File(path, base)
+
+
+def pattern_base(pattern: AnyPath) -> AnyPath:
+    """The folder that a pattern begins with, up to its first wildcard.
+
+    Example:
+        >>> pattern_base(PurePath("songs/*/live.wav")).as_posix()
+        'songs'
+    """
+    first = next(n for n, part in enumerate(pattern.parts) if glob.has_magic(part))
+    return type(pattern)(*pattern.parts[:first])
 
 
 def _is_result(path: Path, out: Path) -> bool:
@@ -181,9 +195,11 @@ def _named(files: list[_File], out: Path) -> list[Song]:
 
 
 def _place(file: _File) -> Path:
-    """Path of a file relative to its base."""
+    """Path of a file relative to its base, in names that every system has."""
     place = Path(file.path.name) if file.base is None else file.path.relative_to(file.base)
-    return Path(place.name) if ".." in place.parts else place  # never above the output folder
+    if ".." in place.parts:
+        place = Path(place.name)  # never above the output folder
+    return Path(*map(portable_name, place.parts))
 
 
 def _check_places(songs: list[Song], out: Path, folders: list[Path]) -> None:
