@@ -1,6 +1,5 @@
 """The page as a server: what it takes, who gets what, and what is left when it ends."""
 
-import fcntl
 import io
 import json
 import re
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import ROOT, child_env
+from filelock import FileLock
 from page_server import Melody, Page, serve, tone, wait_for
 
 from asteroid_joint.apps.page import songs as songs_module
@@ -374,8 +374,7 @@ def test_folders_of_killed_servers_are_removed(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / LOCK).touch()
     strange.mkdir()
-    with open(alive / LOCK) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(alive / LOCK):
         songs = Songs(lambda song, progress: None, Limits(), 1.0)
         assert not dead.exists() and alive.exists() and strange.exists()
     assert songs.root.parent == tmp_path

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from ...errors import UserError
 from .uploads import Limits
 
@@ -94,7 +96,7 @@ class Songs:
             raise UserError(
                 f"No temporary folder can be created ({err.strerror}): set TMPDIR to another."
             ) from err
-        self._lock_file = _lock(self.root)
+        self._lock = _lock(self.root)
         self.limits = limits
         self._work = work
         self._keep_sec = keep_sec
@@ -173,9 +175,9 @@ class Songs:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(10.0)
+        if self._lock is not None:
+            self._lock.release()  # first: Windows removes no file that is open
         shutil.rmtree(self.root, ignore_errors=True)
-        if self._lock_file is not None:
-            self._lock_file.close()
 
     def _run(self) -> None:
         while True:
@@ -241,23 +243,17 @@ def remove_leftovers() -> None:
                 continue
             lock = _lock(root)
             if lock is not None:
-                with lock:
-                    shutil.rmtree(root, ignore_errors=True)
+                lock.release()
+                shutil.rmtree(root, ignore_errors=True)
 
 
-def _lock(root: Path) -> Any:
-    """Lock a folder by its lock file, returned open; ``None`` if another process holds it."""
+def _lock(root: Path) -> BaseFileLock | None:
+    """Lock a folder by its lock file; ``None`` if that is another process's or user's."""
+    if hasattr(os, "getuid") and root.stat().st_uid != os.getuid():
+        return None
+    lock = FileLock(root / LOCK, thread_local=False)
     try:
-        import fcntl
-    except ImportError:  # Windows: folders of killed servers stay until the system cleans up
+        lock.acquire(timeout=0)
+    except (Timeout, OSError, NotImplementedError):  # the last: a file system without locks
         return None
-    file = open(root / LOCK, "a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
-        file.close()  # another user's
-        return None
-    return file
+    return lock
