@@ -153,7 +153,7 @@ def read_columns(path: Path) -> np.ndarray:
         DataError: If the file has any other content.
     """
     try:
-        text = path.read_text().replace(",", " ").replace(";", " ")
+        text = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ")
         lines = [line for line in text.splitlines() if line.strip()]
         if lines and not _is_number(lines[0].split()[0]):
             lines = lines[1:]

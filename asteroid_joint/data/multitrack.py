@@ -169,7 +169,7 @@ def _check_stems(sources: tuple[str, ...], accompaniment: tuple[str, ...]) -> No
 def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
     """Facts that ``make-corpus`` stored with its corpus; ``otherwise`` for any other folder."""
     try:
-        made = json.loads((root / "corpus.json").read_text())
+        made = json.loads((root / "corpus.json").read_text(encoding="utf-8"))
         tracks, seed = made["settings"]["tracks"], made["settings"]["seed"]
         licence = {**otherwise["licenses"][0], "title": "make-corpus", "author": "generated"}
         licence["license"] = str(made["licence"])
@@ -263,7 +263,7 @@ def _meta(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        meta = json.loads(path.read_text())
+        meta = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as err:
         raise DataError(f"{path} is not valid JSON ({err}): correct it.") from err
     if not isinstance(meta, dict):

@@ -258,7 +258,7 @@ def _made_by(settings: TeacherSettings) -> dict[str, Any]:
 def _read_facts(path: Path) -> dict[str, Any] | None:
     """Content of ``labels.json``; ``None`` if it is missing or damaged."""
     try:
-        facts = json.loads(path.read_text())
+        facts = json.loads(path.read_text(encoding="utf-8"))
         return facts if isinstance(facts, dict) and "settings" in facts else None
     except (OSError, ValueError):
         return None

@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import AudioError, OutputError, UserError
+from ..files import portable_name, replace_file
 
 RECEIPT = ".receipt.json"  # what a run leaves with results until its manifest names them
 LOCK = "lock"
@@ -30,15 +31,18 @@ UNLOCKED_SEC = 60.0  # a folder without a lock that is younger may be about to g
 def output_name(path: str | os.PathLike) -> str:
     """Name of the folder for the results of an input: its file name without the extension.
 
+    Names that some systems lack are changed: see :func:`asteroid_joint.files.portable_name`.
+
     Example:
         >>> output_name("music/song.wav"), output_name("MUSDB18/song.stem.mp4")
         ('song', 'song')
     """
     path = Path(path)
+    name = path.name if path.stem in ("", ".", "..") else path.stem
     for ending in STEM_ENDINGS:
         if path.name.lower().endswith(ending) and len(path.name) > len(ending):
-            return path.name[: -len(ending)]
-    return path.name if path.stem in ("", ".", "..") else path.stem
+            name = path.name[: -len(ending)]
+    return portable_name(name)
 
 
 def make_folder(folder: Path) -> None:
@@ -182,9 +186,9 @@ def move(
     if not overwrite:
         _claim(work, folder, names, begun)
     elif begun is not None:
-        begun.replace(folder / RECEIPT)
+        replace_file(begun, folder / RECEIPT)
     for name in [*names, *[RECEIPT] * (begun is not None)]:
-        (work / name).replace(folder / name)
+        replace_file(work / name, folder / name)
 
 
 def _claim(work: Path, folder: Path, names: Iterable[str], begun: Path | None) -> None:

@@ -23,6 +23,7 @@ from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS, OPERATIONS
 from .model_file import MODEL_KEYS, read_model_file
+from .samples import as_samples
 
 VOICE = "vocals"
 COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
@@ -147,23 +148,26 @@ class JointModel(BaseModel):
 
         Args:
             wav: Mono models: ``(time,)``, ``(batch, time)`` or ``(batch, 1, time)``; stereo models:
-                ``(n_channels, time)`` or ``(batch, n_channels, time)``.
+                ``(n_channels, time)`` or ``(batch, n_channels, time)``. Tensors and arrays of
+                floats, int16 or int32, whose full scale becomes 1.0, are converted to the
+                precision of the weights.
 
         Returns:
             :class:`JointOutput`, without the batch axis where the input had none.
 
         Raises:
-            ValueError: If the shape is another one, or there are no samples.
+            ValueError: If shape or type is another one, or there are no examples or samples.
         """
+        wav = as_samples(wav, self.voicing_threshold)
         mono = self.in_channels == 1
         unbatched = wav.ndim == (1 if mono else 2)
         batched = wav[None] if unbatched else wav
         if mono and batched.ndim == 2:
             batched = batched[:, None]  # (B, 1, T)
-        if batched.ndim != 3 or batched.shape[1] != self.in_channels or batched.shape[-1] == 0:
+        if batched.ndim != 3 or batched.shape[1] != self.in_channels or 0 in batched.shape:
             raise ValueError(
                 f"{type(self).__name__} expects (batch, {self.in_channels}, time) with at least "
-                f"one sample, received {tuple(wav.shape)}."
+                f"one example and one sample, received {tuple(wav.shape)}."
             )
         n_samples = batched.shape[-1]
         if n_samples < self.min_samples:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -17,7 +17,9 @@ from filelock import FileLock
 
 from asteroid_joint.cli import main
 from asteroid_joint.errors import UserError
+from asteroid_joint.files import portable_name
 from asteroid_joint.inference.collection import MANIFEST, Manifest, find_songs
+from asteroid_joint.inference.collection.inputs import pattern_base
 from asteroid_joint.inference.collection.manifest import LOCK
 from asteroid_joint.inference.collection.run import KEYS
 from asteroid_joint.inference.destination import (
@@ -95,6 +97,38 @@ def test_names_that_would_collide_get_their_extension(tmp_path):
     assert sorted(found(music, out=tmp_path / "out").values()) == sorted(
         ["a.wav", "a.mp3", "b.wav", "B.flac", "album.wav", "album/x"]
     )
+
+
+def test_folders_have_names_that_every_system_has(tmp_path):
+    """What is separated on Linux can be copied to Windows, and nothing gets lost there."""
+    music = tmp_path / "music"
+    for name in ("CON/a|b.wav", "CON/a?b.flac", "Why.../aux.wav", "Why/x.wav", "c:d/nul.mp3"):
+        (music / name).parent.mkdir(parents=True, exist_ok=True)
+        (music / name).touch()
+    songs = find_songs([music], tmp_path / "out").songs
+    found = sorted(song.name for song in songs)
+    assert len({name.lower() for name in found}) == 5
+    for name in found:
+        for part in name.split("/"):
+            assert part == portable_name(part), name
+    assert found == ["CON_/a_b.flac", "CON_/a_b.wav", "Why/aux_", "Why/x", "c_d/nul_"]
+
+
+@pytest.mark.parametrize(
+    "pattern, base",
+    [
+        (r"C:\songs\*\x.wav", r"C:\songs"),
+        (r"C:\songs\album [1]\*.wav", r"C:\songs"),
+        (r"\\nas\music\**\*.wav", "\\\\nas\\music\\"),
+        (r"songs\*.wav", "songs"),
+        ("C:/songs/*.wav", r"C:\songs"),
+        ("*.wav", "."),
+    ],
+)
+def test_patterns_of_windows(pattern, base):
+    """Paths are kept from the first wildcard on, whichever way the slashes lean."""
+    assert pattern_base(PureWindowsPath(pattern)) == PureWindowsPath(base)
+    assert pattern_base(PurePosixPath("/songs/*/x.wav")) == PurePosixPath("/songs")
 
 
 def test_files_by_name_that_collide_are_refused(tmp_path):

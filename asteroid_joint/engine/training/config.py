@@ -50,7 +50,7 @@ def read_config(path: Path) -> Config:
         DataError: If it is missing or has another structure.
     """
     try:
-        conf = yaml.safe_load(path.read_text())
+        conf = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as err:
         raise DataError(f"Cannot read the configuration {path}: {err}") from err
     if not isinstance(conf, dict) or not all(isinstance(v, dict) for v in conf.values()):

@@ -20,9 +20,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from ...errors import UserError
+from ...files import portable_name
 from ..destination import HIDDEN, STEM_ENDINGS, output_name
 from ..pitch_files import PITCH_FORMATS
 from .manifest import LOCK, MANIFEST
@@ -35,6 +37,9 @@ VIDEO_EXTENSIONS = frozenset(
     "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv".split()
 )
 MOST_EXTENSIONS = 5  # that a sentence lists
+
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -216,9 +221,7 @@ def _walk(folder: Path, base: Path, out: Path, found: Found, left: _LeftOut) -> 
 def _matches(pattern: str, out: Path, found: Found, left: _LeftOut) -> Iterator[_File]:
     """Files that a pattern matches, and audio files below folders that it matches."""
     explicit = Path(pattern).suffix not in ("", ".*")
-    parts = Path(pattern).parts
-    first = next(n for n, part in enumerate(parts) if glob.has_magic(part))
-    base = Path(*parts[:first])
+    base = pattern_base(Path(pattern))
     real_base = Path(os.path.realpath(base))
     searches_out = out != real_base and out not in real_base.parents
     for match in sorted(glob.glob(pattern, recursive=True)):
@@ -230,6 +233,17 @@ def _matches(pattern: str, out: Path, found: Found, left: _LeftOut) -> Iterator[
             yield from _walk(path, base, out, found, left)
         elif explicit or not left.leaves_out(path):
             yield _File(path, base)
+
+
+def pattern_base(pattern: AnyPath) -> AnyPath:
+    """The folder that a pattern begins with, up to its first wildcard.
+
+    Example:
+        >>> pattern_base(PurePath("songs/*/live.wav")).as_posix()
+        'songs'
+    """
+    first = next(n for n, part in enumerate(pattern.parts) if glob.has_magic(part))
+    return type(pattern)(*pattern.parts[:first])
 
 
 def _is_result(path: Path, out: Path) -> bool:
@@ -284,9 +298,11 @@ def _beside_own_files(name: str) -> str:
 
 
 def _place(file: _File) -> Path:
-    """Path of a file relative to its base."""
+    """Path of a file relative to its base, in names that every system has."""
     place = Path(file.path.name) if file.base is None else file.path.relative_to(file.base)
-    return Path(place.name) if ".." in place.parts else place  # never above the output folder
+    if ".." in place.parts:
+        place = Path(place.name)  # never above the output folder
+    return Path(*map(portable_name, place.parts))
 
 
 def _check_places(songs: list[Song], out: Path, folders: list[Path]) -> None:
