@@ -15,17 +15,22 @@ from ...registry import import_plugins
 
 Config = dict[str, dict[str, Any]]
 RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a key
+    "balance_spread_db": (0, inf),
     "batch_size": (1, inf),
     "draws_per_epoch": (1, inf),
     "ema": (0, 1),
     "epochs": (1, inf),
+    "eq_db": (0, inf),
     "gain_db": (0, inf),
     "level_db": (0, inf),
+    "max_minutes": (0, inf),
     "num_nodes": (1, inf),
     "num_workers": (0, inf),
     "pitch_semitones": (0, 12),
     "pitch_tempo": (0, 1),
     "remix": (0, 1),
+    "rest_speed_semitones": (0, 24),
+    "save_minutes": (0, inf),
     "seed": (0, 2**32 - 1),
     "segment_sec": (0.1, inf),
     "silence": (0, 1),

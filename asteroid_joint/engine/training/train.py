@@ -24,8 +24,9 @@ from ...files import write_text
 from ...losses import build_loss
 from ...models.model_file import write_model_file
 from ...optional import has_bfloat16, pick_device
-from .build import build_dataset, build_loaders, build_model, build_optimizer
+from .build import build_dataset, build_model, build_optimizer
 from .config import Config, read_config
+from .loaders import build_loaders
 from .run_facts import describe_run
 from .system import JointSystem
 from .voicing import choose_voicing_threshold
@@ -58,16 +59,20 @@ def train(conf: Config) -> Path:
     pl.seed_everything(training["seed"], workers=True, verbose=False)
 
     # the trainer comes first: it knows the rank of this process with any launcher
-    trainer = _trainer(conf, exp_dir)
+    last = exp_dir / "checkpoints" / "last.ckpt"
+    clock = _clock(training, last)
+    trainer = _trainer(conf, exp_dir, clock)
     _check_resumable(conf, exp_dir)
     model = build_model(conf)
-    loaders = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
+    device = trainer.strategy.root_device
+    loaders = build_loaders(conf, model, trainer.global_rank, trainer.world_size, device)
     if not loaders.steps:
         raise DataError(
             f"draws_per_epoch {training['draws_per_epoch']} gives no batch of "
             f"{training['batch_size']} in each of {trainer.world_size} processes: increase it."
         )
-    optimizer, scheduler = build_optimizer(conf, model, loaders.steps * training["epochs"])
+    steps = loaders.steps * training["epochs"]
+    optimizer, scheduler = build_optimizer(conf, model, steps, lambda: clock.share)
     loss = build_loss(
         conf["loss"], conf["loss_args"], training["weighting"], conf.get("weighting_args")
     )
@@ -77,9 +82,8 @@ def train(conf: Config) -> Path:
         model, optimizer, loss, loaders.train, loaders.valid, scheduler, config=plain_types(conf)
     )
     # now, as the checkout may change during the run
-    facts = describe_run(training["seed"], trainer.strategy.root_device)
+    facts = describe_run(training["seed"], device)
     facts["precision"] = str(trainer.precision)
-    last = exp_dir / "checkpoints" / "last.ckpt"
     if trainer.is_global_zero:
         write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
     resume = str(last) if last.is_file() else None
@@ -147,7 +151,14 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], Any]:
     return step
 
 
-def _trainer(conf: Config, exp_dir: Path) -> Any:
+def _clock(training: dict[str, Any], last: Path) -> Any:
+    """What ends a run by the clock and saves on the way; imports Lightning."""
+    from .clock import Clock
+
+    return Clock(training.get("max_minutes", 0), training.get("save_minutes", 0), last)
+
+
+def _trainer(conf: Config, exp_dir: Path, clock: Any) -> Any:
     """Lightning's trainer with the callbacks and logs of a recipe.
 
     Raises:
@@ -167,6 +178,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
     ]
     if training["ema"]:
         callbacks.append(cb.WeightAveraging(avg_fn=moving_average(training["ema"])))
+    callbacks.append(clock)  # what it saves within an epoch includes the average
     if training["patience"]:
         callbacks.append(
             cb.EarlyStopping(
