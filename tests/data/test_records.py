@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import RATE, play, sing
+from records_miniature import BAND, STEM_RATE, write_song, write_stem_mp4
 
 from asteroid_joint.data import (
     Blend,
@@ -21,43 +22,12 @@ from asteroid_joint.data import blend as blend_module
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.files import audio_file, read_stretch, sum_of
 from asteroid_joint.data.musdb18_sample import MUSDB18
-from asteroid_joint.data.stem_mp4 import STREAMS, read_stream, stream_facts
+from asteroid_joint.data.stem_mp4 import read_stream, stream_facts
 from asteroid_joint.errors import ConfigError, DataError
 from asteroid_joint.pitch import PitchGrid
 
 GRID = PitchGrid(320, RATE)
 FORM = {"sample_rate": RATE, "n_channels": 1}
-STEM_RATE = 44100
-BAND = ("drums", "bass", "other")
-
-
-def write_stem_mp4(path: Path, seed: int, seconds: float = 1.0) -> None:
-    """A file as MUSDB18 has them: five streams of AAC, the first a mixture of its own."""
-    rng = np.random.default_rng(seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format="mp4") as container:
-        streams = [container.add_stream("aac", rate=STEM_RATE, layout="stereo") for _ in STREAMS]
-        for n, stream in enumerate(streams):
-            sec = np.arange(int(seconds * STEM_RATE)) / STEM_RATE
-            tone = 0.1 * np.sin(2 * np.pi * 220 * (n + 1) * sec + rng.uniform(0, 6))
-            wav = np.stack([tone, 0.5 * tone]).astype(np.float32)
-            frame = av.AudioFrame.from_ndarray(wav, "fltp", "stereo")
-            frame.sample_rate = STEM_RATE
-            for packet in [*stream.encode(frame), *stream.encode(None)]:
-                container.mux(packet)
-
-
-def write_song(folder: Path, seed: int, stems: tuple[str, ...], suffix: str = ".wav") -> None:
-    """A folder of a file per stem, without a mixture."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True)
-    voice, f0_at = sing(rng, RATE)
-    for name in stems:
-        sf.write(folder / f"{name}{suffix}", voice if name == "vocals" else play(rng, RATE), RATE)
-    times = 0.02 * np.arange(50)
-    rows = [f"{sec:.2f},{hz:.2f}\n" for sec, hz in zip(times, f0_at(times), strict=True)]
-    rows[7] = "0.14,nan\n"
-    (folder / "vocals_f0.csv").write_text("time,f0_hz\n" + "".join(rows))
 
 
 @pytest.fixture(scope="module")
