@@ -1,6 +1,6 @@
 """How often F0 on which two trackers agree is right: the true voices of MIR-1K.
 
-``OMP_NUM_THREADS=1 python benchmarks/agreed_f0.py MIR1K [--n_clips 40] [--swift_f0 0.9]``
+``OMP_NUM_THREADS=1 python benchmarks/agreed_f0.py MIR1K [--n_clips 40] [--swift_f0 0.75]``
 
 Clips are evenly spread over the training side of the disjoint split. Labels are made as in recipes
 and compared with those of the dataset. Needs ``pip install 'asteroid-joint[labels]'``.

@@ -50,7 +50,8 @@ class AgreedSettings:
         within_cents: Greatest difference of trackers that agree.
         gate_db: Gate below the loud frames (95th percentile of the audible ones) in dB.
         fcpe: Threshold of FCPE's confidence, 0 to 1; 0.006 is its own.
-        swift_f0: Likewise of SwiftF0.
+        swift_f0: Likewise of SwiftF0, whose own is 0.5: a compromise, found on MIR-1K and records,
+            between false alarms and unknown frames; see benchmarks/README.md.
 
     Raises:
         ConfigError: If a value is invalid.
@@ -59,7 +60,7 @@ class AgreedSettings:
     within_cents: float = 40.0
     gate_db: float = 45.0
     fcpe: float = 0.006
-    swift_f0: float = 0.9
+    swift_f0: float = 0.75
 
     def __post_init__(self) -> None:
         if self.within_cents <= 0 or self.gate_db <= 0:

@@ -37,6 +37,7 @@ class Instrumental(Recordings):
         seed: Seed of the sides, where neither ``split.json`` nor folders tell them.
         excerpt_sec: Of a longer piece on the sides for validation and test, only this much from
             its middle counts; 0 = all of it.
+        train_sec: Likewise for training, where time or memory is short.
 
     Raises:
         DataError: If there is no music for the side, files are missing, or their formats differ.
@@ -58,9 +59,10 @@ class Instrumental(Recordings):
         n_channels: int | None = None,
         seed: int = 0,
         excerpt_sec: float = 0.0,
+        train_sec: float = 0.0,
     ) -> None:
         self._seed = seed
-        self._excerpt_sec = 0.0 if side == "train" else excerpt_sec
+        self._excerpt_sec = train_sec if side == "train" else excerpt_sec
         super().__init__(data_dir, side, sample_rate, n_channels)
 
     def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:

@@ -246,6 +246,8 @@ def test_validation_hears_the_middle_of_a_piece(music):
     assert short.read(0, 0, 5 * RATE)[0].shape == (1, RATE)
     training = Instrumental(str(music), "train", **FORM, excerpt_sec=1.0)
     assert training.clips[0].n_samples == 3 * RATE
+    little = Instrumental(str(music), "train", **FORM, train_sec=0.5)
+    assert {clip.n_samples for clip in little.clips} == {RATE // 2}
 
 
 # ------------------------------------------------------------------ all of them together
