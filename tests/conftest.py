@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 from filelock import FileLock
 from miniatures import medleydb_dir, mir_st500_dir  # noqa: F401  # fixtures
+from records_miniature import records_dir  # noqa: F401  # fixture
 from warm_python import warm_python  # noqa: F401  # fixture
 
 with contextlib.suppress(ImportError):  # on Windows, nobody waits for tests of speed

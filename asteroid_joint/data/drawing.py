@@ -317,20 +317,11 @@ class WholeClips(Dataset[JointExample]):
         n_all = len(dataset)
         keep = n_all if n_clips is None else min(n_clips, n_all)
         indices = np.linspace(0, n_all - 1, keep).round().astype(int)
-        self._pieces = [piece for i in indices for piece in self._cut(int(i), piece_sec)]
-
-    def _cut(self, index: int, piece_sec: float) -> Iterator[tuple[int, int, int | None]]:
-        """Clip, start and length in samples of its excerpts; starts fall on frames."""
-        n_samples = self.dataset.clips[index].n_samples
-        n_pieces = 1
-        if piece_sec:
-            n_pieces = max(1, int(np.ceil(n_samples / self.dataset.sample_rate / piece_sec)))
-        if n_pieces == 1:
-            yield index, 0, None
-            return
-        hop = self.grid.hop_length
-        length = int(np.ceil(n_samples / n_pieces / hop)) * hop
-        yield from ((index, start, length) for start in range(0, n_samples, length))
+        self._pieces = [
+            (i, *stretch)
+            for i in map(int, indices)
+            for stretch in dataset.stretches(i, grid, piece_sec)
+        ]
 
     def __len__(self) -> int:
         return len(self._pieces)

@@ -25,9 +25,9 @@ from ..errors import DataError
 from ..pitch import midi_to_hz
 from ..registry import DATASETS
 from .base import Clip
-from .files import AudioFile, files_below
+from .files import AUDIO, AudioFile, files_below
 from .licences import PITCH, dataset_infos
-from .recordings import AUDIO, Recordings
+from .recordings import Recordings
 
 logger = logging.getLogger(__name__)
 

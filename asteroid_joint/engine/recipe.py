@@ -43,7 +43,8 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
     """Check the data that the configuration names; see :func:`..data.check.check_dataset`.
 
     If ``data`` has a ``labels_dir`` and the first stem is vocals, a teacher labels them first; see
-    :func:`label_first`.
+    :func:`label_first`. With ``label_voices``, voices without F0 get it from two trackers; see
+    :func:`label_voices`.
     """
 
     def run() -> str:
@@ -55,6 +56,8 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
         first, *_ = conf["data_args"].get("sources") or ("vocals",)
         if conf["data"].get("labels_dir") and first == "vocals":
             print(label_first(conf), flush=True)
+        if conf["data"].get("label_voices"):
+            print(label_voices(conf), flush=True)
         tables = []
         for name, one in {"": conf, **further_sets(conf)}.items():
             sides = {side: build_dataset(one, side) for side in ("train", "valid", "test")}
@@ -90,6 +93,22 @@ def label_first(conf: Config) -> str:
         device="cpu" if conf["training"]["accelerator"] == "cpu" else "auto",
         relabel=bool(data.get("relabel")),
     )
+
+
+def label_voices(conf: Config) -> str:
+    """F0 beside the voices of the first set that have none, where two trackers agree.
+
+    Args:
+        conf: Configuration of a recipe.
+
+    Returns:
+        See :func:`..data.agreed.label_agreed`.
+    """
+    from ..data.agreed import label_agreed, unlabelled_voices
+    from .training.build import build_dataset
+
+    sides = (build_dataset(conf, side) for side in ("train", "valid", "test"))
+    return label_agreed([voice for dataset in sides for voice in unlabelled_voices(dataset)])
 
 
 def eval_main(script: str, argv: list[str] | None = None) -> None:

@@ -50,7 +50,7 @@ RESULTS = ("all_metrics.csv", "final_metrics.json", "results_row.md")
 
 
 @pytest.fixture(scope="session")
-def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir):
+def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir, records_dir):
     """Data for each recipe, by its folder; a recipe on four stems takes the corpus, too."""
     return {
         "mir1k": mir1k_dir,
@@ -61,6 +61,7 @@ def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir):
         "medleydb_musdb18": medleydb_dir,
         "musdb18_dir": corpus_dir,
         "mir_st500_dir": mir_st500_dir,
+        "records": records_dir,
     }
 
 

@@ -59,16 +59,20 @@ def read_config(path: Path) -> Config:
 
 
 def recipe_config(recipe_dir: Path) -> Config:
-    """``local/conf.yml`` of a recipe over ``_common/base.yml`` of all recipes, if it exists.
+    """``local/conf.yml`` of a recipe over what it shares with others, as far as that exists.
+
+    All recipes share ``_common/base.yml``, those on the same data ``base.yml`` beside them.
 
     Raises:
         DataError: See :func:`read_config`.
     """
-    conf = read_config(recipe_dir / "local" / "conf.yml")
-    base = recipe_dir.resolve().parents[1] / "_common" / "base.yml"
-    shared = read_config(base) if base.is_file() else {}
-    groups = [*shared, *(group for group in conf if group not in shared)]
-    return {group: {**shared.get(group, {}), **conf.get(group, {})} for group in groups}
+    folder = recipe_dir.resolve()
+    shared = folder.parents[1] / "_common" / "base.yml", folder.parent / "base.yml"
+    files = [*(path for path in shared if path.is_file()), folder / "local" / "conf.yml"]
+    merged: Config = {}
+    for conf in map(read_config, files):
+        merged.update({group: {**merged.get(group, {}), **keys} for group, keys in conf.items()})
+    return merged
 
 
 def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:
