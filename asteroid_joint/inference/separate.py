@@ -117,7 +117,8 @@ def separate_file(
     If requested, ``activity.csv`` lists the segments in which somebody sings, ``start,end`` in
     seconds; ``notes.csv`` lists the notes, ``onset,offset,pitch_midi,note_name,confidence`` in
     seconds and semitones; ``notes.mid`` contains the same notes with pitch bend; ``picture.png``
-    shows all of that.
+    shows all of that. Further formats of F0 and notes have names of their own, and ``stem_name``
+    gives other names to stems.
 
     Args:
         model: Any joint model.
@@ -141,7 +142,7 @@ def separate_file(
     check_options(options, model)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
-    names = file_names(options, model)
+    names = file_names(options, model, output_name(path))
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)

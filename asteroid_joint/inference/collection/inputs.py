@@ -151,7 +151,8 @@ def _is_result(path: Path, out: Path) -> bool:
     """Whether a file lies beside an F0 curve below the output folder: an earlier run wrote it."""
     if out not in path.parent.parents:
         return False
-    return any((path.parent / known.file_name).exists() for known in PITCH_FORMATS.values())
+    names = [name for known in PITCH_FORMATS.values() for name in known.file_names()]
+    return any((path.parent / name).exists() for name in names)
 
 
 def _named(files: list[_File], out: Path) -> list[Song]:
