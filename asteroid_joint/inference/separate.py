@@ -146,7 +146,7 @@ def separate_file(
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        with _explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+        with explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
             files = _write(model, reader, work, options, progress or (lambda *_: None))
             move(work, folder, receipt)
     warnings = filter(None, (reader.warning(), files.warning()))
@@ -194,7 +194,7 @@ def _write(
 
 
 @contextlib.contextmanager
-def _explain_failure(out_dir: Path, folder: Path) -> Iterator[None]:
+def explain_failure(out_dir: Path, folder: Path) -> Iterator[None]:
     """Explain in one sentence why results cannot be written."""
     try:
         yield

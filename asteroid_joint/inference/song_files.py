@@ -208,7 +208,10 @@ class _Segments:
 class _Notes:
     """Notes of the voice, for their files and the picture."""
 
-    def __init__(self, model: JointModel, sample_rate: int, files: NoteFiles | None) -> None:
+    def __init__(
+        self, model: JointModel, sample_rate: int, files: NoteFiles | None, alone: bool
+    ) -> None:
+        self._alone = alone  # whether there is no mixture
         self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
@@ -223,7 +226,8 @@ class _Notes:
     ) -> Sequence[Note]:
         if self._voice is None:
             return self._write(self._tracker.push(f0, activity=activity))
-        return self._write(self._tracker.push(f0, stems[self._voice], activity, mixture))
+        song = None if self._alone else mixture
+        return self._write(self._tracker.push(f0, stems[self._voice], activity, song))
 
     def finish(self, duration_sec: float) -> Sequence[Note]:
         notes = self._write(self._tracker.finish())
@@ -246,6 +250,8 @@ class SongFiles:
         model: The model that separates.
         reader: The open input.
         options: What to write.
+        alone: Whether the voice comes without the mixture it is from.
+        song: The song itself, if the input is a voice from it: for its lyrics and tempo.
 
     Attributes:
         n_frames: F0 frames written.
@@ -257,14 +263,22 @@ class SongFiles:
     """
 
     def __init__(
-        self, folder: Path, model: JointModel, reader: AudioReader, options: SeparateOptions
+        self,
+        folder: Path,
+        model: JointModel,
+        reader: AudioReader,
+        options: SeparateOptions,
+        *,
+        alone: bool = False,
+        song: Path | None = None,
     ) -> None:
         self._reader = reader
+        self._song = song or reader.path
         self._options = options
         self._n_written = 0
         self.n_frames = self.n_voiced = 0
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
-        song = output_name(reader.path)
+        name = output_name(self._song)
         self._no_tempo = False
         first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
@@ -281,7 +295,7 @@ class SongFiles:
                 stack,
                 names=options.stems,
                 audio_format=options.audio_format,
-                called=stem_names(options, model, song),
+                called=stem_names(options, model, name),
             )
             formats = options.f0_formats if model.has_pitch else ()
             writers = [PITCH_FORMATS[name] for name in formats]
@@ -294,30 +308,30 @@ class SongFiles:
             self._notes: _Notes | None = None
             written = options.all_notes_formats()
             if written:
-                facts = self._facts(model, song)
+                facts = self._facts(model, name)
                 note_files = NoteFiles(folder, stack, written, facts)
-                self._notes = _Notes(model, rate, note_files)
+                self._notes = _Notes(model, rate, note_files, alone)
             elif options.plot and model.has_pitch:
-                self._notes = _Notes(model, rate, None)
+                self._notes = _Notes(model, rate, None, alone)
             if options.plot:
                 sources = [model.sources[s] for s in self._order]
                 title = str(reader.path.name).encode(errors="replace").decode()
                 self._picture = SongPicture(rate, sources, title)
             self._stack = stack.pop_all()  # all are open: keep them open
 
-    def _facts(self, model: JointModel, song: str) -> SongFacts:
+    def _facts(self, model: JointModel, title: str) -> SongFacts:
         """What files of notes say besides notes."""
-        options, path = self._options, self._reader.path
+        options, path = self._options, self._song
         tempo = estimate_tempo(path) if options.tempo == TEMPO_AUTO else None
         self._no_tempo = options.tempo == TEMPO_AUTO and tempo is None
         stems = model.sources if options.stems is None else options.stems
-        called = stem_names(options, model, song)
+        called = stem_names(options, model, title)
         file = {name: f"{called[name]}.{options.audio_format}" for name in stems}
         given = TEMPO_BPM if options.tempo == TEMPO_AUTO else options.tempo
         return SongFacts(
             tempo_bpm=round(tempo, 2) if tempo else float(given),
             bend_semitones=options.bend_semitones,
-            title=song.encode(errors="replace").decode(),
+            title=title.encode(errors="replace").decode(),
             audio=path.name.encode(errors="replace").decode(),
             vocals=file.get(VOICE),
             instrumental=file.get(COMPLEMENT),
@@ -383,7 +397,7 @@ class SongFiles:
         said = []
         if self._no_tempo:
             said.append(
-                f"{self._reader.path} has no steady beat: its notes are on a grid of {TEMPO_BPM:g} "
+                f"{self._song} has no steady beat: its notes are on a grid of {TEMPO_BPM:g} "
                 "BPM, give --tempo for another."
             )
         if self._stems.n_clipped:

@@ -121,7 +121,8 @@ class Transcription:
         """Write the files that ``asteroid-joint separate --notes --plot`` writes.
 
         By default these are ``<stem>.wav``, ``f0.csv``, ``notes.csv`` and ``notes.mid``,
-        ``picture.png``; F0 and notes only if the model estimates pitch. Files get their final names when complete.
+        ``picture.png``; F0 and notes only if the model estimates pitch. Files get their final names
+        when complete.
 
         Args:
             folder: Output folder, created if necessary.

@@ -45,7 +45,6 @@ def add_separate_command(commands: Any) -> None:
 
 
 def _add_results(group: Any) -> None:
-    rules = SegmentRules()
     group.add_argument("-o", "--out", required=True, type=Path, help="folder for the results")
     group.add_argument(
         "--stems",
@@ -61,6 +60,27 @@ def _add_results(group: Any) -> None:
         f"bits, mp3 and ogg are lossy; default {SeparateOptions.audio_format}",
     )
     group.add_argument(
+        "--name",
+        dest="stem_name",
+        metavar="PATTERN",
+        help="names of the stem files, of {song}, {stem}, {Stem} and {model}, such as "
+        f"'{PRESETS['audio-separator'].pattern}', or of another program: "
+        f"{', '.join(PRESETS)}; default {SeparateOptions.stem_name}",
+    )
+    add_pitch_results(group)
+    group.add_argument("--overwrite", action="store_true", help="replace existing results")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=False,
+        help="print one JSON object per song and line instead of folders",
+    )
+
+
+def add_pitch_results(group: Any) -> None:
+    """Add what is written of pitch: F0, notes, picture, activity."""
+    rules = SegmentRules()
+    group.add_argument(
         "--f0-format",
         dest="f0_formats",
         action=_AddNames,
@@ -68,14 +88,6 @@ def _add_results(group: Any) -> None:
         metavar="NAME,...",
         help=f"formats of the F0 curve, out of {', '.join(PITCH_FORMATS)}; default csv: "
         "time,frequency,confidence,voiced",
-    )
-    group.add_argument(
-        "--name",
-        dest="stem_name",
-        metavar="PATTERN",
-        help="names of the stem files, of {song}, {stem}, {Stem} and {model}, such as "
-        f"'{PRESETS['audio-separator'].pattern}', or of another program: "
-        f"{', '.join(PRESETS)}; default {SeparateOptions.stem_name}",
     )
     group.add_argument(
         "--notes",
@@ -119,17 +131,15 @@ def _add_results(group: Any) -> None:
         f"a probability of {rules.on:g} and stay above {rules.off:g}, last at least "
         f"{rules.min_sec:g} s, and are merged across gaps below {rules.gap_sec:g} s",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace existing results")
-    group.add_argument(
-        "--json",
-        action="store_true",
-        default=False,
-        help="print one JSON object per song and line instead of folders",
-    )
 
 
 def _add_model(group: Any) -> None:
     add_model(group)
+    add_decoding(group)
+
+
+def add_decoding(group: Any) -> None:
+    """Add how activations become pitch, the batch, and plugins."""
     group.add_argument(
         "--decoder",
         metavar="NAME",
@@ -245,21 +255,30 @@ def _separate(args: argparse.Namespace) -> int:
 def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
     """Refuse contradictory options and unknown names before a model is loaded."""
     import_plugins(run.plugins)  # which may register formats
+    check_pitch_results(options, decoder_given)
+    stem_naming(options.stem_name)
+    if run.retry and not run.resume:
+        raise UserError("--retry needs --resume: give both.")
+    if run.engine == "local" and (run.address is not None or run.workers is not None):
+        raise UserError(
+            "--address and --workers need another engine than local: give --engine ray."
+        )
+
+
+def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
+    """Refuse wrong options of :func:`add_pitch_results` and :func:`add_decoding`.
+
+    Raises:
+        UserError: One sentence.
+    """
     for name in options.f0_formats:
         PITCH_FORMATS[name]
     for name in options.notes_formats:
         NOTES_FORMATS[name]
     check_tempo(options.tempo)
     check_bend(options.bend_semitones)
-    stem_naming(options.stem_name)
-    if run.retry and not run.resume:
-        raise UserError("--retry needs --resume: give both.")
     if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
-    if run.engine == "local" and (run.address is not None or run.workers is not None):
-        raise UserError(
-            "--address and --workers need another engine than local: give --engine ray."
-        )
 
 
 def _leave_out_unreadable(found: Found, as_json: bool) -> int:
