@@ -127,7 +127,7 @@ def sample_pitch(
     left = np.clip(np.floor(frame), 0, n - 1).astype(int)
     right = np.minimum(left + 1, n - 1)
     share = np.clip(np.round(frame - left, DECIMALS), 0.0, 1.0)  # of the way from left to right
-    nearest = np.where(share <= 0.5, left, right)
+    nearest = np.where((share < 0.5) | ((share == 0.5) & voiced[left]), left, right)
     sung = (frame >= -0.5) & (frame <= n - 0.5) & voiced[nearest]
     known = np.where(voiced, hz, 1.0)
     line = known[left] * (known[right] / known[left]) ** share

@@ -78,7 +78,7 @@ def test_torchcrepe_as_ddsp_svc_calls_it():
     """yxlllc/DDSP-SVC, ddsp/vocoder.py: 5 ms, and its thresholds."""
     from asteroid_joint.drop_in import torchcrepe
 
-    wav = torch.FloatTensor(voice(16000)).unsqueeze(0)
+    wav = torch.FloatTensor(4 * voice(16000)).unsqueeze(0)  # louder than -60 dB(A)
     f0, pd = torchcrepe.predict(
         *(wav, 16000, 80, 65, 800),
         pad=True,
