@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     from .apps.commands.describe import add_describe_command
     from .apps.commands.infer import add_infer_command
     from .apps.commands.list_info import add_list_commands
+    from .apps.commands.pitch import add_pitch_command
     from .apps.commands.separate import add_separate_command
     from .apps.commands.share import add_share_commands
     from .apps.commands.stream import add_stream_command
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     add_separate_command(commands)
+    add_pitch_command(commands)
     add_stream_command(commands)
     add_corpus_commands(commands)
     add_describe_command(commands)

@@ -12,12 +12,15 @@ from typing import Any
 
 from ..version import DEFAULT_MODEL
 from .activity import SegmentRules
+from .notes.formats import BEND_SEMITONES, TEMPO_BPM
+from .stem_names import STEM
 
 BATCH = 2  # windows per batch
 DECODER = "argmax"
 WINDOW_SEC = 10.0  # seconds
 GATE = True  # whether there is silence where nobody sings
 SAME_RESULTS = "same_results"  # marks a field that results do not depend on
+USUAL_NOTES = ("midi", "csv")  # what ``notes`` writes
 NO_FLAG = "no_flag"  # marks a field that only the Python API has
 
 
@@ -30,7 +33,12 @@ class SeparateOptions:
         audio_format: Format of the stems, a name in ``AUDIO_FORMATS``. FLAC always rounds to 24
             bits.
         f0_formats: Formats of the F0 curve, names in ``PITCH_FORMATS``; one file each.
-        notes: Whether to write notes (extra: notes).
+        stem_name: Names of the stem files: a pattern of ``{song}``, ``{stem}``, ``{Stem}`` and
+            ``{model}``, or ``"demucs"`` or ``"audio-separator"`` for theirs.
+        notes: Whether to write notes as ``midi`` and ``csv`` (extra: notes).
+        notes_formats: Further formats of notes, names in ``NOTES_FORMATS``; one file each.
+        tempo: Beats per minute of the notes' grid; ``"auto"`` estimates it.
+        bend_semitones: Range of the pitch bend of MIDI, either way.
         plot: Whether to draw a picture (extra: demo).
         activity: What counts as a segment of ``activity.csv``; ``None`` omits the file.
         gate: Whether the voice is silent, and its pitch unvoiced, where nobody sings for a while.
@@ -44,7 +52,11 @@ class SeparateOptions:
     stems: Sequence[str] | None = None
     audio_format: str = "wav"
     f0_formats: Sequence[str] = ("csv",)
+    stem_name: str = STEM
     notes: bool = False
+    notes_formats: Sequence[str] = ()
+    tempo: float | str = TEMPO_BPM
+    bend_semitones: int = BEND_SEMITONES
     plot: bool = False
     activity: SegmentRules | None = None
     gate: bool = GATE
@@ -52,6 +64,11 @@ class SeparateOptions:
     two_pass_viterbi: bool = False
     batch_size: int = field(default=BATCH, metadata={SAME_RESULTS: True})
     window_sec: float = field(default=WINDOW_SEC, metadata={NO_FLAG: True})
+
+    def all_notes_formats(self) -> tuple[str, ...]:
+        """Names of all formats of notes that are to be written, each once."""
+        usual = USUAL_NOTES if self.notes else ()
+        return tuple(dict.fromkeys((*usual, *self.notes_formats)))
 
     def results(self) -> dict[str, Any]:
         """Plain values of all fields that results depend on, to recognise outdated results."""

@@ -126,7 +126,8 @@ def separate_file(
     If requested, ``activity.csv`` lists the segments in which somebody sings, ``start,end`` in
     seconds; ``notes.csv`` lists the notes, ``onset,offset,pitch_midi,note_name,confidence`` in
     seconds and semitones; ``notes.mid`` contains the same notes with pitch bend; ``picture.png``
-    shows all of that.
+    shows all of that. Further formats of F0 and notes have names of their own, and ``stem_name``
+    gives other names to stems.
 
     Args:
         model: Any joint model.
@@ -150,12 +151,12 @@ def separate_file(
     check_options(options, model)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
-    names = file_names(options, model)
+    names = file_names(options, model, output_name(path))
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        with _explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            with _under_final_name(work, folder):
+        with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+            with under_final_name(work, folder):
                 files = _write(model, reader, work, options, progress or (lambda *_: None))
             move(work, folder, receipt, overwrite=overwrite)
     warnings = filter(None, (reader.warning(), files.warning()))
@@ -204,7 +205,7 @@ def _write(
 
 
 @contextlib.contextmanager
-def _under_final_name(work: Path, folder: Path) -> Iterator[None]:
+def under_final_name(work: Path, folder: Path) -> Iterator[None]:
     """Let sentences name the folder that the user knows, not the hidden one."""
     try:
         yield
@@ -213,7 +214,7 @@ def _under_final_name(work: Path, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explain_failure(path: Path, out_dir: Path, folder: Path) -> Iterator[None]:
+def explain_failure(path: Path, out_dir: Path, folder: Path) -> Iterator[None]:
     """Explain in one sentence why there are no results of a file."""
     try:
         yield

@@ -1,6 +1,6 @@
 """The files of one song, written while it is being separated."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,18 @@ from ..models.base import COMPLEMENT, VOICE, JointModel, check_activity, stem_in
 from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
-from .notes import Note, NotesCsv, NotesMidi, NoteTracker
-from .options import SeparateOptions
+from .destination import output_name
+from .notes import NOTES_FORMATS, Note, NotesWriter, NoteTracker, SongFacts, lyrics_beside
+from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
+from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
+from .stem_names import stem_file_names, stem_naming
 from .stream import Chunk
+from .tempo import estimate_tempo
 
 ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
-NOTES_FILES = ("notes.mid", "notes.csv")
 PICTURE_FILE = "picture.png"
 ROWS = 4096  # of F0 that are formatted at a time
 
@@ -42,15 +45,20 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         )
     for name in options.f0_formats:
         PITCH_FORMATS[name]
-    if options.notes and not model.has_pitch:
+    formats = [NOTES_FORMATS[name] for name in options.all_notes_formats()]
+    if formats and not model.has_pitch:
         raise ConfigError(
             f"This {type(model).__name__} estimates no pitch, which notes need: choose another "
             "model."
         )
     if options.activity is not None:
         check_activity(model)
-    if options.notes:
-        optional("mido", "notes")
+    for known in formats:
+        if known.library is not None:
+            optional(known.library, "notes")
+    stem_naming(options.stem_name)
+    check_tempo(options.tempo)
+    check_bend(options.bend_semitones)
     if options.plot:
         optional("matplotlib", "demo")
         optional("scipy", "demo")
@@ -62,14 +70,28 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         )
 
 
-def file_names(options: SeparateOptions, model: JointModel) -> list[str]:
-    """Names of the files of a song, in the order in which they are opened."""
+def stem_names(options: SeparateOptions, model: JointModel, song: str) -> dict[str, str]:
+    """File names of all stems of a song, without their extension, by the model's names."""
+    name = type(model).__name__
+    return stem_file_names(options.stem_name, model.sources, COMPLEMENT, song, name)
+
+
+def file_names(options: SeparateOptions, model: JointModel, song: str) -> list[str]:
+    """Names of the files of a song, in the order in which they are opened.
+
+    Args:
+        options: What to produce.
+        model: The model that separates.
+        song: Name of the song.
+    """
+    called = stem_names(options, model, song)
     stems = model.sources if options.stems is None else options.stems
-    names = [f"{source}.{options.audio_format}" for source in stems]
+    names = [f"{called[source]}.{options.audio_format}" for source in stems]
     if model.has_pitch:
-        names += [PITCH_FORMATS[name].file_name for name in options.f0_formats]
+        names += [file for name in options.f0_formats for file in PITCH_FORMATS[name].file_names()]
     names += [ACTIVITY_FILE] * (options.activity is not None)
-    return [*names, *NOTES_FILES * options.notes, *[PICTURE_FILE] * options.plot]
+    names += [NOTES_FORMATS[name].file_name for name in options.all_notes_formats()]
+    return [*names, *[PICTURE_FILE] * options.plot]
 
 
 class StemFiles:
@@ -85,6 +107,7 @@ class StemFiles:
         stack: Closes the files.
         names: Stems to write; all by default.
         audio_format: Name in ``AUDIO_FORMATS``.
+        called: File names of stems without their extension; their names by default.
 
     Attributes:
         n_clipped: Number of samples that exceeded the range of the format and were clipped.
@@ -102,10 +125,11 @@ class StemFiles:
         *,
         names: Sequence[str] | None = None,
         audio_format: str = "wav",
+        called: Mapping[str, str] | None = None,
     ) -> None:
         self._writers: dict[int, StemWriter] = {}
         for name in sources if names is None else names:
-            path = folder / f"{name}.{audio_format}"
+            path = folder / f"{(called or {}).get(name, name)}.{audio_format}"
             writer = StemWriter(path, sample_rate, n_channels, subtype, expected, audio_format)
             self._writers[sources.index(name)] = stack.enter_context(writer)
         self._rounded = AUDIO_FORMATS[audio_format].sample_type(subtype) == "PCM_24"
@@ -130,17 +154,36 @@ class StemFiles:
 
 
 class NoteFiles:
-    """``notes.mid`` and ``notes.csv`` in a folder; ``stack`` closes them."""
+    """Files of notes in a folder; ``stack`` closes them.
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        midi, table = (folder / name for name in NOTES_FILES)
-        self._midi = stack.enter_context(NotesMidi(midi))
-        self._table = stack.enter_context(NotesCsv(table))
+    Args:
+        folder: Folder for the files.
+        stack: Closes the files, if nobody did before.
+        formats: Names in ``NOTES_FORMATS``.
+        song: What the files say besides notes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stack: ExitStack,
+        formats: Sequence[str] = USUAL_NOTES,
+        song: SongFacts | None = None,
+    ) -> None:
+        self._writers: list[NotesWriter] = [
+            stack.enter_context(writer(folder / writer.file_name, song))
+            for writer in (NOTES_FORMATS[name] for name in formats)
+        ]
 
     def write(self, notes: Sequence[Note]) -> None:
         """Append notes."""
-        self._midi.write(notes)
-        self._table.write(notes)
+        for writer in self._writers:
+            writer.write(notes)
+
+    def close(self, duration_sec: float | None = None) -> None:
+        """Finish the files; see :meth:`NotesWriter.close`."""
+        for writer in self._writers:
+            writer.close(duration_sec)
 
 
 class _Segments:
@@ -166,15 +209,16 @@ class _Notes:
     """Notes of the voice, for their files and the picture."""
 
     def __init__(
-        self, folder: Path, model: JointModel, sample_rate: int, written: bool, stack: ExitStack
+        self, model: JointModel, sample_rate: int, files: NoteFiles | None, alone: bool
     ) -> None:
+        self._alone = alone  # whether there is no mixture
         self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
             float(model.voicing_threshold),
             sample_rate if self._voice is not None else None,
         )
-        self._files = NoteFiles(folder, stack) if written else None
+        self._files = files
         self.n_notes = 0
 
     def write(
@@ -182,10 +226,14 @@ class _Notes:
     ) -> Sequence[Note]:
         if self._voice is None:
             return self._write(self._tracker.push(f0, activity=activity))
-        return self._write(self._tracker.push(f0, stems[self._voice], activity, mixture))
+        song = None if self._alone else mixture
+        return self._write(self._tracker.push(f0, stems[self._voice], activity, song))
 
-    def finish(self) -> Sequence[Note]:
-        return self._write(self._tracker.finish())
+    def finish(self, duration_sec: float) -> Sequence[Note]:
+        notes = self._write(self._tracker.finish())
+        if self._files is not None:
+            self._files.close(duration_sec)
+        return notes
 
     def _write(self, notes: Sequence[Note]) -> Sequence[Note]:
         if self._files is not None:
@@ -202,6 +250,8 @@ class SongFiles:
         model: The model that separates.
         reader: The open input.
         options: What to write.
+        alone: Whether the voice comes without the mixture it is from.
+        song: The song itself, if the input is a voice from it: for its lyrics and tempo.
 
     Attributes:
         n_frames: F0 frames written.
@@ -213,13 +263,23 @@ class SongFiles:
     """
 
     def __init__(
-        self, folder: Path, model: JointModel, reader: AudioReader, options: SeparateOptions
+        self,
+        folder: Path,
+        model: JointModel,
+        reader: AudioReader,
+        options: SeparateOptions,
+        *,
+        alone: bool = False,
+        song: Path | None = None,
     ) -> None:
         self._reader = reader
+        self._song = song or reader.path
         self._options = options
         self._n_written = 0
         self.n_frames = self.n_voiced = 0
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
+        name = output_name(self._song)
+        self._no_tempo = False
         first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
         self._picture: SongPicture | None = None
@@ -235,6 +295,7 @@ class SongFiles:
                 stack,
                 names=options.stems,
                 audio_format=options.audio_format,
+                called=stem_names(options, model, name),
             )
             formats = options.f0_formats if model.has_pitch else ()
             writers = [PITCH_FORMATS[name] for name in formats]
@@ -245,13 +306,37 @@ class SongFiles:
             if options.activity is not None:
                 self._segments = _Segments(folder, options.activity, hop_sec, stack)
             self._notes: _Notes | None = None
-            if options.notes or (options.plot and model.has_pitch):
-                self._notes = _Notes(folder, model, rate, options.notes, stack)
+            written = options.all_notes_formats()
+            if written:
+                facts = self._facts(model, name)
+                note_files = NoteFiles(folder, stack, written, facts)
+                self._notes = _Notes(model, rate, note_files, alone)
+            elif options.plot and model.has_pitch:
+                self._notes = _Notes(model, rate, None, alone)
             if options.plot:
                 sources = [model.sources[s] for s in self._order]
                 title = str(reader.path.name).encode(errors="replace").decode()
                 self._picture = SongPicture(rate, sources, title)
             self._stack = stack.pop_all()  # all are open: keep them open
+
+    def _facts(self, model: JointModel, title: str) -> SongFacts:
+        """What files of notes say besides notes."""
+        options, path = self._options, self._song
+        tempo = estimate_tempo(path) if options.tempo == TEMPO_AUTO else None
+        self._no_tempo = options.tempo == TEMPO_AUTO and tempo is None
+        stems = model.sources if options.stems is None else options.stems
+        called = stem_names(options, model, title)
+        file = {name: f"{called[name]}.{options.audio_format}" for name in stems}
+        given = TEMPO_BPM if options.tempo == TEMPO_AUTO else options.tempo
+        return SongFacts(
+            tempo_bpm=round(tempo, 2) if tempo else float(given),
+            bend_semitones=options.bend_semitones,
+            title=title.encode(errors="replace").decode(),
+            audio=path.name.encode(errors="replace").decode(),
+            vocals=file.get(VOICE),
+            instrumental=file.get(COMPLEMENT),
+            lyrics=lyrics_beside(path),
+        )
 
     def write(self, chunk: Chunk, own_activity: bool) -> None:
         """Append a chunk.
@@ -286,7 +371,7 @@ class SongFiles:
         seconds = self._n_written / self._reader.sample_rate
         if self._segments is not None:
             self._segments.finish(seconds)
-        notes = self._notes.finish() if self._notes else ()
+        notes = self._notes.finish(seconds) if self._notes else ()
         if self._picture is not None:
             silence = np.zeros((len(self._order), 1, 0), np.float32)
             self._picture.push(silence, np.zeros((0, 4)), notes)
@@ -304,12 +389,22 @@ class SongFiles:
     @property
     def n_notes(self) -> int | None:
         """Number of notes written so far, ``None`` if notes were not requested."""
-        return self._notes.n_notes if self._notes and self._options.notes else None
+        written = self._options.all_notes_formats()
+        return self._notes.n_notes if self._notes and written else None
 
     def warning(self) -> str | None:
-        """One sentence if samples were clipped."""
-        if not self._stems.n_clipped:
-            return None
+        """Sentences on clipped samples, and on a tempo that was not found; ``None`` without."""
+        said = []
+        if self._no_tempo:
+            said.append(
+                f"{self._song} has no steady beat: its notes are on a grid of {TEMPO_BPM:g} "
+                "BPM, give --tempo for another."
+            )
+        if self._stems.n_clipped:
+            said.append(self._clipped())
+        return " ".join(said) or None
+
+    def _clipped(self) -> str:
         return (
             f"{self._stems.n_clipped} samples of the stems of {self._reader.path} exceed full "
             f"scale and were clipped, as {self._options.audio_format} cannot store them: choose "

@@ -20,46 +20,25 @@ from ..audio import open_audio
 from ..audio.arrays import check_array
 from ..audio.writing import channels_text
 from ..errors import AudioError, ConfigError, UserError
-from ..models.base import VOICE, JointModel
+from ..models.base import COMPLEMENT, VOICE, JointModel
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
+from .curve import PitchCurve
 from .fast.fuse import optimize_for_inference
 from .gate import GateRules
-from .notes import Note, NoteRules, NoteTracker
-from .options import BATCH, DECODER, GATE, WINDOW_SEC
-from .pitch_files import CsvPitch
+from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
+from .notes.formats import TEMPO_BPM, check_tempo
+from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC
+from .pitch_files import PITCH_FORMATS, PitchWriter
 from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
 from .stream import StreamSeparator
+from .tempo import tempo_of
 
 PARTS = ("stems", "f0", "notes", "picture")  # what save can write
 PLAYER_SEC = 60.0  # of each stem in a notebook, which would otherwise grow by megabytes
 PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
 PLAYER_RATE = 44100  # Hz, for all other rates
-
-
-@dataclass(frozen=True, eq=False)
-class PitchCurve:
-    """F0 of the voice, one entry per frame.
-
-    Attributes:
-        times: Centres of the frames, seconds.
-        hz: Frequency, positive in unvoiced frames, too.
-        confidence: In [0, 1].
-        voiced: Whether the confidence is above the model's threshold.
-    """
-
-    times: np.ndarray
-    hz: np.ndarray
-    confidence: np.ndarray
-    voiced: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def rows(self) -> np.ndarray:
-        """``(frames, 4)``, the columns of ``f0.csv``."""
-        return np.stack([self.times, self.hz, self.confidence, self.voiced], 1).astype(float)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,22 +115,29 @@ class Transcription:
         parts: Sequence[str] = PARTS,
         *,
         overwrite: bool = False,
+        f0_formats: Sequence[str] = ("csv",),
+        notes_formats: Sequence[str] = USUAL_NOTES,
+        tempo: float | str = TEMPO_BPM,
     ) -> Path:
         """Write the files that ``asteroid-joint separate --notes --plot`` writes.
 
-        These are ``<stem>.wav``, ``f0.csv``, ``notes.csv`` and ``notes.mid``, ``picture.png``; F0
-        and notes only if the model estimates pitch. Files get their final names when complete.
+        By default these are ``<stem>.wav``, ``f0.csv``, ``notes.csv`` and ``notes.mid``,
+        ``picture.png``; F0 and notes only if the model estimates pitch. Files get their final names
+        when complete.
 
         Args:
             folder: Output folder, created if necessary.
             parts: Any of ``"stems"``, ``"f0"``, ``"notes"``, ``"picture"``.
             overwrite: Replace files of the same names.
+            f0_formats: Formats of F0, names in ``PITCH_FORMATS``.
+            notes_formats: Formats of notes, names in ``NOTES_FORMATS``.
+            tempo: Beats per minute of the notes' grid; ``"auto"`` estimates it, 120 without a beat.
 
         Returns:
             The folder.
 
         Raises:
-            ConfigError: If there is no such part.
+            ConfigError: If there is no such part or format, or the tempo is out of range.
             UserError: If a library is not installed, a file exists already, or the folder is not
                 writable.
         """
@@ -160,12 +146,15 @@ class Transcription:
                 f"There are no such parts as {parts!r}: give some of {', '.join(PARTS)}."
             )
         folder = Path(folder)
-        if "notes" in parts:
-            optional("mido", "notes")
+        check_tempo(tempo)
+        writers = [PITCH_FORMATS[name] for name in f0_formats]
+        for known in (NOTES_FORMATS[name] for name in notes_formats):
+            if "notes" in parts and known.library is not None:
+                optional(known.library, "notes")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as hidden:
-                self._write(Path(hidden), parts)
+                self._write(Path(hidden), parts, writers, notes_formats, tempo)
                 files = sorted(Path(hidden).iterdir())
                 there = [folder / file.name for file in files if (folder / file.name).exists()]
                 if there and not overwrite:
@@ -178,19 +167,43 @@ class Transcription:
             raise UserError(f"{folder} cannot be written to: {err.strerror or err}.") from err
         return folder
 
-    def _write(self, folder: Path, parts: Sequence[str]) -> None:
+    def _write(
+        self,
+        folder: Path,
+        parts: Sequence[str],
+        writers: Sequence[type[PitchWriter]],
+        notes_formats: Sequence[str],
+        tempo: float | str,
+    ) -> None:
         with ExitStack() as stack:
             if "stems" in parts:
                 form = self.sample_rate, len(self.mixture), self.subtype, self.mixture.shape[1]
                 files = StemFiles(folder, list(self.stems), *form, stack)
                 files.write(self.mixture, np.stack(list(self.stems.values())))  # (S, C, T)
             if "f0" in parts and len(self.f0):
-                curve = CsvPitch(folder / CsvPitch.file_name, self.sample_rate)
-                stack.enter_context(curve).write(self.f0.rows())
+                for writer in writers:
+                    curve = stack.enter_context(writer(folder / writer.file_name, self.sample_rate))
+                    curve.write(self.f0.rows())
+                    curve.close(self.seconds)
             if "notes" in parts and len(self.f0):
-                NoteFiles(folder, stack).write(self.notes)
+                notes = NoteFiles(folder, stack, notes_formats, self._facts(parts, tempo))
+                notes.write(self.notes)
+                notes.close(self.seconds)
         if "picture" in parts:
             self.plot(folder / PICTURE_FILE)
+
+    def _facts(self, parts: Sequence[str], tempo: float | str) -> SongFacts:
+        """What files of notes say besides notes."""
+        if isinstance(tempo, str):
+            tempo = tempo_of(self.mixture.mean(0), self.sample_rate) or TEMPO_BPM
+        file = {name: f"{name}.wav" for name in self.stems} if "stems" in parts else {}
+        return SongFacts(
+            title=self.title,
+            audio=f"{self.title}.wav",
+            vocals=file.get(VOICE),
+            instrumental=file.get(COMPLEMENT),
+            tempo_bpm=round(tempo, 2),
+        )
 
     def __repr__(self) -> str:
         return f"<Transcription of {self.title!r}: {self._summary()}>"

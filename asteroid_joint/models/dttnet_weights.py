@@ -1,4 +1,10 @@
-"""Weights of the authors' DTTNet: from their checkpoint to arguments and tensors of ours."""
+"""Weights of DTTNet: from a checkpoint of the authors' or of MSST to arguments and tensors of ours.
+
+References:
+    J. Chen, https://github.com/junyuchen-cjy/DTTNet-Pytorch (Lightning checkpoints).
+    R. Solovyev, https://github.com/ZFTurbo/Music-Source-Separation-Training, ``models/DTTNet.py``
+    (MSST: the same names; convolutions without bias, several targets, no window).
+"""
 
 import os
 import pickle
@@ -14,6 +20,8 @@ from ..masknn.dual_path import GROUP_CHAN
 from .xumx_weights import PLAIN_OBJECTS
 
 CONSTANTS = ("window", "freq_pad")  # stored, but no weights
+WRAPPERS = ("state_dict", "model_state_dict", "state")  # where checkpoints keep the weights
+PREFIX = "module."  # of models on several GPUs
 NAMES = (  # theirs, ours
     (r"^first_conv\.", "first."),
     (r"^final_conv\.0\.", "last."),
@@ -57,11 +65,15 @@ class DTTNetWeights(NamedTuple):
             raise CheckpointError(f"The weights do not fit DTTNet: {reason}") from err
 
 
-def read_dttnet(separator: Any) -> DTTNetWeights:
-    """Read a separator trained with the authors' code.
+def read_dttnet(separator: Any, source: int = 0) -> DTTNetWeights:
+    """Read a separator trained with the authors' code or with MSST.
 
     Args:
-        separator: Lightning checkpoint (read as data), its content, or the state dictionary.
+        separator: Checkpoint (read as data), its content, or the state dictionary.
+        source: Which of several targets to take.
+
+    Returns:
+        Arguments and weights; without ``n_fft`` if the checkpoint does not say it, as MSST's.
 
     Raises:
         CheckpointError: If it cannot be used.
@@ -69,7 +81,12 @@ def read_dttnet(separator: Any) -> DTTNetWeights:
     content = separator
     if isinstance(separator, str | os.PathLike):
         content = _read(os.fspath(separator))
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    state = content if isinstance(content, Mapping) else None
+    for name in WRAPPERS:
+        if state is not None and isinstance(state.get(name), Mapping):
+            state = state[name]
+    if isinstance(state, Mapping):
+        state = {str(key).removeprefix(PREFIX): value for key, value in state.items()}
     if not isinstance(state, Mapping) or "first_conv.0.weight" not in state:
         raise CheckpointError(
             "These are not DTTNet weights: its checkpoints contain a state_dict with "
@@ -77,6 +94,7 @@ def read_dttnet(separator: Any) -> DTTNetWeights:
         )
     try:
         args = _arguments(state)
+        state = _one_target(_with_biases(state), 2 * args["in_channels"], source)
         return DTTNetWeights(args, {_rename(k): v for k, v in state.items() if k not in CONSTANTS})
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as err:
         reason = " ".join(str(err).split())[:200]
@@ -99,6 +117,31 @@ def _read(path: str) -> Any:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint (corrupt or truncated): download it again."
         ) from err
+
+
+def _with_biases(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Zero biases for the convolutions of MSST, which have none; ours do, as the authors'."""
+    found = dict(state)
+    if "first_conv.0.bias" in state:
+        return found
+    for name, weight in state.items():
+        if name.endswith(".weight") and weight.ndim == 4:
+            transposed = name.startswith("us.")  # (in, out, 2, 2)
+            bias = torch.zeros(weight.shape[int(transposed)], dtype=weight.dtype)
+            found.setdefault(name.removesuffix("weight") + "bias", bias)
+    return found
+
+
+def _one_target(
+    state: dict[str, torch.Tensor], n_maps: int, source: int
+) -> dict[str, torch.Tensor]:
+    """Only one of the targets that the last convolution may have side by side."""
+    n_targets = len(state["final_conv.0.weight"]) // n_maps
+    if not 0 <= source < n_targets:
+        raise ValueError(f"they have {n_targets} target(s), so there is no number {source}.")
+    rows = slice(source * n_maps, (source + 1) * n_maps)
+    last = {k: v[rows] for k, v in state.items() if k.startswith("final_conv.0.")}
+    return {**state, **last}
 
 
 def _rename(name: str) -> str:

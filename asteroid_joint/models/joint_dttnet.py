@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ..dsp.chunks import Chunks
 from ..dsp.stft import STFT, magnitude
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 from ..masknn.harmonic import HarmonicPitchHead
 from ..masknn.residual_unet import FrequencyFold
 from ..masknn.tfc_tdf import Maps, TFCTDFNet
@@ -264,14 +264,17 @@ class JointDTTNet(JointModel):
             )
 
     @classmethod
-    def from_separator(cls, separator: Any, **overrides: Any) -> "JointDTTNet":
-        """Take over a separator trained with the authors' code.
+    def from_separator(cls, separator: Any, source: int = 0, **overrides: Any) -> "JointDTTNet":
+        """Take over a separator trained with the authors' code or with MSST.
 
         Args:
             separator: Checkpoint file, or its content: a dictionary with ``state_dict``, or the
                 state itself. Sizes are derived from the weights.
+            source: Which of several targets to take, in the order of MSST's ``instruments``.
             **overrides: Constructor arguments not in the weights, e.g. ``target="drums",
-                pitch=False``. Without ``pitch=False`` the model gets a fresh pitch head.
+                pitch=False``. Without ``pitch=False`` the model gets a fresh pitch head. MSST's
+                checkpoints need ``n_fft``, and ``hop_length`` if it is not 1024: see the
+                ``audio`` of its configuration.
 
         Returns:
             The model in ``.eval()``.
@@ -279,7 +282,12 @@ class JointDTTNet(JointModel):
         Raises:
             CheckpointError: If it cannot be used.
         """
-        weights = read_dttnet(separator)
+        weights = read_dttnet(separator, source)
+        if "n_fft" not in weights.model_args and "n_fft" not in overrides:
+            raise CheckpointError(
+                "These DTTNet weights do not say their window: give n_fft, which is in the "
+                "configuration that they were trained with."
+            )
         model = cls(**{**weights.model_args, **overrides})
         weights.load_into(model.net)
         return model.eval()

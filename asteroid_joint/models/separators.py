@@ -6,7 +6,7 @@ and plain arguments, from which it can be constructed to load a model file.
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,52 @@ from .model_file import read_model_file
 from .pretrained import WEIGHTS, available_weights
 from .xumx_weights import PLAIN_OBJECTS
 
+Function = Callable[[torch.Tensor, int], torch.Tensor]
 PROBE = 4096  # samples; minimum input, sufficient for all separators of Asteroid
+
+
+class FunctionSeparator(BaseModel):
+    """A separator that is a plain function, of any library, and not trained here.
+
+    Args:
+        function: ``(n_channels, n_samples)`` and the rate in Hz to the voice of that shape, a
+            tensor or an array; called without gradients.
+        sample_rate: Rate in Hz of what it gets.
+        in_channels: Channels of what it gets.
+    """
+
+    def __init__(self, function: Function, sample_rate: int, in_channels: int) -> None:
+        super().__init__(sample_rate=sample_rate, in_channels=in_channels)
+        self.function = function
+
+    def __deepcopy__(self, memo: dict) -> "FunctionSeparator":
+        return self  # whatever the function holds is not ours to copy
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    @torch.no_grad()
+    def forward(self, wav: torch.Tensor) -> torch.Tensor:
+        """``(B, C, T)`` to the voice, ``(B, 1, C, T)``.
+
+        Raises:
+            ConfigError: If the function returns another shape.
+        """
+        voices = [self._call(song) for song in wav]
+        return torch.stack(voices)[:, None].to(wav)
+
+    def _call(self, song: torch.Tensor) -> torch.Tensor:
+        found = self.function(song, int(self.sample_rate))
+        voice = torch.as_tensor(found) if hasattr(found, "__array__") else found
+        shape = tuple(voice.shape) if isinstance(voice, torch.Tensor) else type(found).__name__
+        if shape != tuple(song.shape):
+            raise ConfigError(
+                f"{self.name} returned {shape} for a song of {tuple(song.shape)}, (n_channels, "
+                "n_samples): return the voice in the shape of the song."
+            )
+        return voice
 
 
 def find_separator(
@@ -46,7 +91,9 @@ def find_separator(
         ConfigError: If arguments or rate do not fit.
         CheckpointError: If a file cannot be used.
     """
-    if isinstance(separator, BaseModel):
+    if isinstance(separator, FunctionSeparator):
+        found = separator
+    elif isinstance(separator, BaseModel):
         found = _with_waveforms(separator)
         check_arguments(found)
     elif isinstance(separator, str) and (model_class := _class_called(separator)) is not None:
@@ -158,6 +205,8 @@ def describe_separator(separator: BaseModel) -> tuple[str, dict[str, Any]]:
     """
     import asteroid.models as zoo
 
+    if isinstance(separator, FunctionSeparator):
+        return separator.name, {}
     name = type(separator).__name__
     if vars(zoo).get(name) is not type(separator):
         raise ConfigError(
@@ -200,6 +249,8 @@ def count_stems(separator: BaseModel) -> int:
     Raises:
         ConfigError: If it fails, or does not return waveforms.
     """
+    if isinstance(separator, FunctionSeparator):
+        return 1
     first = next(separator.parameters(), torch.zeros(()))
     if first.is_meta:  # no values to run: rely on its attributes
         named = getattr(separator, "sources", None)

@@ -20,7 +20,7 @@ import torch
 import asteroid_joint.audio.reading
 import asteroid_joint.files
 import asteroid_joint.inference.destination
-import asteroid_joint.inference.pitch_files
+import asteroid_joint.inference.pitch_files.base
 from asteroid_joint import DJCM
 from asteroid_joint.cli import main
 
@@ -392,7 +392,7 @@ def test_writing_fails(call, tmp_path, monkeypatch, where):
     if where in ("write", "close"):
         monkeypatch.setattr(sf.SoundFile, where, fail_in_libsndfile)
     elif where == "csv":
-        monkeypatch.setattr(asteroid_joint.inference.pitch_files, "open", fail, raising=False)
+        monkeypatch.setattr(asteroid_joint.inference.pitch_files.base, "open", fail, raising=False)
     else:
         monkeypatch.setattr(Path, "rename", fail)
     code, err = call(tmp_path / "song.wav")

@@ -167,7 +167,7 @@ def test_chosen_stems_and_f0_formats(tmp_path):
     [
         ({"stems": ["vocals", "drum"]}, "FourStems has no stem 'drum': choose from drums, bass"),
         ({"audio_format": "aiff"}, "Unknown audio format 'aiff': choose one of flac, mp3, ogg,"),
-        ({"f0_formats": ["midi"]}, "Unknown F0 format 'midi': choose one of csv, jams, mir_eval"),
+        ({"f0_formats": ["midi"]}, "Unknown F0 format 'midi': choose one of csv, ds, jams,"),
         ({"notes": True}, "This FourStems estimates no pitch, which notes need: choose"),
         ({"two_pass_viterbi": True}, "This FourStems estimates no pitch for Viterbi to decode"),
     ],

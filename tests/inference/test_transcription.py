@@ -161,6 +161,23 @@ def test_save_writes_what_separate_writes(model, tmp_path):
     np.testing.assert_allclose(ours[:, [0, 2]], theirs[:, [0, 2]], atol=1e-4)
 
 
+def test_save_in_other_formats(model, tmp_path):
+    result = model.transcribe(song(1, 0.5), RATE)
+    formats = {"f0_formats": ["npy", "rvc"], "notes_formats": ["ultrastar"], "tempo": "auto"}
+    folder = result.save(tmp_path / "out", ["stems", "f0", "notes"], **formats)
+    files = {file.name for file in folder.iterdir()}
+    assert files == {
+        *("vocals.wav", "accompaniment.wav", "f0.npy", "f0_coarse.npy", "f0_fine.npy"),
+        "ultrastar.txt",
+    }
+    assert "#VOCALS:vocals.wav\n#INSTRUMENTAL:acc" in (folder / "ultrastar.txt").read_text()
+    assert np.load(folder / "f0_fine.npy").shape == (51,)
+    for wrong in ({"f0_formats": ["mp3"]}, {"notes_formats": ["mp3"]}, {"tempo": 7}):
+        with pytest.raises(UserError, match="(Unknown|The tempo is 7)"):
+            result.save(tmp_path / "none", **wrong)
+    assert not (tmp_path / "none").exists()
+
+
 def test_save_replaces_nothing_unasked_and_leaves_nothing_half(model, tmp_path, monkeypatch):
     result = model.transcribe(song(1, 0.3), RATE)
     result.save(tmp_path, ["f0"])

@@ -489,6 +489,35 @@ def test_with_pitch_reads_the_pitch_of_the_voice_and_not_of_the_mixture():
     assert not silent.any(), confidence.max()
 
 
+@pytest.mark.parametrize("kind", ["tensor", "array"])
+def test_a_plain_function_in_front(kind):
+    """As Demucs or a model of MSST would stand there: any function of samples and rate."""
+    seen = []
+
+    def halve(wav: torch.Tensor, rate: int):
+        assert not torch.is_grad_enabled() or not wav.requires_grad
+        seen.append((tuple(wav.shape), rate))
+        return wav / 2 if kind == "tensor" else wav.numpy() / 2
+
+    model = with_pitch(halve, "cnn", sample_rate=22050, in_channels=2)
+    wav = torch.randn(2, 2, 11025)
+    out = model.forward_joint(wav)
+    assert seen == [((2, 11025), 22050)] * 2 and model.sources == ("vocals", "accompaniment")
+    torch.testing.assert_close(out.sources, torch.stack([wav / 2, wav / 2], 1))
+    torch.testing.assert_close(out.pitch_logits, model.listen(wav / 2))
+    song = model.transcribe(wav[0].numpy(), 44100)
+    np.testing.assert_allclose(sum(song.stems.values()), wav[0].numpy(), atol=1e-5)
+    with pytest.raises(ConfigError, match="^The separator is the function halve, which a model"):
+        model.serialize()
+
+
+@pytest.mark.parametrize("wrong", [lambda wav, rate: wav[:, :-1], lambda wav, rate: None])
+def test_a_function_of_another_shape_is_said_in_a_sentence(wrong):
+    model = with_pitch(wrong, "cnn")
+    with pytest.raises(ConfigError, match=r"returned .* for a song of \(2, 16000\), \(n_channels"):
+        model.forward_joint(torch.zeros(2, 16000))
+
+
 def test_separate_array_with_crepe():
     """44.1 kHz stereo in windows: a curve on the right pitch, stems that add up."""
     model = with_pitch(Fixed((0.5, 0.5)))

@@ -488,6 +488,50 @@ def test_authors_checkpoint_gets_a_pitch_head(authors):
     assert out.pitch_logits.shape == (1, 36, 360)
 
 
+def msst_layout(model, n_targets: int):
+    """A state dictionary as MSST's ``models/DTTNet.py`` writes it: no bias in any convolution, no
+    window, targets side by side in the last one; zeros in the others."""
+    state = {k: v for k, v in authors_layout(model).items() if k not in ("window", "freq_pad")}
+    convolutions = [k for k, v in state.items() if k.endswith("weight") and v.ndim == 4]
+    for name in convolutions:
+        del state[name.removesuffix("weight") + "bias"]
+    weight = state["final_conv.0.weight"]
+    others = [torch.zeros_like(weight)] * (n_targets - 1)
+    state["final_conv.0.weight"] = torch.cat([*others, weight])
+    return state
+
+
+@pytest.mark.parametrize("form", ["file", "trainer", "gpus"])
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_checkpoint_of_msst(form, n_targets, tmp_path):
+    torch.manual_seed(4)
+    model = randomise(JointDTTNet(**PAPER_LIKE))
+    with torch.no_grad():  # what has no bias there
+        for module in model.net.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                module.bias.zero_()
+    state = msst_layout(model, n_targets)
+    if form == "gpus":
+        state = {f"module.{key}": value for key, value in state.items()}
+    given = {"epoch": 3, "model_state_dict": state} if form == "trainer" else state
+    torch.save(given, tmp_path / "model_vocals_dttnet.ckpt")
+    n_fft = model.stft.n_fft
+    more = {"hop_length": 256, "pitch": False, "chunk_frames": 32, "n_fft": n_fft}
+    again = JointDTTNet.from_separator(
+        tmp_path / "model_vocals_dttnet.ckpt", source=n_targets - 1, **more
+    )
+    wav = torch.randn(1, 2, 9000)
+    with torch.no_grad():
+        assert torch.equal(again(wav), model(wav))
+    del more["n_fft"]
+    with pytest.raises(CheckpointError, match="^These DTTNet weights do not say their window: "):
+        JointDTTNet.from_separator(given, **more)
+    with pytest.raises(
+        CheckpointError, match=rf"they have {n_targets} target\(s\), so there is no"
+    ):
+        JointDTTNet.from_separator(given, source=n_targets, n_fft=n_fft, **more)
+
+
 def test_bad_checkpoints(authors, tmp_path):
     _, state = authors
     (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04nothing")

@@ -9,8 +9,10 @@ from ...audio import AUDIO_FORMATS, open_audio
 from ...errors import UserError
 from ...inference.activity import SegmentRules
 from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
+from ...inference.notes.formats import NOTES_FORMATS, check_bend, check_tempo
 from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
+from ...inference.stem_names import PRESETS, stem_naming
 from ...registry import import_plugins
 from .common import DONE, SOME_FAILED, add_model, add_plugins, positive, say, tell
 
@@ -44,7 +46,6 @@ def add_separate_command(commands: Any) -> None:
 
 
 def _add_results(group: Any) -> None:
-    rules = SegmentRules()
     group.add_argument("-o", "--out", required=True, type=Path, help="folder for the results")
     group.add_argument(
         "--stems",
@@ -60,8 +61,30 @@ def _add_results(group: Any) -> None:
         f"bits, mp3 and ogg are lossy; default {SeparateOptions.audio_format}",
     )
     group.add_argument(
+        "--name",
+        dest="stem_name",
+        metavar="PATTERN",
+        help="names of the stem files, of {song}, {stem}, {Stem} and {model}, such as "
+        f"'{PRESETS['audio-separator'].pattern}', or of another program: "
+        f"{', '.join(PRESETS)}; default {SeparateOptions.stem_name}",
+    )
+    add_pitch_results(group)
+    group.add_argument("--overwrite", action="store_true", help="replace existing results")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=False,
+        help="print one JSON object per song and line instead of folders",
+    )
+
+
+def add_pitch_results(group: Any) -> None:
+    """Add what is written of pitch: F0, notes, picture, activity."""
+    rules = SegmentRules()
+    group.add_argument(
         "--f0-format",
         dest="f0_formats",
+        action=_AddNames,
         type=_names,
         metavar="NAME,...",
         help=f"formats of the F0 curve, out of {', '.join(PITCH_FORMATS)}; default csv: "
@@ -71,6 +94,30 @@ def _add_results(group: Any) -> None:
         "--notes",
         action="store_true",
         help="also write notes.mid, with pitch bend, and notes.csv (extra: notes)",
+    )
+    group.add_argument(
+        "--notes-format",
+        dest="notes_formats",
+        action=_AddNames,
+        type=_names,
+        metavar="NAME,...",
+        help=f"also write notes in these formats, out of {', '.join(NOTES_FORMATS)}; ultrastar and "
+        "musicxml take timed lyrics from an .lrc or .srt beside the song",
+    )
+    group.add_argument(
+        "--tempo",
+        type=_tempo,
+        metavar="BPM|auto",
+        help="beats per minute of midi, ultrastar and musicxml; auto listens for the beat; "
+        f"default {SeparateOptions.tempo:g}",
+    )
+    group.add_argument(
+        "--bend-range",
+        dest="bend_semitones",
+        type=positive,
+        metavar="SEMITONES",
+        help="range of the pitch bend of midi, either way; 2 for synthesizers that ignore what the "
+        f"file says; default {SeparateOptions.bend_semitones}",
     )
     group.add_argument(
         "--plot",
@@ -85,17 +132,15 @@ def _add_results(group: Any) -> None:
         f"a probability of {rules.on:g} and stay above {rules.off:g}, last at least "
         f"{rules.min_sec:g} s, and are merged across gaps below {rules.gap_sec:g} s",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace existing results")
-    group.add_argument(
-        "--json",
-        action="store_true",
-        default=False,
-        help="print one JSON object per song and line instead of folders",
-    )
 
 
 def _add_model(group: Any) -> None:
     add_model(group)
+    add_decoding(group)
+
+
+def add_decoding(group: Any) -> None:
+    """Add how activations become pitch, the batch, and plugins."""
     group.add_argument(
         "--gate",
         action=argparse.BooleanOptionalAction,
@@ -150,6 +195,22 @@ def _add_collections(group: Any) -> None:
     )
 
 
+class _AddNames(argparse.Action):
+    """Adds names to those of the same option before, each once."""
+
+    def __call__(self, parser: Any, space: Any, values: Any, option: str | None = None) -> None:
+        before = getattr(space, self.dest, ())
+        setattr(space, self.dest, tuple(dict.fromkeys((*before, *values))))
+
+
+def _tempo(text: str) -> float | str:
+    """A number, or a text that is checked with the other options."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
     if not names:
@@ -202,16 +263,30 @@ def _separate(args: argparse.Namespace) -> int:
 def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
     """Refuse contradictory options and unknown names before a model is loaded."""
     import_plugins(run.plugins)  # which may register formats
-    for name in options.f0_formats:
-        PITCH_FORMATS[name]
+    check_pitch_results(options, decoder_given)
+    stem_naming(options.stem_name)
     if run.retry and not run.resume:
         raise UserError("--retry needs --resume: give both.")
-    if options.two_pass_viterbi and decoder_given:
-        raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
     if run.engine == "local" and (run.address is not None or run.workers is not None):
         raise UserError(
             "--address and --workers need another engine than local: give --engine ray."
         )
+
+
+def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
+    """Refuse wrong options of :func:`add_pitch_results` and :func:`add_decoding`.
+
+    Raises:
+        UserError: One sentence.
+    """
+    for name in options.f0_formats:
+        PITCH_FORMATS[name]
+    for name in options.notes_formats:
+        NOTES_FORMATS[name]
+    check_tempo(options.tempo)
+    check_bend(options.bend_semitones)
+    if options.two_pass_viterbi and decoder_given:
+        raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
 
 
 def _leave_out_unreadable(found: Found, as_json: bool) -> int:

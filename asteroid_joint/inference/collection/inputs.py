@@ -250,7 +250,7 @@ def _is_result(path: Path, out: Path) -> bool:
     """Whether a file lies beside an F0 curve below the output folder: an earlier run wrote it."""
     if out not in path.parent.parents:
         return False
-    names = (known.file_name for known in PITCH_FORMATS.values())
+    names = [name for known in PITCH_FORMATS.values() for name in known.file_names()]
     return any(os.path.exists(path.parent / name) for name in names)
 
 

@@ -22,8 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AudioError, OutputError, UserError
-from ..destination import RECEIPT, check_destination, make_folder, remove_leftovers
+from ..destination import (
+    RECEIPT,
+    check_destination,
+    make_folder,
+    output_name,
+    remove_leftovers,
+)
 from ..options import RunOptions, SeparateOptions
+from ..stem_names import with_model
 from .inputs import Song
 from .manifest import Manifest
 from .progress import Say, show_progress
@@ -120,9 +127,12 @@ def run_collection(
         if run.resume:
             remove_leftovers(run.out)
         model = load(options, run)
+        called = Path(run.model).stem
+        options = replace(options, stem_name=with_model(options.stem_name, called))
         check_options(options, model)
         settings = "" if book is None else fingerprint(options, model)
-        plan = _Plan(run, file_names(options, model), settings, book)
+        names = partial(file_names, options, model)
+        plan = _Plan(run, names, settings, book)
         jobs: list[Job] = []
         for song in songs:
             known = plan.outcome_of(song)
@@ -266,7 +276,7 @@ class _Plan:
     """What earlier runs have done, what is left to do, and the record of both."""
 
     run: RunOptions
-    files: list[str]
+    names: Callable[[str], list[str]]  # of a song's files, by its own name
     settings: str
     book: Manifest | None
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -287,17 +297,18 @@ class _Plan:
     def _known(self, song: Song) -> Outcome | None:
         """See :meth:`outcome_of`; raises if files cannot be looked at."""
         folder = self.run.out / song.name
+        expected = self.names(output_name(song.path))
         known = Outcome(str(song.path), str(folder), skipped=True)
         if self.run.resume and self.book is not None:
             now = self._identity(song)
             receipt = _read_receipt(folder)
-            there = all(os.path.exists(folder / name) for name in self.files)
+            there = all(os.path.exists(folder / name) for name in expected)
             entry = self.book.entries.get(song.name, {})
             if _agree(receipt, now) and there:  # killed before the receipt was removed
                 if not (_agree(entry, now) and entry.get("status") == "done"):
-                    self.book.append({**now, "status": "done", "files": self.files})
+                    self.book.append({**now, "status": "done", "files": expected})
                 _remove_receipt(folder)
-                return replace(known, files=tuple(self.files))
+                return replace(known, files=tuple(expected))
             if _agree(entry, now):
                 files = entry.get("files", [])
                 there = all(os.path.exists(folder / name) for name in files)
@@ -307,7 +318,7 @@ class _Plan:
                     reason = entry.get("reason")
                     return replace(known, status="failed", reason=reason, folder=None)
         try:
-            check_destination(folder, self.files, self._may_replace(song), song.path)
+            check_destination(folder, expected, self._may_replace(song), song.path)
         except AudioError as err:
             reason = str(err)
             if self.book is not None and not self.run.resume:

@@ -4,12 +4,12 @@ F0 rows, voice, mixture -> frames -> phrases (separated by silence) -> segments 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...pitch import hz_to_midi
 from .cues import VoiceCues
+from .note import Note as Note
 from .segment import VOICE_RULES, NoteRules, Segment, segment_phrase
 
 GAP_SEC = 0.3  # seconds without voiced frames that end a phrase
@@ -21,27 +21,6 @@ STEP_SEC = 0.16  # seconds on either side compared for a step of the pitch: a pe
 EDGE_SEC = 0.06  # seconds after the onset that are ignored for a note's pitch
 TINY = 1e-3  # smallest probability
 LOWEST_HZ = 20.0  # smallest F0: frames without one have 0
-
-
-@dataclass(frozen=True)
-class Note:
-    """A sung note.
-
-    Attributes:
-        onset_sec: Onset in seconds.
-        offset_sec: Offset in seconds.
-        pitch_midi: Median of its curve without the onset, in fractional MIDI semitones.
-        confidence: Mean confidence of its frames.
-        level_db: Median level of the voice in dB re full scale; ``None`` if no voice was given.
-        curve: ``(frames, 2)`` time in seconds and pitch in MIDI semitones, octave errors corrected.
-    """
-
-    onset_sec: float
-    offset_sec: float
-    pitch_midi: float
-    confidence: float
-    level_db: float | None = None
-    curve: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)), compare=False, repr=False)
 
 
 class NoteTracker:

@@ -1,0 +1,5 @@
+"""``demucs.separate``, for programs that call Demucs from Python."""
+
+from . import separate
+
+__all__ = ["separate"]

@@ -1,0 +1,108 @@
+"""What every F0 format has in common, and the table of formats.
+
+Every writer takes rows ``(frames, 4)``: time of the frame's centre in seconds, frequency in Hz
+(positive in unvoiced frames, too), confidence, voiced (0 or 1), as in
+:attr:`~asteroid_joint.inference.stream.Chunk.f0`. Memory use is constant.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+
+from ...registry import Registry
+
+PITCH_FORMATS = Registry("F0 format")
+
+
+class PitchWriter(ABC):
+    """A file to which an F0 curve is appended.
+
+    Args:
+        path: File to create.
+        sample_rate: Sample rate of the recording in Hz, for formats that count in samples.
+
+    Raises:
+        OSError: If the file cannot be created or written.
+
+    Class attributes:
+        file_name: Name of the file, as written by ``separate``.
+        beside: Names of further files that the format consists of, in the same folder.
+        binary: Whether the files are not text.
+
+    Example:
+        >>> import tempfile
+        >>> from asteroid_joint.inference.pitch_files import PITCH_FORMATS
+        >>> path = os.path.join(tempfile.mkdtemp(), "f0.txt")
+        >>> with PITCH_FORMATS["mir_eval"](path, 44100) as writer:
+        ...     writer.write(np.array([[0.0, 220.0, 0.9, 1.0], [0.02, 110.0, 0.1, 0.0]]))
+        >>> open(path).read().split()
+        ['0.000000', '220.000', '0.020000', '-110.000']
+    """
+
+    file_name: ClassVar[str]
+    beside: ClassVar[tuple[str, ...]] = ()
+    binary: ClassVar[bool] = False
+
+    def __init__(self, path: str | os.PathLike, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._end_sec = 0.0  # of what is written
+        self._n_rows = 0
+        self._path = Path(path)
+        with ExitStack() as files:
+            self._files = files
+            self._file: IO[Any] = self._open(self._path)
+            self._begin()
+            self._files = files.pop_all()  # all went well: keep them open
+
+    def _open(self, path: Path) -> IO[Any]:
+        """Create a file of this format, which is closed with the others."""
+        if self.binary:
+            return self._files.enter_context(open(path, "wb"))
+        return self._files.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
+
+    @classmethod
+    def file_names(cls) -> tuple[str, ...]:
+        """Names of all files of the format."""
+        return (cls.file_name, *cls.beside)
+
+    def write(self, rows: np.ndarray) -> None:
+        """Append rows ``(frames, 4)``, possibly none."""
+        if len(rows):
+            self._append(rows.tolist())
+            self._n_rows += len(rows)
+            self._end_sec = float(rows[-1, 0])
+
+    def close(self, duration_sec: float | None = None) -> None:
+        """Finish the file.
+
+        Args:
+            duration_sec: Length of the recording in seconds; that of the curve by default.
+        """
+        if not self._file.closed:
+            try:
+                self._finish(self._end_sec if duration_sec is None else duration_sec)
+            finally:
+                self._files.close()
+
+    def _begin(self) -> None:  # noqa: B027, most formats have no header
+        """Write what comes before the rows."""
+
+    @abstractmethod
+    def _append(self, rows: list[list[float]]) -> None:
+        """Write rows."""
+
+    def _finish(self, duration_sec: float) -> None:  # noqa: B027
+        """Write what comes after the rows."""
+
+    def __enter__(self) -> "PitchWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._files.close()  # nobody will use them
