@@ -78,7 +78,7 @@ class ContinuedSource(SndfileSource):
             yield part
         incomplete = self.damaged or n_given < (self.announced or 0)
         if incomplete or self._is_larger(n_given):
-            yield from self._continue(n_given, incomplete)
+            yield from self._continue(n_given)
 
     def _is_larger(self, n_given: int) -> bool:
         """Whether the size of the file leaves room for more samples."""
@@ -87,34 +87,27 @@ class ContinuedSource(SndfileSource):
         n_most = n_given + TOLERANCE_SEC * self.sample_rate
         return self._given.stat().st_size > n_most * self.frame_bytes
 
-    def _continue(self, n_given: int, incomplete: bool) -> Iterator[np.ndarray]:
-        """What FFmpeg decodes after the first samples, if it is more than a rounding.
-
-        Args:
-            n_given: Samples to leave out.
-            incomplete: Whether to decode even if FFmpeg's header announces no more.
-        """
-        given = self._given
-        try:
-            source = FFmpegSource(given if isinstance(given, Path) else given.again())
-        except CannotDecode:
-            return
-        tolerance = round(TOLERANCE_SEC * self.sample_rate)
-        with contextlib.closing(source):
-            seconds = (source.announced or 0) / source.sample_rate
-            if not incomplete and seconds * self.sample_rate <= n_given + tolerance:
+    def _continue(self, n_given: int) -> Iterator[np.ndarray]:
+        """What FFmpeg decodes after the first samples, if it is more than a rounding."""
+        given, n_more = self._given, 0
+        for strict in (True, False):  # where every checksum is wrong, the rest may be right
+            try:
+                source = FFmpegSource(given if isinstance(given, Path) else given.again(), strict)
+            except CannotDecode:
+                continue
+            with contextlib.closing(source):
+                rest = _without(n_given, _converted(source, self.sample_rate, self.n_channels))
+                for part in _if_longer_than(round(TOLERANCE_SEC * self.sample_rate), rest):
+                    n_more += len(part)
+                    yield part
+            self.goes_on = source.goes_on
+            if n_more:  # what was lost is for FFmpeg to say
+                scale = self.sample_rate / source.sample_rate
+                self.damaged = source.damaged or not strict
+                self.n_silenced = round(scale * source.n_silenced)
+                self.first_silenced = round(scale * source.first_silenced)
+            if n_more or self.container != "FLAC":
                 return
-            rest = _without(n_given, _converted(source, self.sample_rate, self.n_channels))
-            n_more = 0
-            for part in _if_longer_than(tolerance, rest):
-                n_more += len(part)
-                yield part
-        self.goes_on = source.goes_on
-        if n_more:  # what was lost is for FFmpeg to say
-            scale = self.sample_rate / source.sample_rate
-            self.damaged = source.damaged
-            self.n_silenced = round(scale * source.n_silenced)
-            self.first_silenced = round(scale * source.first_silenced)
 
 
 class ChainedSource(Source):

@@ -23,12 +23,13 @@ class FFmpegSource(Source):
 
     Args:
         file: Its path, or a part of a file.
+        strict: Whether to leave out frames of FLAC files whose checksum is wrong.
 
     Raises:
         CannotDecode: If it does not know the format, or finds no audio.
     """
 
-    def __init__(self, file: Path | FileSlice) -> None:
+    def __init__(self, file: Path | FileSlice, strict: bool = True) -> None:
         import av
 
         self._error = av.FFmpegError
@@ -36,13 +37,15 @@ class FFmpegSource(Source):
         self._end = 0  # byte after the last packet that could be decoded
         self._largest = 0  # bytes of a packet
         self._container = _open(file)
-        if not self._container.streams.audio:
+        audio = [s for s in self._container.streams.audio if s.codec_context is not None]
+        if not audio:
             self._container.close()
             raise CannotDecode
-        self._stream = self._container.streams.best("audio") or self._container.streams.audio[0]
-        # only FLAC's packets know their positions, and whether they are damaged
-        self._positioned = self._stream.codec_context.name == "flac"
-        if self._positioned:
+        best = self._container.streams.best("audio")
+        self._stream = best if best in audio else audio[0]
+        # only the packets of a FLAC file know their exact positions, and whether they are damaged
+        self._positioned = self._container.format.name == "flac"
+        if self._positioned and strict:
             self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
         self._frames = self._decode_frames()
         self._first: Any = next(self._frames, None)

@@ -70,8 +70,9 @@ class AudioReader:
         missing = 0 if source.estimated else (self.announced or 0) - self.n_read
         if missing > max(SHORTFALL * self.n_read, TOLERANCE_SEC * rate):
             promised = (self.announced or 0) / rate
-            kind = "damaged" if source.goes_on else "cut off"
-            present = "can be decoded" if source.goes_on else "are present"
+            in_the_middle = source.goes_on or source.n_silenced > 0
+            kind = "damaged" if in_the_middle else "cut off"
+            present = "can be decoded" if in_the_middle else "are present"
             return (
                 f"{self.path} is {kind}: its header announces {promised:.2f} s, "
                 f"the {seconds:.2f} s that {present} were used."
