@@ -113,9 +113,10 @@ def _read(path: str) -> Any:
             f"{path} is corrupt or contains more than plain data, and was not run: save only its "
             "state_dict."
         ) from err
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as err:
+    except Exception as err:  # bytes that are no pickle raise what they happen to run into
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint (corrupt or truncated): download it again."
+            f"{path} cannot be read as a checkpoint (another kind of file, corrupt or truncated): "
+            "correct the path, or download it again."
         ) from err
 
 

@@ -38,7 +38,8 @@ def read_model_file(path: str) -> dict[str, Any]:
         ) from err
     except Exception as err:  # bytes that are no pickle raise what they happen to run into
         raise CheckpointError(
-            f"{path} cannot be read as a model file (corrupt or truncated): download it again."
+            f"{path} cannot be read as a model file (another kind of file, corrupt or truncated): "
+            "correct the path, or download it again."
         ) from err
     if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
         raise CheckpointError(

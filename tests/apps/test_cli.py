@@ -155,6 +155,16 @@ def test_infer_fails_in_one_sentence(weights, tmp_path, monkeypatch, capsys):
     assert "There is no model 'djcm_opera': give a file, or one of " in capsys.readouterr().err
 
 
+def test_a_bar_without_standard_error(tmp_path, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(
+        "asteroid_joint.apps.corpus.make.make_corpus", lambda *args, **options: calls.append(args)
+    )
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["make-corpus", str(tmp_path / "corpus")]) == 0 and len(calls) == 1
+    assert capsys.readouterr().out == f"{tmp_path / 'corpus'}\n"
+
+
 def test_separate_imports_nothing_heavy(song, weights, tmp_path, run):
     code = """
 import sys

@@ -1,5 +1,6 @@
 """Live streams: windows, latency, pipes, sound cards, and how they end."""
 
+import errno
 import io
 import json
 import os
@@ -645,6 +646,18 @@ def test_the_voice_goes_to_standard_output(weights, monkeypatch, capfdbinary):
     assert main_on(monkeypatch, data, *RAW, "--voice", "-", "--model", weights) == 0
     out = capfdbinary.readouterr().out
     assert len(out) == len(data) and 1e-3 < np.abs(kind.decode(out)).max() <= 1
+
+
+def test_standard_output_that_is_closed_is_told(weights, monkeypatch, capfd):
+    def closed(*_: object, **__: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr("asteroid_joint.apps.live.outputs.open", closed, raising=False)
+    data = PcmKind(22050, 2, "s16le").encode(noise(1, 22050))
+    assert main_on(monkeypatch, data, *RAW, "--model", weights) == 2
+    assert capfd.readouterr().err == (
+        "asteroid-joint: Standard output cannot be written: Bad file descriptor.\n"
+    )
 
 
 def test_a_bad_sample_ends_it_with_code_1(weights, monkeypatch, capfd):

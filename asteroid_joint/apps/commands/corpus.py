@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def _make(args: argparse.Namespace) -> int:
         backing=args.backing,
         soundfont=args.soundfont,
     )
-    bar = tqdm(total=options.tracks, unit="track", desc=str(args.dest), disable=None, leave=False)
+    hidden = None if sys.stderr else True  # None: unless it is a terminal
+    bar = tqdm(total=options.tracks, unit="track", desc=str(args.dest), disable=hidden, leave=False)
 
     def show(done: int, total: int) -> None:
         bar.update(done - bar.n)

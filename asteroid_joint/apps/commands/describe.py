@@ -1,6 +1,7 @@
 """The command ``describe``."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def _describe(args: argparse.Namespace) -> int:
     optional("matplotlib", "eval")  # fail before hours of reading
     sets = find_sets(args.sets)
     n_clips = sum(len(dataset) for one in sets for dataset in one.datasets)
-    with tqdm(total=n_clips, unit="clip", desc="describe", disable=None, leave=False) as bar:
+    hidden = None if sys.stderr else True  # None: unless it is a terminal
+    with tqdm(total=n_clips, unit="clip", desc="describe", disable=hidden, leave=False) as bar:
         songs = {one.name: measure_set(one.name, one.datasets, bar.update) for one in sets}
     report = write_report(args.out, songs, [one.note for one in sets if one.note])
     return DONE if tell(f"{report}\n{args.out}") else SOME_FAILED

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,15 +33,14 @@ class Output:
 
     def __init__(self, path: str, overwrite: bool = False) -> None:
         self.path = path
-        if path == STDOUT:
-            self._file: Any = open(1, "wb", closefd=False)  # not sys.stdout, which flushes at exit
-            return
-        if Path(path).is_file() and not overwrite:
+        to_stdout = path == STDOUT
+        if not to_stdout and os.path.isfile(path) and not overwrite:
             raise UserError(f"{path} exists already: give --overwrite to replace it.")
-        try:
-            self._file = open(path, "wb")
+        try:  # not sys.stdout, which flushes at exit
+            self._file: Any = open(1 if to_stdout else path, "wb", closefd=not to_stdout)
         except OSError as err:
-            raise UserError(f"{path} cannot be written: {err.strerror}.") from err
+            where = "Standard output" if to_stdout else path
+            raise UserError(f"{where} cannot be written: {err.strerror}.") from err
 
     def send(self, data: bytes) -> None:
         """Write and flush.

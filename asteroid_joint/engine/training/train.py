@@ -125,10 +125,10 @@ def _check_resumable(conf: Config, exp_dir: Path) -> None:
             "start, or another --exp_dir."
         )
     if changed:
+        said = ", ".join(f"--{key} {after} instead of {before}" for key, before, after in changed)
         logger.warning(
-            "%s goes on with %s: give the options of the first start if that is not meant.",
-            exp_dir,
-            ", ".join(f"--{key} {after} instead of {before}" for key, before, after in changed),
+            f"{exp_dir} goes on with {said}: give the options of the first start if that is not "
+            "meant."
         )
 
 

@@ -170,7 +170,7 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
         elif not os.path.exists(path) and glob.has_magic(text):
             new, found.searched = list(_matches(text, real_out, found, left)), True
             if not new:
-                found.problems.append(f"No audio file matches {text}{_bracket_hint(text)}.")
+                found.problems.append(_no_match(text))
         else:
             new = [_File(path, None)]
         found.left_out += left.sentences()
@@ -187,12 +187,15 @@ def find_songs(inputs: Sequence[str | os.PathLike], out: Path) -> Found:
     return found
 
 
-def _bracket_hint(pattern: str) -> str:
-    """How to write a name with brackets, which is easily taken for a pattern."""
+def _no_match(pattern: str) -> str:
+    """One sentence, with a hint if the pattern may have been meant as a name with brackets."""
     if "[" not in pattern:
-        return ""
+        return f"No audio file matches {pattern}."
     literal = pattern.replace("[", "[[]")
-    return f": [ ] are wildcards, too; for a name that has them, write '{literal}'"
+    return (
+        f"No audio file matches {pattern}: [ ] are wildcards, too; for a name that has them, write "
+        f"'{literal}'."
+    )
 
 
 def _walk(folder: Path, base: Path, out: Path, found: Found, left: _LeftOut) -> Iterator[_File]:
