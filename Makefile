@@ -1,7 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-PYTHON ?= python3
 VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+PY := $(BIN)/python.exe
+else
+PYTHON ?= python3
 BIN := $(VENV)/bin
+PY := $(BIN)/python
+endif
 SONG ?=
 ARGS ?=
 # tests run in two processes, those that ARGS chooses in this one
@@ -21,27 +28,28 @@ help:
 	@echo "make docs       the pages as HTML -> docs/_build/html/index.html"
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=dir the environment's folder"
 
-$(BIN)/python:
+$(PY):
 	$(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) || \
 	  { echo "No virtual environment can be made: install python3-venv or virtualenv."; exit 1; }
 
 # stamps: installed again when the dependencies change, and only then
-$(VENV)/.demo: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[demo]"
+$(VENV)/.demo: pyproject.toml | $(PY)
+	$(PY) -m pip install -q --disable-pip-version-check -e ".[demo]"
 	@touch $@
 
-$(VENV)/.all: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[all]"
+$(VENV)/.all: pyproject.toml | $(PY)
+	$(PY) -m pip install -q --disable-pip-version-check -e ".[all]"
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
-	$(BIN)/python -W ignore docs/demo.py $(if $(SONG),"$(SONG)")
+	$(PY) -W ignore docs/demo.py $(if $(SONG),"$(SONG)")
 
 page: $(VENV)/.demo
-	$(BIN)/python -W ignore -m asteroid_joint.cli demo
+	$(PY) -W ignore -m asteroid_joint.cli demo
 
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.all
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
+	$(PY) -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .
@@ -49,14 +57,14 @@ lint: $(VENV)/.all
 	$(BIN)/mypy
 
 benchmark: $(VENV)/.all
-	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/forward.py
-	$(BIN)/python -W ignore benchmarks/separate_speed.py
+	OMP_NUM_THREADS=1 $(PY) -W ignore benchmarks/forward.py
+	$(PY) -W ignore benchmarks/separate_speed.py
 
 benchmark-peers: $(VENV)/.all
-	$(BIN)/python -W ignore benchmarks/peers.py --out peers_out $(ARGS)
+	$(PY) -W ignore benchmarks/peers.py --out peers_out $(ARGS)
 
 docs: $(VENV)/.all
-	$(BIN)/python -W ignore -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PY) -W ignore -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:

@@ -8,10 +8,11 @@ runs: ``--help`` and usage errors appear at once.
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from .apps.commands.common import DONE, INTERRUPTED, USAGE, say
+from .apps.commands.common import INTERRUPTED, SOME_FAILED, USAGE, say, tell
 from .errors import UserError
 
 __all__ = ["main", "say"]
@@ -26,16 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["infer"]:  # Asteroid parses the options
-        from .compat import infer
-
-        infer(arguments[1:])
-        return DONE
-    args = _parser().parse_args(arguments)
+    run = _command(list(sys.argv[1:] if argv is None else argv))
     previous = signal.signal(signal.SIGTERM, _stop)
     try:
-        return args.run(args)
+        return run()
+    except SystemExit as end:  # of --help and --version, which have printed
+        raise SystemExit(end.code if tell("", end="") else end.code or SOME_FAILED) from None
     except KeyboardInterrupt:
         say("interrupted; finished inputs are complete, others were discarded.")
         return INTERRUPTED
@@ -46,10 +43,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
+def _command(arguments: list[str]) -> Callable[[], int]:
+    """What the arguments ask for; parsing them is a part of it."""
+    if arguments[:1] == ["infer"]:  # Asteroid parses the options
+        from .apps.commands.infer import infer
+
+        return partial(infer, arguments[1:])
+
+    def run() -> int:
+        args = _parser().parse_args(arguments)
+        return args.run(args)
+
+    return run
+
+
 def _parser() -> argparse.ArgumentParser:
     from .apps.commands.corpus import add_corpus_commands
     from .apps.commands.demo import add_demo_command
     from .apps.commands.describe import add_describe_command
+    from .apps.commands.infer import add_infer_command
     from .apps.commands.list_info import add_list_commands
     from .apps.commands.pitch import add_pitch_command
     from .apps.commands.separate import add_separate_command
@@ -70,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add_corpus_commands(commands)
     add_describe_command(commands)
     add_demo_command(commands)
-    commands.add_parser("infer", help="run asteroid-infer with the models of this package")
+    add_infer_command(commands)
     add_list_commands(commands)
     add_share_commands(commands)
     return parser

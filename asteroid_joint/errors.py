@@ -13,6 +13,10 @@ class AudioError(UserError):
     """An input that cannot be separated."""
 
 
+class ModelOutputError(AudioError):
+    """What a model made of a recording cannot be used; the message does not name the recording."""
+
+
 class OutputError(AudioError):
     """Results that cannot be written, for a reason other than the input."""
 

@@ -1,14 +1,60 @@
-"""Atomic writing of files and folders, and checksums."""
+"""Atomic writing of files and folders, names that every system takes, and checksums."""
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import DataError
+
+UNPORTABLE = re.compile(r'[<>:"|?*\\\x00-\x1f]')  # characters that Windows has in no name
+DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(?=\.|$)", re.IGNORECASE
+)
+PAUSES_SEC = (0.05, 0.2, 0.75)  # scanners of viruses and indexers hold a new file for so long
+
+
+def portable_name(name: str) -> str:
+    """A name of a file or folder that can be copied to any system.
+
+    Windows has no file called ``a|b``, ``CON`` or ``end.``: what it forbids becomes ``_``, names of
+    devices get one, dots and spaces at the end are left out.
+
+    Example:
+        >>> [portable_name(name) for name in ("a|b", "con.live", "Why...", "?", "Motörhead 日本")]
+        ['a_b', 'con_.live', 'Why', '_', 'Motörhead 日本']
+    """
+    plain = UNPORTABLE.sub("_", name).rstrip(" .")
+    return DEVICES.sub(lambda device: device[0].rstrip() + "_", plain, count=1) or "_"
+
+
+def replace_file(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Move a file to where another may be, as ``os.replace`` does; with patience on Windows.
+
+    Windows replaces no file that a program has open. What has it open for a moment only is waited
+    for; a player that goes on is named as the likely reason.
+
+    Raises:
+        OSError: If it cannot be moved; both files are as they were.
+    """
+    for pause_sec in PAUSES_SEC:
+        try:
+            Path(source).replace(target)
+            return
+        except PermissionError as err:
+            if getattr(err, "winerror", None) is None:  # other systems mean it
+                raise
+            time.sleep(pause_sec)
+    try:
+        Path(source).replace(target)
+    except PermissionError as err:
+        err.strerror = f"{os.fspath(target)} is open in another program, close it there"
+        raise
 
 
 @contextmanager
@@ -38,7 +84,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     with tempfile.TemporaryDirectory("", prefix, path.parent, ignore_cleanup_errors=True) as hidden:
         part = Path(hidden) / path.name
         yield part
-        os.replace(part, path)
+        replace_file(part, path)
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

@@ -33,11 +33,16 @@ def tell_homes() -> None:
 
 
 def register_models() -> None:
-    """Add every model to Asteroid's table; repeated calls are harmless."""
+    """Add every model to Asteroid's table, whose own can be constructed from then on.
+
+    Repeated calls are harmless.
+    """
     from . import models  # noqa: F401  # each registers itself
-    from .compat import register_once
+    from .compat import mend_dccrnet, mend_xumx, register_once
     from .registry import MODELS
 
+    mend_dccrnet()
+    mend_xumx()
     for model in MODELS.values():  # again, for a process that cleared Asteroid's table
         register_once(model)
 

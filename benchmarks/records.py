@@ -226,7 +226,7 @@ def tracker(name: str) -> Callable[[np.ndarray, int], tuple[float, np.ndarray, n
 
     def swift(wav: np.ndarray, rate: int) -> tuple[float, np.ndarray, np.ndarray]:
         found = detector.detect(wav[:, None], rate)
-        return float(np.diff(found.timestamps).mean()), found.pitch_hz, found.voicing
+        return float(np.diff(found.timestamps).mean()), found.pitch_hz, found.confidence >= 0.5
 
     return swift
 

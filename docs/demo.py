@@ -55,7 +55,8 @@ def main() -> int:
     draw_clip(
         folder / "picture.png", example, estimate, model.pitch_grid, float(model.voicing_threshold)
     )
-    print(f"\n{song.name}: {time_sec[-1]:.1f} s, {100 * voiced.mean():.0f} % of it sung.")
+    share = f"{100 * voiced.mean():.0f} % of its frames are voiced"
+    print(f"\n{song.name}: {time_sec[-1]:.1f} s, {share}.")
     for path in sorted(folder.iterdir()):
         print(f"  {path}")
     return 0

@@ -1,6 +1,6 @@
 """Synthetic data that look like the real sets, seeded; nothing is downloaded."""
 
-import fcntl
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +16,11 @@ import pytest
 import soundfile as sf
 from filelock import FileLock
 from miniatures import medleydb_dir, mir_st500_dir  # noqa: F401  # fixtures
+from records_miniature import records_dir  # noqa: F401  # fixture
 from warm_python import warm_python  # noqa: F401  # fixture
+
+with contextlib.suppress(ImportError):  # on Windows, nobody waits for tests of speed
+    import fcntl
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +72,9 @@ def made_once(shared) -> MakeOnce:
 @contextmanager
 def taking_turns(shared: Path, alone: bool) -> Iterator[None]:
     """Be in the room with others, or ``alone``."""
+    if "fcntl" not in globals():
+        yield
+        return
     with open(shared / "gate", "w") as gate, open(shared / "room", "w") as room:
         fcntl.flock(gate, fcntl.LOCK_EX)  # who waits for the room keeps others from entering it
         fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)

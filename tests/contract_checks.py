@@ -175,9 +175,33 @@ def check_shapes(cls: type[JointModel], tmp_path: Path) -> None:
 def check_wrong_shapes(cls: type[JointModel], tmp_path: Path) -> None:
     model = make(cls).eval()
     channels = model.in_channels
-    for wrong in ((2, channels + 1, 800), (1, 1, channels, 800), (1, channels, 0)):
+    shapes = (2, channels + 1, 800), (1, 1, channels, 800), (1, channels, 0), (0, channels, 800)
+    for wrong in shapes:
         with pytest.raises(ValueError, match=f"{cls.__name__} expects .* received"):
             model(torch.zeros(wrong))
+
+
+def check_sample_types(cls: type[JointModel], tmp_path: Path) -> None:
+    """What soundfile and NumPy give is taken for what it means, or refused in a sentence."""
+    model = make(cls).eval()
+    integers = (32768 * noise(model, 1601)).to(torch.int16)
+    floats = integers / 32768  # exact
+    array, frozen = floats.numpy(), floats.numpy().copy()
+    frozen.flags.writeable = False
+    with torch.no_grad():
+        expected = model.forward_joint(floats)
+        same = (
+            *(floats.double(), integers, integers.int() * 65536),
+            *(array, array.astype(np.float64), integers.numpy(), array.tolist()),
+            *(frozen, array[..., ::-1].copy()[..., ::-1], array.astype(">f4")),
+        )
+        for wav in same:
+            for a, b in zip(expected, model.forward_joint(wav), strict=True):
+                assert (a is None and b is None) or torch.equal(a, b)
+        assert model(floats.half()).dtype == expected.sources.dtype
+    for wrong in (floats.long(), floats.to(torch.uint8), floats > 0, floats + 0j, None, "song.wav"):
+        with pytest.raises(ValueError, match="Expected samples as floats, int16 or int32, receiv"):
+            model.forward_joint(wrong)
 
 
 def check_quiet_inputs(cls: type[JointModel], tmp_path: Path) -> None:

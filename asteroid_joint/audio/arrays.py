@@ -33,7 +33,10 @@ def check_array(audio: Any, sample_rate: float | None) -> tuple[np.ndarray, int,
     """
     rate = check_rate(sample_rate)
     if hasattr(audio, "detach"):  # a tensor
-        audio = audio.detach().cpu().numpy()
+        audio = audio.detach().cpu()
+        if str(audio.dtype) == "torch.bfloat16":  # which NumPy lacks
+            audio = audio.float()
+        audio = audio.numpy()
     try:
         wav = np.asarray(audio)
     except (ValueError, TypeError) as err:
@@ -61,13 +64,15 @@ def check_array(audio: Any, sample_rate: float | None) -> tuple[np.ndarray, int,
             f"Expected samples as floats, int16 or int32, received {wav.dtype}: convert them to "
             "floats with full scale 1.0."
         )
+    with np.errstate(over="ignore"):  # float64 beyond float32 is infinite
+        wav = np.ascontiguousarray(wav, dtype=np.float32)
     finite = np.isfinite(wav).all(0)
     if not finite.all():
         raise AudioError(
             "The audio contains NaN or infinite samples, the first at "
             f"{int(np.argmin(finite)) / rate:.3f} s: repair it first."
         )
-    return np.ascontiguousarray(wav, dtype=np.float32), rate, "FLOAT"
+    return wav, rate, "FLOAT"
 
 
 def check_rate(sample_rate: float | None) -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..registry import DATASETS
-from .files import files_of_side
+from .files import AUDIO, files_of_side
 from .licences import DETECTION, dataset_infos
-from .recordings import AUDIO, Recordings
+from .recordings import Recordings
 
 LABELS = ".activity.csv"
 

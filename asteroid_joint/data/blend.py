@@ -4,6 +4,7 @@ Clips keep their audio, labels and licences. Their names are prefixed with that 
 slash, to tell results apart.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +12,14 @@ import numpy as np
 from ..errors import ConfigError, DataError
 from ..registry import DATASETS
 from .base import Clip, JointDataset, Place, Wrapped
-from .files import check_side
-from .licences import JOINT
+from .files import SIDES, check_side
+from .licences import JOINT, dataset_infos
 
-OWN_KEYS = ("dataset", "name", "voice", "rest", "dub")  # of a part; other keys go to its dataset
+# of a part; other keys go to its dataset
+OWN_KEYS = ("dataset", "name", "voice", "rest", "dub", "sides", "folder", "facts")
 AGREED = ("sample_rate", "n_channels", "sources", "mixture_gain")
 SILENT = 1e-6  # RMS of silence, whose level is not changed
+BLOCK_SEC = 60  # of a long clip that is measured: as much is in memory at a time
 
 
 class Part(NamedTuple):
@@ -28,13 +31,15 @@ class Part(NamedTuple):
         voice: Share of the voices sampled from it.
         rest: Share of the accompaniments sampled from it.
         dub: Whether only its voices are used.
+        infos: Its name and licences; see :attr:`JointDataset.infos`.
     """
 
     name: str
     dataset: JointDataset
     voice: float
     rest: float
-    dub: bool = False
+    dub: bool
+    infos: dict[str, Any]
 
 
 @DATASETS.register("blend")
@@ -48,6 +53,10 @@ class Blend(Wrapped):
             the dataset. With ``dub: true`` only its voices are used, so its stems may differ from
             the blend's: in training they are mixed with sampled accompaniment; in validation and
             test each replaces the voice of one fixed clip of the other parts, at the same level.
+            A part may also have ``sides``, those that it takes part in (all by default);
+            ``folder``, its ``data_dir`` as a folder in that of the blend or a path: left empty, the
+            part is left out; ``facts``, the arguments of :func:`.licences.dataset_infos`, where
+            its folder does not know its name and licence.
         data_dir: Default for parts without one.
         clip_level_db: In training every clip is normalised to this level (RMS over the whole clip,
             dB re full scale): its mixture, or its voice if only that is used. ``None`` keeps
@@ -55,7 +64,7 @@ class Blend(Wrapped):
 
     Raises:
         ConfigError: If a part is invalid.
-        DataError: If parts differ in rate, channels, stems or gain.
+        DataError: If parts differ in rate, channels, stems or gain, or a folder is missing.
     """
 
     def __init__(
@@ -68,7 +77,9 @@ class Blend(Wrapped):
         check_side(side)
         if not parts:
             raise ConfigError("A blend needs parts: list them in data_args.")
-        self.parts = [_part(options, side, data_dir) for options in parts]
+        self.parts = [_part(options, side, data_dir) for options in parts if _joins(options, side)]
+        if not self.parts:
+            raise DataError(f"No part of the blend has a {side} side: give one a folder, or sides.")
         names = [part.name for part in self.parts]
         if len(set(names)) < len(names):
             raise ConfigError(f"Parts of a blend need different names, received {names}.")
@@ -82,10 +93,10 @@ class Blend(Wrapped):
             _clip(part.name, clip) for part, clip in zip(self._owners, self.clips, strict=True)
         ]
         self._has_rest = self.rest_weights > 0
-        self._hosts = [i for i, part in enumerate(self._owners) if not part.dub]
+        self._hosts = self._find_hosts()
         self._dubs = side != "train"
         self._gains: dict[int, np.float32] = {}
-        infos = [part.dataset.infos for part in self.parts]
+        infos = [part.infos for part in self.parts]
         self.infos = {
             "dataset": " + ".join(
                 str(i.get("dataset", n)) for i, n in zip(infos, names, strict=True)
@@ -102,6 +113,12 @@ class Blend(Wrapped):
     @property
     def rest_weights(self) -> np.ndarray:
         return np.concatenate([_shared(p.rest, p.dataset.rest_weights) for p in self.parts])
+
+    def _find_hosts(self) -> list[int]:
+        """Clips that lend their accompaniment to a dub: where there are any, those with a voice."""
+        hosts = [i for i, part in enumerate(self._owners) if not part.dub]
+        sung = np.concatenate([part.dataset.voice_weights > 0 for part in self.parts])
+        return [i for i in hosts if sung[i]] or hosts
 
     def makes_sources(self, index: int) -> bool:
         """See :meth:`Wrapped.makes_sources`: only the voice of a dub is used."""
@@ -145,7 +162,9 @@ class Blend(Wrapped):
                 )
             _, own = super().read(index)
             assert own is not None
-            voice = voice * np.float32(_rms(host[0]) / max(_rms(own[0]), SILENT))
+            level = _rms(host[0])
+            level = level if level > SILENT else _rms(host[1:].sum(0))  # of instrumental music
+            voice = voice * np.float32(level / max(_rms(own[0]), SILENT))
             stretch = host[1:, :, begin : begin + n_samples]
             rest[..., : stretch.shape[-1]] = stretch
         sources = np.concatenate([voice, rest])
@@ -161,12 +180,34 @@ class Blend(Wrapped):
         if self.clip_level_db is None:
             return None
         if index not in self._gains:
-            mixture, sources = super().read(index)
-            rms = _rms(mixture if sources is None or self._has_rest[index] else sources[0])
+            rms = self._clip_rms(index)
             # what is silent stays as it is
             gain = 10 ** (self.clip_level_db / 20) / rms if rms > SILENT else 1
             self._gains[index] = np.float32(gain)
         return self._gains[index]
+
+    def _clip_rms(self, index: int) -> float:
+        """RMS of the mixture of a clip, or of its voice if only that is used, read in blocks."""
+        block, n_samples = BLOCK_SEC * self.sample_rate, self.clips[index].n_samples
+        levels, lengths = [], []
+        for start in range(0, n_samples, block):
+            mixture, sources = super().read(index, start, min(block, n_samples - start))
+            wav = mixture if sources is None or self._has_rest[index] else sources[0]
+            levels.append(_rms(wav))
+            lengths.append(wav.shape[-1])
+        if len(levels) == 1:
+            return levels[0]
+        return float(np.sqrt(np.average(np.square(levels), weights=lengths)))
+
+
+def _joins(options: Any, side: str) -> bool:
+    """Whether a part is used on a side at all; one that is no description is, and is refused."""
+    if not isinstance(options, dict):
+        return True
+    sides = options.get("sides", SIDES)
+    if isinstance(sides, str) or not set(sides) <= set(SIDES):
+        raise ConfigError(f"Expected sides of a part to list some of {SIDES}, received {sides}.")
+    return side in sides and options.get("folder", ".") not in ("", None)
 
 
 def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
@@ -188,9 +229,36 @@ def _part(options: dict[str, Any], side: str, data_dir: str | None) -> Part:
             f"Part {name!r} contributes only its voices (dub): leave out its share rest."
         )
     arguments = {k: v for k, v in options.items() if k not in OWN_KEYS}
-    if data_dir is not None:
+    if "folder" in options:
+        folder = Path(str(options["folder"])).expanduser()
+        arguments["data_dir"] = _existing(name, Path(data_dir or ".").expanduser() / folder)
+    elif data_dir is not None:
         arguments.setdefault("data_dir", data_dir)
-    return Part(name, DATASETS[registered](**arguments, side=side), voice, rest, dub)
+    dataset = DATASETS[registered](**arguments, side=side)
+    return Part(name, dataset, voice, rest, dub, _infos(name, options, dataset))
+
+
+def _existing(name: str, folder: Path) -> str:
+    """A folder of a part, if it is there."""
+    if not folder.is_dir():
+        raise DataError(
+            f"There is no folder {folder} for the part {name}: get the data, give another folder, "
+            "or leave the part out by an empty one."
+        )
+    return str(folder)
+
+
+def _infos(name: str, options: dict[str, Any], dataset: JointDataset) -> dict[str, Any]:
+    """What is known of the name and licence of a part."""
+    if "facts" not in options:
+        return dataset.infos
+    try:
+        return dataset_infos(**options["facts"])
+    except TypeError as err:
+        raise ConfigError(
+            f"Part {name!r}: facts need dataset, author and license, and may have title_link, "
+            f"author_link, license_link and non_commercial, received {options['facts']}."
+        ) from err
 
 
 def _check_agreement(parts: list[Part]) -> JointDataset:

@@ -5,10 +5,11 @@ processes and a resumed run see the same examples in the same order.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import DataError
 from ..pitch import PitchGrid
@@ -251,6 +252,7 @@ class DrawSampler(Sampler[int]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.skipped = 0  # examples of this process that a resumed epoch has seen already
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of every epoch, after a resume too."""
@@ -258,10 +260,39 @@ class DrawSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * self.draws_per_epoch
-        yield from range(first + self.rank, first + len(self) * self.world_size, self.world_size)
+        begin = first + self.rank + self.skipped * self.world_size
+        yield from range(begin, first + len(self) * self.world_size, self.world_size)
 
     def __len__(self) -> int:
         return self.draws_per_epoch // self.world_size
+
+
+class ResumableLoader(DataLoader):
+    """A loader that goes on within an epoch from where a checkpoint was written.
+
+    Its sampler numbers the examples of an epoch (:class:`DrawSampler`).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._batches = 0  # taken in this epoch
+        self._resume_at = 0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        sampler: DrawSampler = self.sampler  # type: ignore[assignment]
+        self._batches, self._resume_at = self._resume_at, 0
+        sampler.skipped = self._batches * (self.batch_size or 1)
+        for batch in super().__iter__():
+            self._batches += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches taken in this epoch; Lightning stores it with a checkpoint."""
+        return {"batches": self._batches % max(len(self), 1)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        self._resume_at = int(state["batches"])
 
 
 class WholeClips(Dataset[JointExample]):
@@ -286,20 +317,11 @@ class WholeClips(Dataset[JointExample]):
         n_all = len(dataset)
         keep = n_all if n_clips is None else min(n_clips, n_all)
         indices = np.linspace(0, n_all - 1, keep).round().astype(int)
-        self._pieces = [piece for i in indices for piece in self._cut(int(i), piece_sec)]
-
-    def _cut(self, index: int, piece_sec: float) -> Iterator[tuple[int, int, int | None]]:
-        """Clip, start and length in samples of its excerpts; starts fall on frames."""
-        n_samples = self.dataset.clips[index].n_samples
-        n_pieces = 1
-        if piece_sec:
-            n_pieces = max(1, int(np.ceil(n_samples / self.dataset.sample_rate / piece_sec)))
-        if n_pieces == 1:
-            yield index, 0, None
-            return
-        hop = self.grid.hop_length
-        length = int(np.ceil(n_samples / n_pieces / hop)) * hop
-        yield from ((index, start, length) for start in range(0, n_samples, length))
+        self._pieces = [
+            (i, *stretch)
+            for i in map(int, indices)
+            for stretch in dataset.stretches(i, grid, piece_sec)
+        ]
 
     def __len__(self) -> int:
         return len(self._pieces)

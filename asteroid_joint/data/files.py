@@ -13,7 +13,10 @@ import soundfile as sf
 
 from ..errors import ConfigError, DataError
 from ..pitch import resample_f0
+from .stem_mp4 import read_stream, stream_facts
 
+AUDIO = (".wav", ".flac", ".ogg", ".mp3")
+SIDES = ("train", "valid", "test")
 MARGIN = 512  # samples at the lower rate on either side of a stretch: soxr's HQ filter is shorter
 
 
@@ -22,19 +25,23 @@ class FormatError(DataError):
 
 
 class AudioFile(NamedTuple):
-    """Facts of an audio file.
+    """Facts of an audio file, of a stream in it, or of the sum of several.
 
     Attributes:
-        path: Where it is.
+        path: Where it is; of a sum, the first of its files.
         sample_rate: Hz.
         n_channels: Audio channels.
         n_samples: Length in samples.
+        stream: Which of the streams of a ``.stem.mp4``; ``None`` = a file of its own.
+        summands: Files of one rate whose sum it is, each silent after its end; empty = no sum.
     """
 
     path: Path
     sample_rate: int
     n_channels: int
     n_samples: int
+    stream: int | None = None
+    summands: "tuple[AudioFile, ...]" = ()
 
     @property
     def length_sec(self) -> float:
@@ -46,12 +53,14 @@ class AudioFile(NamedTuple):
         return (2 * self.n_samples * sample_rate + self.sample_rate) // (2 * self.sample_rate)
 
 
-def audio_file(path: Path) -> AudioFile:
-    """Facts of the file at ``path``.
+def audio_file(path: Path, stream: int | None = None) -> AudioFile:
+    """Facts of the file at ``path``, or of a stream of a ``.stem.mp4``.
 
     Raises:
         DataError: If it is missing, unreadable or empty.
     """
+    if stream is not None:
+        return AudioFile(path, *stream_facts(path, stream), stream)
     try:
         info = sf.info(path)
     except (sf.LibsndfileError, OSError) as err:
@@ -61,6 +70,26 @@ def audio_file(path: Path) -> AudioFile:
     if not info.frames:
         raise DataError(f"{path} contains no samples: remove it or download it again.")
     return AudioFile(path, info.samplerate, info.channels, info.frames)
+
+
+def sum_of(files: Sequence[AudioFile]) -> AudioFile:
+    """The sum of files as one, silent where they have ended; mono ones are on all channels.
+
+    Raises:
+        FormatError: If they differ in their rate, or in their channels and none is mono.
+    """
+    common_format([file for file in files if file.n_channels > 1] or files, None, None)
+    rate, _ = common_format(files, None, 1)
+    channels, longest = (max(getattr(f, of) for f in files) for of in ("n_channels", "n_samples"))
+    return AudioFile(files[0].path, rate, channels, longest, summands=tuple(files))
+
+
+def formed_like(file: AudioFile, other: AudioFile) -> AudioFile:
+    """A file with the length and channels of another, of which it has fewer, or mono."""
+    channels, length = other.n_channels, other.n_samples
+    if (file.n_channels, file.n_samples) == (channels, length):
+        return file
+    return sum_of([file])._replace(n_channels=channels, n_samples=length)
 
 
 def common_format(
@@ -133,7 +162,10 @@ def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) ->
     """``(n_files, n_channels, stop - start)`` at the rate on disk."""
     out = np.empty((len(files), n_channels, stop - start), np.float32)
     for row, file in zip(out, files, strict=True):
-        wav, _ = sf.read(file.path, stop - start, start, dtype="float32", always_2d=True)
+        if file.summands:
+            row[:] = _read_sum(file.summands, n_channels, start, stop)
+            continue
+        wav = _read_file(file, start, stop)  # (T, C)
         if len(wav) != stop - start:
             raise DataError(f"{file.path} is shorter than its header says: download it again.")
         if n_channels == 1:  # a product, since a mean along two samples takes 30 times as long
@@ -141,6 +173,23 @@ def _read(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) ->
         else:
             row[:] = wav.T
     return out
+
+
+def _read_sum(files: Sequence[AudioFile], n_channels: int, start: int, stop: int) -> np.ndarray:
+    """The sum of files, ``(n_channels, stop - start)``, zero after the end of each."""
+    total = np.zeros((n_channels, stop - start), np.float32)
+    for file in files:
+        end = min(stop, file.n_samples)
+        if start < end:
+            total[:, : end - start] += _read([file], n_channels, start, end)[0]
+    return total
+
+
+def _read_file(file: AudioFile, start: int, stop: int) -> np.ndarray:
+    """``(stop - start, C)`` of one file, or of a stream in it."""
+    if file.stream is not None:
+        return read_stream(file.path, file.stream, start, stop).T
+    return sf.read(file.path, stop - start, start, dtype="float32", always_2d=True)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -153,7 +202,7 @@ def read_columns(path: Path) -> np.ndarray:
         DataError: If the file has any other content.
     """
     try:
-        text = path.read_text().replace(",", " ").replace(";", " ")
+        text = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ")
         lines = [line for line in text.splitlines() if line.strip()]
         if lines and not _is_number(lines[0].split()[0]):
             lines = lines[1:]
@@ -194,7 +243,7 @@ def f0_from_file(path: Path | None, times: np.ndarray) -> np.ndarray | None:
 
 def check_side(side: str) -> None:
     """Raise a :class:`ConfigError` for a name that is not a side of a split."""
-    if side not in ("train", "valid", "test"):
+    if side not in SIDES:
         raise ConfigError(f"Expected train, valid or test as side, received {side!r}.")
 
 
@@ -214,18 +263,25 @@ def side_by_name(path: Path, top: Path) -> str:
     return {0: "test", 1: "valid"}.get(zlib.crc32(key.encode()) % 10, "train")
 
 
-def files_of_side(root: Path, side: str, suffixes: Sequence[str]) -> tuple[Path, list[Path]]:
+def files_of_side(
+    root: Path, side: str, suffixes: Sequence[str], whole_side: str = ""
+) -> tuple[Path, list[Path]]:
     """Files of one side: those in its folder, or, where no side has one, by :func:`side_by_name`.
 
     Args:
         root: Folder of the dataset.
         side: ``"train"``, ``"valid"`` or ``"test"``.
         suffixes: Suffixes of the files, lower case, with the dot.
+        whole_side: Side that the whole folder is for; empty = as above.
 
     Returns:
         The searched folder and its files at any depth, in order.
     """
-    by_folder = any((root / name).is_dir() for name in ("train", "valid", "test"))
+    if whole_side:
+        check_side(whole_side)
+        found = files_below(root) if side == whole_side else []
+        return root, [path for path in found if path.suffix.lower() in suffixes]
+    by_folder = any((root / name).is_dir() for name in SIDES)
     top = root / side if by_folder else root
     found = [path for path in files_below(top) if path.suffix.lower() in suffixes]
     return top, [path for path in found if by_folder or side_by_name(path, top) == side]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..registry import DATASETS
-from .files import files_below
+from .files import AUDIO, files_below
 from .licences import DETECTION, dataset_infos
-from .recordings import AUDIO, Recordings
+from .recordings import Recordings
 
 LISTS = ("jam_{}_list.txt", "{}.txt", "{}")  # in the order of preference
 LISTED = (*AUDIO, ".trs", ".lab")  # how a song's name may end in a list

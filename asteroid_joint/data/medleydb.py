@@ -239,7 +239,7 @@ def _lead(
     if ranking is None:
         melodic = [key for key, stem in stems.items() if stem.get("component") == "melody"]
         return melodic[0] if len(melodic) == 1 else None
-    for line in ranking.read_text().splitlines():  # <name>_STEM_08.csv,1
+    for line in ranking.read_text(encoding="utf-8").splitlines():  # <name>_STEM_08.csv,1
         file, _, rank = line.partition(",")
         if rank.strip() == "1":
             return "S" + Path(file.strip()).stem.rpartition("_")[2]

@@ -185,7 +185,9 @@ def side_of(clip: str, split: str = "disjoint") -> str:
 
 @lru_cache(maxsize=1)
 def _official_test_clips() -> frozenset[str]:
-    lines = (Path(__file__).parent / "mir1k_official_test.txt").read_text().splitlines()
+    lines = (
+        (Path(__file__).parent / "mir1k_official_test.txt").read_text(encoding="utf-8").splitlines()
+    )
     rows = [line.split() for line in lines if not line.startswith("#")]
     return frozenset(f"{song}_{number}" for song, *numbers in rows for number in numbers)
 

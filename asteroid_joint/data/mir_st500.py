@@ -25,9 +25,9 @@ from ..errors import DataError
 from ..pitch import midi_to_hz
 from ..registry import DATASETS
 from .base import Clip
-from .files import AudioFile, files_below
+from .files import AUDIO, AudioFile, files_below
 from .licences import PITCH, dataset_infos
-from .recordings import AUDIO, Recordings
+from .recordings import Recordings
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def read_notes(path: Path) -> dict[int, np.ndarray]:
         DataError: If the file contains anything else.
     """
     try:
-        songs = json.loads(path.read_text())
+        songs = json.loads(path.read_text(encoding="utf-8"))
         notes = {int(n): np.array(rows, float).reshape(-1, 3) for n, rows in songs.items()}
     except (OSError, ValueError, TypeError, AttributeError) as err:
         raise DataError(f"{path} is not a file of notes: download it again.") from err

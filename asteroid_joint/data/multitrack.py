@@ -2,9 +2,16 @@
 
     <data_dir>/{train,valid,test}/<track>/{mixture,vocals,drums,bass,other}.wav
 
+WAV may be FLAC, Ogg or MP3. Without a mixture it is the sum of the stems: of the vocals and
+``accompaniment``, if there is such a file, else of the four. A track may also be one file
+``<track>.stem.mp4``, as in MUSDB18; its own mixture, coded like the stems, is not their sum and is
+not used.
+
 Optional labels lie beside the audio of a track:
 
-- ``vocals_f0.csv``: time in seconds and F0 of the lead voice in Hz (0 = unvoiced), in even steps.
+- ``vocals_f0.csv``: time in seconds and F0 of the lead voice in Hz (0 = unvoiced, ``nan`` =
+  unknown), in even steps; beside ``<track>.stem.mp4`` it is ``<track>_f0.csv``, and both may lie in
+  ``<data_dir>/f0/<side>/<track>.csv`` instead.
 - ``vocals_activity.csv``: start and end of singing, seconds; no rows = none; see :mod:`.segments`.
 - ``meta.json``: ``song`` and ``singer``, by which sides are kept disjoint.
 
@@ -22,13 +29,13 @@ import yaml
 from ..errors import ConfigError, DataError, UserError
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import AudioFile, audio_file, check_side, common_format, f0_from_file, read_stretch
+from .files import AudioFile, check_side, common_format, f0_from_file, read_stretch
 from .licences import dataset_infos
 from .loudness import loud_at
 from .segments import read_segments
+from .track_files import F0_FILE, f0_file_beside, f0_target, files_of_track, track_name, tracks_in
 
 STEMS = ("vocals", "drums", "bass", "other", "accompaniment")
-F0_FILE = "vocals_f0.csv"
 ACTIVITY_FILE = "vocals_activity.csv"
 META_FILE = "meta.json"
 LABELS_FILE = "labels.json"  # beside a teacher's labels, written after them
@@ -50,10 +57,18 @@ class Multitrack(JointDataset):
             ``"musdb18"`` is the 14 published for MUSDB18, unless there is a ``valid``.
         labels_dir: Folder of a teacher's labels, preferred to those beside the audio.
         activity_from_stem: Derive missing activity from the vocals: see :mod:`.loudness`.
+        whole_side: Side that all tracks are for; they lie in ``data_dir`` itself then.
+
+    Class attributes:
+        partial: Whether some of the validation tracks may be missing.
+        one_rate: Whether all tracks, not only the stems of each, must have one rate on disk.
 
     Raises:
         DataError: If tracks or files are missing, or differ in rate, channels or length.
     """
+
+    partial = False
+    one_rate = True
 
     infos = dataset_infos(
         "multitrack folder in the layout of MUSDB",
@@ -73,6 +88,7 @@ class Multitrack(JointDataset):
         labels_dir: str | None = None,
         activity_from_stem: bool = False,
         accompaniment: tuple[str, ...] = (),
+        whole_side: str = "",
     ) -> None:
         check_side(side)
         self.activity_from_stem = activity_from_stem
@@ -80,8 +96,11 @@ class Multitrack(JointDataset):
         _check_stems(self.sources, self._parts)
         self.root = Path(data_dir).expanduser()
         self.infos = _infos(self.root, type(self).infos)
-        named = _named(valid_tracks, self.root)
-        self.folders = self._wanted(_folders(self.root, side, named))
+        if whole_side:
+            self.folders = self._wanted(_whole(self.root, side, whole_side))
+        else:
+            named = _named(valid_tracks, self.root)
+            self.folders = self._wanted(_folders(self.root, side, named, self.partial))
         self._has_labels = self.sources[0] == "vocals"
         self._f0_files = [
             _f0_file(folder, self.root, labels_dir) if self._has_labels else None
@@ -90,11 +109,10 @@ class Multitrack(JointDataset):
         stems = [name for name in self.sources if name != "accompaniment"]
         self._n_read = 1 + len(stems)  # files of `read`
         self._names = ["mixture", *stems, *self._parts]
-        self._files = [
-            [audio_file(f / f"{name}.wav") for name in self._names] for f in self.folders
-        ]
+        self._files = [files_of_track(folder, self._names) for folder in self.folders]
         everything = [file for files in self._files for file in files]
-        common_format(everything, None, n_channels)  # one rate on disk in any case
+        for files in [everything] if self.one_rate else self._files:
+            common_format(files, None, n_channels)  # on disk, even if it is resampled
         self.sample_rate, self.n_channels = common_format(everything, sample_rate, n_channels)
         self.clips = [
             _clip(folder, files, self.sample_rate)
@@ -125,6 +143,14 @@ class Multitrack(JointDataset):
     ) -> np.ndarray | None:
         name = self.part_names(index, source)[part]
         return self._read_stem(index, source, name, start, n_samples)
+
+    def unlabelled(self) -> list[tuple[AudioFile, Path]]:
+        """Vocals without F0, each with the file in which :mod:`.agreed` is to write it."""
+        return [
+            (files[1], f0_target(folder))
+            for folder, files, f0 in zip(self.folders, self._files, self._f0_files, strict=True)
+            if f0 is None and self._has_labels
+        ]
 
     def _wanted(self, folders: list[Path]) -> list[Path]:
         """Tracks in use; a subclass may exclude some."""
@@ -169,7 +195,7 @@ def _check_stems(sources: tuple[str, ...], accompaniment: tuple[str, ...]) -> No
 def _infos(root: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
     """Facts that ``make-corpus`` stored with its corpus; ``otherwise`` for any other folder."""
     try:
-        made = json.loads((root / "corpus.json").read_text())
+        made = json.loads((root / "corpus.json").read_text(encoding="utf-8"))
         tracks, seed = made["settings"]["tracks"], made["settings"]["seed"]
         licence = {**otherwise["licenses"][0], "title": "make-corpus", "author": "generated"}
         licence["license"] = str(made["licence"])
@@ -185,7 +211,19 @@ def track_folders(folder: Path) -> list[Path]:
     return [track for track in found if not track.name.startswith(".")]
 
 
-def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path]:
+def _whole(root: Path, side: str, whole_side: str) -> list[Path]:
+    """Tracks of a folder that is for one side."""
+    check_side(whole_side)
+    tracks = tracks_in(root) if side == whole_side else []
+    if not tracks:
+        raise DataError(
+            f"{root} has no tracks for the {side} side (<track>/vocals.wav): give another folder, "
+            "or another whole_side."
+        )
+    return tracks
+
+
+def _folders(root: Path, side: str, valid_tracks: list[str] | None, partial: bool) -> list[Path]:
     """Folders of the tracks of a side, sorted by name."""
     in_train = valid_tracks is not None
     if side == "valid" and not in_train and not (root / "valid").is_dir():
@@ -193,16 +231,16 @@ def _folders(root: Path, side: str, valid_tracks: list[str] | None) -> list[Path
             f"{root} has no folder valid: list tracks of train as valid_tracks (data_args)."
         )
     folder = root / ("train" if side == "valid" and in_train else side)
-    tracks = track_folders(folder)
+    tracks = tracks_in(folder)
     if not tracks:
         raise DataError(f"No tracks in {folder}: expected <track>/mixture.wav, as in MUSDB.")
     if not in_train or side == "test":
         return tracks
     chosen = set(valid_tracks or [])
-    missing = chosen - {track.name for track in tracks}
-    if missing:
+    missing = chosen - {track_name(track) for track in tracks}
+    if missing and not partial:
         raise DataError(f"{folder} has no track {min(missing)}: correct valid_tracks.")
-    kept = [track for track in tracks if (track.name in chosen) == (side == "valid")]
+    kept = [track for track in tracks if (track_name(track) in chosen) == (side == "valid")]
     if not kept:
         raise DataError(
             f"valid_tracks leaves no track for {side}: list some, not all, of those in train."
@@ -237,14 +275,16 @@ def musdb18_valid_tracks() -> list[str]:
 
 def _f0_file(folder: Path, root: Path, labels_dir: str | None) -> Path | None:
     """Labels of a track: the teacher's, or those beside the audio."""
-    beside = folder / F0_FILE
+    beside = f0_file_beside(folder, root)
     if labels_dir:
-        labels = Path(labels_dir).expanduser() / folder.relative_to(root)
+        labels = (
+            Path(labels_dir).expanduser() / folder.parent.relative_to(root) / track_name(folder)
+        )
         if (labels / LABELS_FILE).is_file() and (labels / F0_FILE).is_file():
             return labels / F0_FILE
-        if not beside.is_file():
+        if beside is None:
             raise DataError(f"{labels} has no complete labels: run local/prepare.py (stage 1).")
-    return beside if beside.is_file() else None
+    return beside
 
 
 def _clip(folder: Path, files: list[AudioFile], sample_rate: int) -> Clip:
@@ -255,15 +295,16 @@ def _clip(folder: Path, files: list[AudioFile], sample_rate: int) -> Clip:
                 f"{file.path} and {mixture.path} differ in length: download them again."
             )
     meta = _meta(folder / META_FILE)
-    song, singer = str(meta.get("song") or folder.name), str(meta.get("singer") or "")
-    return Clip(folder.name, song, singer, mixture.length_at(sample_rate))
+    name = track_name(folder)
+    song, singer = str(meta.get("song") or name), str(meta.get("singer") or "")
+    return Clip(name, song, singer, mixture.length_at(sample_rate))
 
 
 def _meta(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        meta = json.loads(path.read_text())
+        meta = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as err:
         raise DataError(f"{path} is not valid JSON ({err}): correct it.") from err
     if not isinstance(meta, dict):

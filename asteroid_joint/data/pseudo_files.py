@@ -88,7 +88,7 @@ def read_header(folder: Path) -> Header:
     """
     path = folder / HEADER_FILE
     try:
-        facts = json.loads(path.read_text())
+        facts = json.loads(path.read_text(encoding="utf-8"))
         if facts.pop("format") != FORMAT:
             raise ValueError
         return Header(**facts)

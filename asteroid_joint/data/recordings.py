@@ -10,8 +10,6 @@ from .base import Clip, JointDataset
 from .files import AudioFile, audio_file, check_side, common_format, read_stretch
 from .segments import TOLERANCE_SEC, read_segments
 
-AUDIO = (".wav", ".flac", ".ogg", ".mp3")
-
 
 class Recordings(JointDataset):
     """One side of a folder of recordings; a subclass finds them.

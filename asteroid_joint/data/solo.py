@@ -1,10 +1,12 @@
 """Solo singing with pitch labels: voices to mix with other accompaniment.
 
-    <data_dir>/[train|valid|test/][<singer>/]<name>.wav, and <name>.csv or <name>.f0.csv beside it
+    <data_dir>/[train|valid|test/][<singer>/]<name>.wav, and beside it <name>.f0.csv,
+    <name>.csv or <name>_f0.csv
 
-A label file lists time in seconds and frequency in Hz (0 or less = unvoiced) in even steps. The
-folder of a file names its singer. Without folders named after the sides, a singer's name decides on
-the side: about one in ten is for validation and one for the test.
+WAV may be FLAC, Ogg or MP3. A label file lists time in seconds and frequency in Hz (0 or less =
+unvoiced, ``nan`` = unknown) in even steps; a voice without one is used for its sound. The folder of
+a file names its singer. Without folders named after the sides, a singer's name decides on the side:
+about one in ten is for validation and one for the test.
 """
 
 from pathlib import Path
@@ -14,11 +16,11 @@ import numpy as np
 from ..errors import DataError
 from ..registry import DATASETS
 from .base import Clip, JointDataset
-from .files import AudioFile, f0_from_file, files_of_side
+from .files import AUDIO, AudioFile, f0_from_file, files_of_side
 from .licences import dataset_infos
 from .recordings import Recordings
 
-LABELS = (".f0.csv", ".csv")
+LABELS = (".f0.csv", ".csv", "_f0.csv")
 
 
 @DATASETS.register("solo")
@@ -26,8 +28,10 @@ class SoloVoice(Recordings):
     """One side of a folder of solo singing; the accompaniment is silence.
 
     Args:
-        data_dir: Folder to search for ``.wav`` files, at any depth.
+        data_dir: Folder to search for audio files, at any depth. Of a recording in several
+            formats the WAV is used.
         side, sample_rate, n_channels: See :class:`.recordings.Recordings`.
+        whole_side: Side that the whole folder is for, whatever its folders are called.
 
     Raises:
         DataError: If there are no files, or their formats differ.
@@ -41,13 +45,26 @@ class SoloVoice(Recordings):
         title="Solo singing",
     )
 
+    def __init__(
+        self,
+        data_dir: str,
+        side: str,
+        sample_rate: int | None = None,
+        n_channels: int | None = None,
+        whole_side: str = "",
+    ) -> None:
+        self._whole_side = whole_side
+        super().__init__(data_dir, side, sample_rate, n_channels)
+
     def find(self, side: str) -> tuple[Path, list[tuple[Path, Path | None]]]:
-        top, paths = files_of_side(self.root, side, (".wav",))
+        top, paths = files_of_side(self.root, side, AUDIO, self._whole_side)
         if not paths:
             raise DataError(
-                f"{top} contains no .wav files for the {side} side: give another folder."
+                f"{top} contains no .wav files for the {side} side, nor .flac, .ogg or .mp3: give "
+                "another folder."
             )
-        return top, [(path, None) for path in paths]
+        best = {path.with_suffix(""): path for path in sorted(paths, key=_rank, reverse=True)}
+        return top, [(path, None) for path in paths if best[path.with_suffix("")] == path]
 
     def clip(self, file: AudioFile) -> Clip:
         """See :meth:`Recordings.clip`; the folder is the singer's."""
@@ -66,6 +83,22 @@ class SoloVoice(Recordings):
         return voice, np.stack([voice, np.zeros_like(voice)])
 
     def f0_at(self, index: int, times: np.ndarray) -> np.ndarray | None:
-        wav = self._files[index].path
-        label = next((p for s in LABELS if (p := wav.with_suffix(s)).is_file()), None)
-        return f0_from_file(label, times)
+        return f0_from_file(_label(self._files[index].path), times)
+
+    def unlabelled(self) -> list[tuple[AudioFile, Path]]:
+        """Voices without F0, each with the file in which :mod:`.agreed` is to write it."""
+        return [
+            (file, file.path.with_name(f"{file.path.stem}_f0.csv"))
+            for file in self._files
+            if _label(file.path) is None
+        ]
+
+
+def _rank(path: Path) -> int:
+    return AUDIO.index(path.suffix.lower())
+
+
+def _label(path: Path) -> Path | None:
+    """File of F0 beside a recording."""
+    labels = (path.with_name(path.stem + ending) for ending in LABELS)
+    return next((label for label in labels if label.is_file()), None)

@@ -4,7 +4,7 @@ For a folder in the layout of MUSDB, ``<labels_dir>/<side>/<track>/`` gets ``voc
 (``time_sec,f0_hz``, every 10 ms; 0 = unvoiced, ``nan`` = unknown) and ``labels.json`` (settings,
 checksum of the audio). Losses and metrics ignore unknown frames, as a label that may be wrong is
 worse than none. Keep labels corrected by hand in another folder: here, labels that do not match
-their ``labels.json`` are made again.
+their ``labels.json`` are made again. Where two networks have to agree instead: :mod:`.agreed`.
 
 References:
     J. W. Kim et al., "CREPE: A convolutional representation for pitch estimation", ICASSP 2018,
@@ -258,7 +258,7 @@ def _made_by(settings: TeacherSettings) -> dict[str, Any]:
 def _read_facts(path: Path) -> dict[str, Any] | None:
     """Content of ``labels.json``; ``None`` if it is missing or damaged."""
     try:
-        facts = json.loads(path.read_text())
+        facts = json.loads(path.read_text(encoding="utf-8"))
         return facts if isinstance(facts, dict) and "settings" in facts else None
     except (OSError, ValueError):
         return None

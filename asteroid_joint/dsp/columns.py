@@ -9,6 +9,8 @@ COLUMN_SEC = 0.02  # before columns are merged
 FRAME_SEC = 0.093  # window length that resolves harmonics
 FRAMES_AT_A_TIME = 256  # bounds memory
 ROWS_PER_OCTAVE = 24
+RANGE_DB = 55.0  # between black and the brightest
+FLOOR_DB = 60.0  # a stem that is so far below the mixture is black
 Merge = Callable[[np.ndarray], np.ndarray]
 
 
@@ -97,6 +99,24 @@ def log_rows(
         return rows.astype(np.float32)
 
     return hz, pick
+
+
+def shades_db(highest_db: float, below_db: float) -> tuple[float, float]:
+    """Levels that a picture of a stem's spectrogram shows as black and as its brightest.
+
+    A stem near the level of the mixture fills the range; one that is hardly there, and cannot be
+    heard, is dark.
+
+    Args:
+        highest_db: Highest level of the stem's spectrogram, dB.
+        below_db: Level of the mixture at its loudest, relative to that of the stem at its loudest.
+
+    Example:
+        >>> shades_db(-20.0, 3.0), shades_db(-20.0, 56.0)
+        ((-75.0, -20.0), (-24.0, 31.0))
+    """
+    black_db = highest_db + max(below_db - FLOOR_DB, -RANGE_DB)
+    return black_db, black_db + RANGE_DB
 
 
 class LogSpectrogram:

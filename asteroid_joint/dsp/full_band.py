@@ -57,20 +57,41 @@ class FullBand:
         # the first hop of output precedes the signal
         self._mixture = torch.zeros(n_channels, self.hop)
         self._estimate = torch.zeros(n_src, est_chan, self.hop)
+        self._weights = torch.full((n_channels, self.hop), 1 / n_channels)
         self._tail: torch.Tensor | None = None
 
-    def push(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        """Add ``(C, T)`` and ``(S, est_chan, T)``; returns ``(S, C, T')``, delayed by a frame."""
+    def push(
+        self,
+        mixture: torch.Tensor,
+        estimate: torch.Tensor,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Add samples; returns those of the stems that are final, delayed by a frame.
+
+        Args:
+            mixture: ``(C, T)``.
+            estimate: ``(S, est_chan, T)``.
+            weights: Of the channels in the downmix, ``(C, T)``, changing slowly; by default it is
+                their mean.
+
+        Returns:
+            ``(S, C, T')``.
+        """
+        if weights is None:
+            weights = torch.full_like(mixture, 1 / self.n_channels)
         self._mixture = torch.cat([self._mixture, mixture], -1)
+        self._weights = torch.cat([self._weights, weights], -1)
         self._estimate = torch.cat([self._estimate, estimate], -1)
         out = [self._estimate.new_zeros(len(self._estimate), self.n_channels, 0)]
         n_frames = self._mixture.shape[-1] // self.hop - 1
         for first in range(0, max(n_frames, 0), FRAMES_AT_ONCE):
             n = min(FRAMES_AT_ONCE, n_frames - first)
             span = slice(first * self.hop, (first + n + 1) * self.hop)
-            out.append(self._frames(self._mixture[:, span], self._estimate[..., span]))
+            centres = self._weights[:, span][:, self.hop :: self.hop]  # (C, N)
+            out.append(self._frames(self._mixture[:, span], self._estimate[..., span], centres))
         if n_frames > 0:
             self._mixture = self._mixture[:, n_frames * self.hop :].clone()
+            self._weights = self._weights[:, n_frames * self.hop :].clone()
             self._estimate = self._estimate[..., n_frames * self.hop :].clone()
         return torch.cat(out, -1)
 
@@ -79,13 +100,18 @@ class FullBand:
         rest = self._mixture.shape[-1] - (self.hop if self._tail is None else 0)
         pad = 3 * self.hop - self._mixture.shape[-1]
         out = self.push(
-            torch.zeros(self.n_channels, pad), torch.zeros(*self._estimate.shape[:2], pad)
+            torch.zeros(self.n_channels, pad),
+            torch.zeros(*self._estimate.shape[:2], pad),
+            self._weights[:, -1:].expand(-1, pad),
         )
         return out[..., :rest]
 
-    def _frames(self, mixture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
+    def _frames(
+        self, mixture: torch.Tensor, estimate: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         """As many hops as whole frames of input; the very first hop precedes the signal."""
-        spec = self._stems(self._spectrum(mixture), self._spectrum(estimate))  # (S, C, N, F)
+        spectra = self._spectrum(mixture), self._spectrum(estimate)
+        spec = self._stems(*spectra, weights[..., None])  # (S, C, N, F)
         frames = torch.fft.irfft(spec, self.n_fft) * self._window  # (S, C, N, 2 hop)
         late = frames[..., self.hop :]
         tail = torch.zeros_like(late[..., 0, :]) if self._tail is None else self._tail
@@ -100,11 +126,15 @@ class FullBand:
         """``(..., T)`` to ``(..., N, F)``."""
         return torch.fft.rfft(wav.unfold(-1, self.n_fft, self.hop) * self._window)
 
-    def _stems(self, y: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """The module's formula: ``(C, N, F)`` and ``(S, est_chan, N, F)`` to ``(S, C, N, F)``."""
+    def _stems(self, y: torch.Tensor, v: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """The module's formula.
+
+        ``(C, N, F)``, ``(S, est_chan, N, F)`` and ``(C, N, 1)`` to ``(S, C, N, F)``.
+        """
         k = self._n_low
         y_low, v = y[..., :k], v[..., :k]
-        x = y_low if self.est_chan == self.n_channels else y_low.mean(0, keepdim=True)
+        even = (weights == weights.new_tensor(1 / self.n_channels)).all(0)  # (N, 1)
+        x = y_low if self.est_chan == self.n_channels else _downmix(y_low, weights, even)
         power_v, power_rest = _power(v), _power(x - v)  # (S, H, N, k) each
         doubt = DOUBT * _power(y_low - x).mean(0) + FLOOR  # (N, k)
         gain = power_v / (power_v + power_rest + doubt)
@@ -113,7 +143,9 @@ class FullBand:
         else:
             in_common = (y_low.real * x.real + y_low.imag * x.imag).sum(-1, keepdim=True)
             share = in_common / (_power(x).sum(-1, keepdim=True) + FLOOR)  # (C, N, 1)
-            share = share.clamp(0, self.n_channels)
+            # channels are seldom out of phase with their mean, with another downmix they may be
+            least = torch.where(even, 0, -self.n_channels)
+            share = share.clamp_max(self.n_channels).maximum(least)
             low = share * v + gain * (y_low - share * x)  # (S, C, N, k)
         top_v = power_v[..., self._top].sum(-1, keepdim=True)
         top_rest = (power_rest + doubt)[..., self._top].sum(-1, keepdim=True)
@@ -122,6 +154,14 @@ class FullBand:
         fade = self._in_band[:k]
         out[..., :k] = fade * low + (1 - fade) * out[..., :k]
         return out
+
+
+def _downmix(spec: torch.Tensor, weights: torch.Tensor, even: torch.Tensor) -> torch.Tensor:
+    """``(C, N, F)`` to ``(1, N, F)``, exactly the mean where the weights are even."""
+    mean = spec.mean(0, keepdim=True)
+    if even.all():
+        return mean
+    return torch.where(even, mean, (weights * spec).sum(0, keepdim=True))
 
 
 def _power(spec: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from ..data.drawing import WholeClips
 from ..errors import ConfigError, UserError
+from ..files import write_text
 from ..inference.fast.fuse import optimize_for_inference
 from ..metrics.melody import melody_metrics
 from ..metrics.report import markdown_table
@@ -151,7 +152,7 @@ def average(
             saved.update(state_dict=model.state_dict())
             saved["infos"]["averaged"] = {"before": Path(before).stem, "share_after": share}
             write_model_file(saved, best)
-    (exp_dir / "averages.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_text(exp_dir / "averages.json", json.dumps(results, indent=1) + "\n")
     return _table(results)
 
 

@@ -6,6 +6,7 @@ A user error prints one sentence and gives exit code 1.
 import argparse
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +18,13 @@ from ..errors import ConfigError, DataError, UserError
 from ..registry import import_plugins
 from .training.config import Config, parse_recipe_args, read_config, recipe_config
 
+# beginnings of warnings that libraries give one another, and of cases that are handled here
+NOT_FOR_USERS = (
+    "pkg_resources is deprecated",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "Checkpoint directory .* exists and is not empty",
+    "(Estimated|Reference) melody has no voiced frames",
+)
 COMPARED = "nsdr,rpa,oa,auc,log_mse,silent_rms_db"  # as far as both evaluations have them
 
 
@@ -35,7 +43,8 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
     """Check the data that the configuration names; see :func:`..data.check.check_dataset`.
 
     If ``data`` has a ``labels_dir`` and the first stem is vocals, a teacher labels them first; see
-    :func:`label_first`.
+    :func:`label_first`. With ``label_voices``, voices without F0 get it from two trackers; see
+    :func:`label_voices`.
     """
 
     def run() -> str:
@@ -47,6 +56,8 @@ def prepare_main(script: str, argv: list[str] | None = None) -> None:
         first, *_ = conf["data_args"].get("sources") or ("vocals",)
         if conf["data"].get("labels_dir") and first == "vocals":
             print(label_first(conf), flush=True)
+        if conf["data"].get("label_voices"):
+            print(label_voices(conf), flush=True)
         tables = []
         for name, one in {"": conf, **further_sets(conf)}.items():
             sides = {side: build_dataset(one, side) for side in ("train", "valid", "test")}
@@ -82,6 +93,22 @@ def label_first(conf: Config) -> str:
         device="cpu" if conf["training"]["accelerator"] == "cpu" else "auto",
         relabel=bool(data.get("relabel")),
     )
+
+
+def label_voices(conf: Config) -> str:
+    """F0 beside the voices of the first set that have none, where two trackers agree.
+
+    Args:
+        conf: Configuration of a recipe.
+
+    Returns:
+        See :func:`..data.agreed.label_agreed`.
+    """
+    from ..data.agreed import label_agreed, unlabelled_voices
+    from .training.build import build_dataset
+
+    sides = (build_dataset(conf, side) for side in ("train", "valid", "test"))
+    return label_agreed([voice for dataset in sides for voice in unlabelled_voices(dataset)])
 
 
 def eval_main(script: str, argv: list[str] | None = None) -> None:
@@ -216,7 +243,9 @@ def _compare_frames(first: Path, second: Path) -> str:
 
 
 def _report(script: str, run: Callable[[], str]) -> None:
-    """Print what ``run`` returns, or its error in one sentence."""
+    """Print what ``run`` returns, or its error in one sentence; no warning that helps nobody."""
+    for message in NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
     try:
         print(run())
     except UserError as err:

@@ -19,17 +19,30 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import AudioError, OutputError, UserError
+from ..files import portable_name, replace_file
 
 RECEIPT = ".receipt.json"  # what a run leaves with results until its manifest names them
 LOCK = "lock"
+STEM_ENDINGS = (".stem.mp4", ".stem.m4a")  # a mixture with its stems: MUSDB18, NI Stems
 HIDDEN = re.compile(r"\..*\.part-[a-z0-9_]{8}", re.DOTALL)
 UNLOCKED_SEC = 60.0  # a folder without a lock that is younger may be about to get one
 
 
 def output_name(path: str | os.PathLike) -> str:
-    """Name of the folder for the results of an input: its file name without the extension."""
+    """Name of the folder for the results of an input: its file name without the extension.
+
+    Names that some systems lack are changed: see :func:`asteroid_joint.files.portable_name`.
+
+    Example:
+        >>> output_name("music/song.wav"), output_name("MUSDB18/song.stem.mp4")
+        ('song', 'song')
+    """
     path = Path(path)
-    return path.name if path.stem in ("", ".", "..") else path.stem
+    name = path.name if path.stem in ("", ".", "..") else path.stem
+    for ending in STEM_ENDINGS:
+        if path.name.lower().endswith(ending) and len(path.name) > len(ending):
+            name = path.name[: -len(ending)]
+    return portable_name(name)
 
 
 def make_folder(folder: Path) -> None:
@@ -62,16 +75,21 @@ def check_destination(folder: Path, names: Iterable[str], overwrite: bool, path:
     Raises:
         AudioError: One sentence on what is in the way.
     """
-    if folder.exists() and not folder.is_dir():
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    if not there.is_dir():
         raise OutputError(
-            f"{folder} is a file, but the stems of {path} need a folder of that name: choose "
+            f"{there} is a file, but the stems of {path} need a folder of that name: choose "
             "another output folder."
         )
-    there = [folder / name for name in names if (folder / name).exists()]
-    if path.exists() and any(file.samefile(path) for file in there):
+    taken = [folder / name for name in names if os.path.exists(folder / name)]
+    if os.path.exists(path) and any(file.samefile(path) for file in taken):
         raise AudioError(f"{path} would be overwritten by its own stem: choose another folder.")
-    if there and not overwrite:
-        raise OutputError(f"{there[0]} exists already: give --overwrite to replace it.")
+    if taken and not overwrite:
+        raise _exists_already(taken[0])
+
+
+def _exists_already(path: Path) -> OutputError:
+    return OutputError(f"{path} exists already: give --overwrite to replace it.")
 
 
 class HiddenFolder:
@@ -131,26 +149,77 @@ def remove_leftovers(out_dir: Path) -> int:
     return n_removed
 
 
-def move(work: Path, folder: Path, receipt: Mapping[str, Any] | None = None) -> None:
+def move(
+    work: Path, folder: Path, receipt: Mapping[str, Any] | None = None, *, overwrite: bool = True
+) -> None:
     """Give the finished files their final names, all at once if the folder is new.
 
-    In an existing folder, files are replaced one by one. The receipt then names the input before
-    the first file is replaced, and is complete once all files are there.
+    In an existing folder, files are moved one by one. A receipt then names the input before the
+    first file is there, and is complete once all files are.
 
     Args:
         work: Folder with the finished files.
         folder: Their destination.
         receipt: Facts to leave beside them, including ``input``.
+        overwrite: Whether files that are there may be replaced. Otherwise all files are new, or
+            none is left: another process may have written some since this one began.
+
+    Raises:
+        OutputError: If a file is there that may not be replaced.
+        OSError: If a file cannot be moved.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     if receipt is not None:
         (work / RECEIPT).write_text(json.dumps(receipt), encoding="ascii")
-    if not folder.exists():
-        work.rename(folder)
-        return
+    if not os.path.lexists(folder):
+        try:
+            work.rename(folder)
+            return
+        except OSError:
+            if not os.path.lexists(folder):
+                raise  # otherwise another process has made it meanwhile
+    names = sorted(path.name for path in work.iterdir() if path.name != RECEIPT)
+    begun = None
     if receipt is not None:
         begun = work.parent / RECEIPT
         begun.write_text(json.dumps({"input": receipt["input"]}), encoding="ascii")
-        begun.replace(folder / RECEIPT)
-    for file in sorted(work.iterdir(), key=lambda file: (file.name == RECEIPT, file.name)):
-        file.replace(folder / file.name)
+    if not overwrite:
+        _claim(work, folder, names, begun)
+    elif begun is not None:
+        replace_file(begun, folder / RECEIPT)
+    for name in [*names, *[RECEIPT] * (begun is not None)]:
+        replace_file(work / name, folder / name)
+
+
+def _claim(work: Path, folder: Path, names: Iterable[str], begun: Path | None) -> None:
+    """Put the begun receipt and files under names that are free into a folder, all or none."""
+    claimed: list[Path] = []
+    try:
+        if begun is not None and not os.path.lexists(folder / RECEIPT):
+            begun.replace(folder / RECEIPT)
+            claimed.append(folder / RECEIPT)
+        for name in names:
+            _create(work / name, folder / name)
+            claimed.append(folder / name)
+        if begun is not None and begun.exists():  # after all: the receipt of another input is there
+            begun.replace(folder / RECEIPT)
+    except OSError as err:
+        for path in claimed:
+            path.unlink(missing_ok=True)
+        if isinstance(err, FileExistsError):
+            raise _exists_already(folder / name) from err
+        raise
+
+
+def _create(source: Path, target: Path) -> None:
+    """Give a file a second name that nobody has; an empty file is it where there are no links.
+
+    Raises:
+        FileExistsError: If there is a file of that name.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        target.touch(exist_ok=False)

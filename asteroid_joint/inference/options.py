@@ -18,6 +18,7 @@ from .stem_names import STEM
 BATCH = 2  # windows per batch
 DECODER = "argmax"
 WINDOW_SEC = 10.0  # seconds
+GATE = True  # whether there is silence where nobody sings
 SAME_RESULTS = "same_results"  # marks a field that results do not depend on
 USUAL_NOTES = ("midi", "csv")  # what ``notes`` writes
 NO_FLAG = "no_flag"  # marks a field that only the Python API has
@@ -40,6 +41,7 @@ class SeparateOptions:
         bend_semitones: Range of the pitch bend of MIDI, either way.
         plot: Whether to draw a picture (extra: demo).
         activity: What counts as a segment of ``activity.csv``; ``None`` omits the file.
+        gate: Whether the voice is silent, and its pitch unvoiced, where nobody sings for a while.
         decoder: Name in ``DECODERS``: how activations become pitch.
         two_pass_viterbi: Decode the pitch by Viterbi over the whole song, instead of ``decoder``;
             temporarily needs 260 MB of disk per hour of audio in the output folder.
@@ -57,6 +59,7 @@ class SeparateOptions:
     bend_semitones: int = BEND_SEMITONES
     plot: bool = False
     activity: SegmentRules | None = None
+    gate: bool = GATE
     decoder: str = DECODER
     two_pass_viterbi: bool = False
     batch_size: int = field(default=BATCH, metadata={SAME_RESULTS: True})

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..dsp.columns import COLUMN_SEC, Columns, LogSpectrogram, surest
+from ..dsp.columns import COLUMN_SEC, Columns, LogSpectrogram, shades_db, surest
 from ..optional import optional
 from ..pitch import hz_to_midi, midi_to_hz
+from .lettering import lettering
 from .notes import Note, note_name
 
 LOWEST_HZ = 50.0
 HIGHEST_HZ = 6000.0
-RANGE_DB = 55.0  # below the loudest
 ROW_SEC = 40.0  # seconds in a row of the score, more where that would be too many rows
 MOST_ROWS = 6
 WIDTH = 12.0  # inches of 100 pixels
@@ -28,6 +28,8 @@ LEAST_CONFIDENCE = 0.01  # share of voiced columns that may be below the colour 
 NAME_PIXELS = 24  # notes narrower than this are not named
 MARGIN_BELOW, MARGIN_ABOVE = 4, 16  # semitones about the melody: two harmonics are in view
 TICKS_SEC = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+CURVE_FROM = 0.5  # of the colours of plasma, which begin in violet: too dark on black
+NOTE_COLOR = "#cdece2"
 STEM_COLORS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5")
 
 
@@ -52,6 +54,7 @@ class SongPicture:
         self._title = title
         self._spectrogram = LogSpectrogram(sample_rate, LOWEST_HZ, HIGHEST_HZ)
         self._hop, self._hz = self._spectrogram.hop, self._spectrogram.hz
+        self._loudest = np.zeros(2)  # power of the voice's and of the mixture's loudest column
         self._n_samples = 0
         self._mono = np.zeros((len(sources), 0), np.float32)  # (S, T), an incomplete column
         self._low = Columns(lambda block: block.min(1))
@@ -82,6 +85,8 @@ class SongPicture:
             blocks = self._mono[:, : whole * self._hop].reshape(len(mono), whole, self._hop)
             self._low.push(blocks.min(2).T)  # (N, S)
             self._high.push(blocks.max(2).T)
+            both = np.stack([blocks[0], blocks.sum(0)])  # (2, N, T)
+            self._loudest = np.maximum(self._loudest, np.square(both).mean(2).max(1))
             self._mono = self._mono[:, whole * self._hop :].copy()
         self._power.push(self._spectrogram.push(mono[0]))
         if len(f0):
@@ -132,7 +137,8 @@ class SongPicture:
         figure.colorbar(curve, cax=bar, ticks=curve.get_clim(), format="{x:.1f}")
         bar.set_ylabel("confidence of F0", fontsize=8, labelpad=-8)
         bar.tick_params(labelsize=8)
-        figure.suptitle(self._title, fontsize=11, y=1 - 0.25 * GAP_INCHES / height)
+        title = lettering(self._title)
+        figure.suptitle(title.text, fontsize=11, y=1 - 0.25 * GAP_INCHES / height, **title.style)
         return figure
 
     def _draw_wave(self, axes: Any, span: tuple[float, float], stem: int) -> None:
@@ -146,25 +152,27 @@ class SongPicture:
         color = STEM_COLORS[stem % len(STEM_COLORS)]
         axes.fill_between(sec[shown], low[shown, stem], high[shown, stem], color=color, lw=0.4)
         axes.set(ylim=(-max(peak, 1e-3), max(peak, 1e-3)), yticks=[])
-        axes.set_ylabel(self._sources[stem], rotation=0, ha="right", va="center", fontsize=8)
+        name = lettering(self._sources[stem])
+        aside = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
+        axes.set_ylabel(name.text, **aside, **name.style)
 
     def _draw_spectrogram(self, axes: Any, span: tuple[float, float]) -> None:
-        """Levels of the voice in a row, relative to the loudest of all rows."""
-        power = self._power.values()
-        level_db = 10 * np.log10(np.maximum(power, 1e-12))  # (N, F)
+        """Levels of the voice in a row, relative to the loudest of all rows and of the mixture."""
+        level_db = _decibels(self._power.values())  # (N, F)
         column_sec = self._power.width * self._hop / self._rate
         first, stop = int(span[0] / column_sec), int(np.ceil(span[1] / column_sec)) + 1
         shown = level_db[first:stop]
         if shown.size:
-            top_db = level_db.max()
+            voice_db, mixture_db = _decibels(self._loudest)
+            black_db, white_db = shades_db(level_db.max(), mixture_db - voice_db)
             axes.imshow(
                 shown.T,
                 origin="lower",
                 aspect="auto",
                 cmap="gray",
                 interpolation="bilinear",
-                vmin=top_db - RANGE_DB,
-                vmax=top_db,
+                vmin=black_db,
+                vmax=white_db,
                 extent=(
                     (first - 0.5) * column_sec,
                     (first + len(shown) - 0.5) * column_sec,
@@ -174,38 +182,47 @@ class SongPicture:
 
     def _draw_score(self, axes: Any, span: tuple[float, float]) -> Any:
         """Spectrogram, curve and notes of a row; returns the curve."""
-        from matplotlib.collections import LineCollection, PatchCollection
-        from matplotlib.patches import Rectangle
-
         self._draw_spectrogram(axes, span)
-        points, confidence = self._points(span)
-        curve = LineCollection(
-            list(points), array=confidence, cmap="plasma", clim=self._scale(), lw=2.4
-        )
-        axes.add_collection(curve)
         notes = [note for note in self._notes if note[1] > span[0] and note[0] < span[1]]
-        boxes = [Rectangle((on, midi - 0.5), off - on, 1.0) for on, off, midi in notes]
-        axes.add_collection(
-            PatchCollection(boxes, facecolor=(1, 1, 1, 0.12), edgecolor="#ff8787", lw=0.9)
-        )
+        self._draw_notes(axes, span, notes)
+        curve = self._draw_curve(axes, span)
         low, high = self._view()
-        for on, off, midi in notes:
-            if (off - on) / (span[1] - span[0]) * 100 * WIDTH * (RIGHT - LEFT) >= NAME_PIXELS:
-                axes.text(
-                    max(on, span[0]),
-                    midi + 0.6,
-                    note_name(midi),
-                    clip_on=True,
-                    ha="left",
-                    va="bottom",
-                    fontsize=7,
-                    color="#ffc9c9",
-                )
         tones = [k for k in range(int(np.ceil(low)), int(high) + 1) if k % 12 in (0, 4, 7)]
         axes.set_yticks(tones, [f"{note_name(k)}  {midi_to_hz(k):.0f}" for k in tones])
         axes.tick_params(axis="y", labelsize=7)
         axes.set(ylim=(low, high), ylabel="tone, Hz", facecolor="black")
         return curve
+
+    def _draw_curve(self, axes: Any, span: tuple[float, float]) -> Any:
+        """F0 by confidence, bright at every confidence and with a dark edge on bright harmonics."""
+        from matplotlib import colormaps
+        from matplotlib.collections import LineCollection
+        from matplotlib.colors import ListedColormap
+
+        points, confidence = self._points(span)
+        axes.add_collection(LineCollection(list(points), colors="black", lw=4.0))
+        colors = ListedColormap(colormaps["plasma"](np.linspace(CURVE_FROM, 1, 256)))
+        return axes.add_collection(
+            LineCollection(list(points), array=confidence, cmap=colors, clim=self._scale(), lw=2.4)
+        )
+
+    def _draw_notes(self, axes: Any, span: tuple[float, float], notes: list) -> None:
+        """Boxes, and the names of those that are wide enough."""
+        from matplotlib.collections import PatchCollection
+        from matplotlib.patches import Rectangle
+        from matplotlib.patheffects import withStroke
+
+        boxes = [Rectangle((on, midi - 0.5), off - on, 1.0) for on, off, midi in notes]
+        axes.add_collection(
+            PatchCollection(boxes, facecolor=(0, 0, 0, 0.6), edgecolor=NOTE_COLOR, lw=0.9)
+        )
+        edge = withStroke(linewidth=2.5, foreground="black")
+        beside = {"ha": "left", "va": "bottom", "fontsize": 8, "clip_on": True}
+        for on, off, midi in notes:
+            if (off - on) / (span[1] - span[0]) * 100 * WIDTH * (RIGHT - LEFT) >= NAME_PIXELS:
+                at = max(on, span[0]), midi + 0.6
+                name = axes.text(*at, note_name(midi), color=NOTE_COLOR, **beside)
+                name.set_path_effects([edge])
 
     def _points(self, span: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
         """Lines ``(n, 2, 2)`` from each voiced column to the next, and their confidence."""
@@ -246,6 +263,10 @@ class SongPicture:
         low, high = (min(pitches), max(pitches)) if pitches else (48.0, 72.0)
         bottom, top = hz_to_midi(self._hz[[0, -1]])
         return max(low - MARGIN_BELOW, bottom), min(high + MARGIN_ABOVE, top)
+
+
+def _decibels(power: Any) -> Any:
+    return 10 * np.log10(np.maximum(power, 1e-12))
 
 
 def _time_axis(axes: Any, span: tuple[float, float], labels: bool) -> None:

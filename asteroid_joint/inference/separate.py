@@ -17,10 +17,11 @@ import numpy as np
 
 from ..audio import AudioReader, open_audio
 from ..audio.reading import BLOCK
-from ..errors import OutputError
+from ..errors import AudioError, ModelOutputError, OutputError
 from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
-from .options import BATCH, DECODER, WINDOW_SEC, SeparateOptions
+from .gate import GateRules
+from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
 
@@ -60,6 +61,7 @@ def separate_array(
     decoder: str = DECODER,
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
+    gate: bool = GATE,
 ) -> Chunk:
     """Separate a recording in memory.
 
@@ -70,6 +72,7 @@ def separate_array(
         decoder: Name in ``DECODERS``.
         batch_size: Windows per batch.
         window_sec: Window length in seconds.
+        gate: Whether the voice is silent where nobody sings for a while.
 
     Returns:
         One :class:`~asteroid_joint.inference.stream.Chunk` for the whole recording; its ``f0`` and
@@ -84,7 +87,13 @@ def separate_array(
         raise ValueError(f"Expected (n_channels, n_samples), received {wav.shape}.")
     wav = np.atleast_2d(wav)
     stream = StreamSeparator(
-        model, sample_rate, len(wav), decoder=decoder, batch_size=batch_size, window_sec=window_sec
+        model,
+        sample_rate,
+        len(wav),
+        decoder=decoder,
+        batch_size=batch_size,
+        window_sec=window_sec,
+        gate=GateRules() if gate else None,
     )
     return separate_at_once(stream, wav)
 
@@ -146,9 +155,10 @@ def separate_file(
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        with explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            files = _write(model, reader, work, options, progress or (lambda *_: None))
-            move(work, folder, receipt)
+        with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+            with under_final_name(work, folder):
+                files = _write(model, reader, work, options, progress or (lambda *_: None))
+            move(work, folder, receipt, overwrite=overwrite)
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(
         folder,
@@ -182,6 +192,7 @@ def _write(
             batch_size=options.batch_size,
             window_sec=options.window_sec,
             pitch_track=track,
+            gate=GateRules() if options.gate else None,
         )
         files = stack.enter_context(SongFiles(folder, model, reader, options))
         for block in reader.blocks():
@@ -194,11 +205,22 @@ def _write(
 
 
 @contextlib.contextmanager
-def explain_failure(out_dir: Path, folder: Path) -> Iterator[None]:
-    """Explain in one sentence why results cannot be written."""
+def under_final_name(work: Path, folder: Path) -> Iterator[None]:
+    """Let sentences name the folder that the user knows, not the hidden one."""
+    try:
+        yield
+    except OutputError as err:
+        raise OutputError(str(err).replace(str(work), str(folder))) from err
+
+
+@contextlib.contextmanager
+def explain_failure(path: Path, out_dir: Path, folder: Path) -> Iterator[None]:
+    """Explain in one sentence why there are no results of a file."""
     try:
         yield
     except OSError as err:
         if err.errno == errno.ENOSPC:
             raise OutputError(f"The disk that holds {out_dir} is full: free some space.") from err
         raise OutputError(f"Writing {folder} failed: {err.strerror or err}.") from err
+    except ModelOutputError as err:
+        raise AudioError(f"{path}: {err}") from err

@@ -2,26 +2,32 @@
 
 One class per stage, then the chain of them:
 
-    block -> downmix -> model's rate -> windows -> model -> cross-fade -> recording's rate -> (*)
+    block -> without DC -> downmix -> model's rate -> windows -> model -> cross-fade -> gate
+    -> recording's rate -> (*)
     block -> wait for its estimate -> (*) -> full band -> stems
 
 The stem ``accompaniment`` is by definition the recording minus the other stems and is computed that
 way, so stems add up to the recording. Models without it have their stems written as estimated;
-these add up if the model's do.
+these add up if the model's do. A constant part (DC) of the recording goes to the accompaniment, or
+else to the last stem that is not the voice.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
+from ..dsp.downmix import DownmixFollower, downmix
 from ..dsp.full_band import FullBand
+from ..dsp.offset import OffsetFollower
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
-from ..errors import AudioError
-from ..models.base import COMPLEMENT, JointModel, stem_index
+from ..dsp.segments import LOOK_AHEAD, Follower, SegmentStream
+from ..errors import ModelOutputError
+from ..models.base import COMPLEMENT, VOICE, JointModel, stem_index
 from ..pitch.whole_song import WholeSongViterbi
+from .gate import GateRules, VoiceGate
 from .options import BATCH, DECODER, WINDOW_SEC
 
 OVERLAP_SEC = 1.0  # seconds
@@ -138,7 +144,7 @@ class WindowRunner:
             activity[silent] = 0
         for window, result in zip(windows, sources, strict=True):
             if not result.isfinite().all():
-                raise AudioError(
+                raise ModelOutputError(
                     f"{type(model).__name__} gave NaN or infinite samples near "
                     f"{window.start / model.sample_rate:.1f} s: bring the input to a normal level."
                 )
@@ -280,13 +286,18 @@ class StreamSeparator:
         model: Any joint model; it runs on the device of its weights.
         sample_rate: Sample rate of the recording in Hz.
         n_channels: Channels of the recording. If the model has as many, it receives them all;
-            otherwise it receives their mean.
+            otherwise it receives their mean, or what takes its place where voices cancel in it
+            (:mod:`~asteroid_joint.dsp.downmix`).
         decoder: Name in ``DECODERS``.
         batch_size: Windows per batch.
         window_sec: Window length in seconds.
         pitch_track: Decodes logits into F0 rows; by default with ``decoder``, some seconds at a
             time.
         windowing: Cuts and joins windows; replaces ``decoder``, ``window_sec`` and ``pitch_track``.
+        gate: When the voice is silenced because nobody sings; ``None`` = never. Models without
+            voice, or without pitch and activity, have no gate.
+        look_ahead: Segments by which the recording is held back to judge DC and downmix, see
+            :class:`~asteroid_joint.dsp.segments.SegmentStream`.
 
     Attributes:
         model: The model.
@@ -312,6 +323,8 @@ class StreamSeparator:
         window_sec: float = WINDOW_SEC,
         pitch_track: PitchTrack | None = None,
         windowing: Windowing | None = None,
+        gate: GateRules | None = None,
+        look_ahead: int = LOOK_AHEAD,
     ) -> None:
         rate, in_channels = int(model.sample_rate), int(model.in_channels)
         if windowing is None:
@@ -326,10 +339,17 @@ class StreamSeparator:
         self._n_model = 0  # samples at the model's rate
         self._est_chan = est_chan = in_channels if self._one_to_one else 1
         n_tracks = len(self._estimated) * est_chan
-        self._waiting = SampleQueue(n_channels)  # recording, until its estimate is available
+        self._intake = _Intake(sample_rate, n_channels, not self._one_to_one, look_ahead)
+        self._waiting = SampleQueue(3 * n_channels)  # recording, until its estimate is available
         self._ready = SampleQueue(n_tracks)  # estimate at the recording's rate
         self._down = Resampler(sample_rate, rate, est_chan)
         self._windowing = windowing
+        self._gate = None
+        voice = stem_index(model.sources, VOICE)
+        if gate is not None and voice is not None:
+            place = self._estimated.index(voice)
+            form = (len(self._estimated), est_chan, model.pitch_grid.hop_length, rate)
+            self._gate = VoiceGate(gate, place, *form)
         self._runner = WindowRunner(model, batch_size)
         self._up = Resampler(rate, sample_rate, n_tracks)
         self._full_band = None
@@ -338,7 +358,8 @@ class StreamSeparator:
             self._full_band = FullBand(
                 len(self._estimated), n_channels, est_chan, sample_rate, band_hz
             )
-            self._delayed = SampleQueue(n_channels)  # recording, until its stems are available
+            self._delayed = SampleQueue(3 * n_channels)  # recording, until its stems are available
+        self._rest = _stem_for_offset(model.sources)
 
     @property
     def own_activity(self) -> bool:
@@ -348,9 +369,16 @@ class StreamSeparator:
     def push(self, block: np.ndarray) -> Chunk:
         """Add ``(n_channels, n_samples)`` float32; returns what is final, possibly nothing."""
         self._n_samples += block.shape[1]
-        self._waiting.push(block)
-        downmix = block if self._one_to_one else block.mean(0, keepdims=True)
-        return self._advance(self._windowing.cut(self._at_model(self._down.push(downmix))))
+        return self._advance(
+            self._windowing.cut(self._at_model(self._take(self._intake.push(block))))
+        )
+
+    def _take(self, taken: np.ndarray) -> np.ndarray:
+        """``(3 C, T)`` to the input of the model at its rate, ``(est_chan, T')``."""
+        self._waiting.push(taken)
+        recording, offset, weights = _parts(taken)
+        wav = recording - offset
+        return self._down.push(wav if self._one_to_one else downmix(wav, weights))
 
     def finish(self) -> Chunk:
         """Return the remaining samples.
@@ -360,7 +388,8 @@ class StreamSeparator:
         """
         if self._n_samples == 0:
             raise ValueError("Expected at least one sample, received none.")
-        rest = self._at_model(self._down.finish())
+        rest = self._take(self._intake.finish())
+        rest = self._at_model(np.concatenate([rest, self._down.finish()], 1))
         if self._n_model == 0:  # too short for one sample at the model's rate
             rest = self._at_model(np.zeros((1, 1), np.float32))
         windows = [*self._windowing.cut(rest), self._windowing.cut_rest()]
@@ -378,31 +407,85 @@ class StreamSeparator:
             estimate = self._windowing.join(window, sources[self._estimated])
             if not self._one_to_one:
                 estimate = estimate.mean(1, keepdim=True)
-            self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
             f0, active = self._windowing.rows(window, logits, activity)
+            if self._gate is not None and (self.model.has_pitch or self.own_activity):
+                estimate, f0 = self._gate.push(estimate, f0, active[:, 1], window.last)
+            self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
             rows.append(f0)
             activity_rows.append(active)
         if last:
             self._ready.push(self._up.finish())
             self._ready.pad(len(self._waiting))  # resamplers round the length
         n = min(len(self._waiting), len(self._ready))
-        mixture, ready = self._waiting.take(n), self._ready.take(n)
-        mixture, stems = self._to_full_band(
-            mixture, ready.reshape(len(self._estimated), self._est_chan, n), last
+        taken, ready = self._waiting.take(n), self._ready.take(n)
+        taken, stems = self._to_full_band(
+            taken, ready.reshape(len(self._estimated), self._est_chan, n), last
         )
+        mixture, offset, _ = _parts(taken)
         if self.complement is not None:
             stems = np.insert(stems, self.complement, mixture - stems.sum(0), 0)
+        elif offset.any():
+            stems[self._rest] += offset
         return Chunk(mixture, stems, np.concatenate(rows), np.concatenate(activity_rows))
 
     def _to_full_band(
-        self, mixture: np.ndarray, estimate: np.ndarray, last: bool
+        self, taken: np.ndarray, estimate: np.ndarray, last: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """``(C, T)`` and ``(S, est_chan, T)`` to ``(C, T')`` and ``(S, C, T')``."""
+        """``(3 C, T)`` and ``(S, est_chan, T)`` to ``(3 C, T')`` and ``(S, C, T')``."""
         if self._full_band is None:
-            return mixture, estimate
-        self._delayed.push(mixture)
+            return taken, estimate
+        self._delayed.push(taken)
+        recording, offset, weights = _parts(taken)
         with torch.inference_mode():
-            stems = self._full_band.push(torch.from_numpy(mixture), torch.from_numpy(estimate))
+            stems = self._full_band.push(
+                torch.from_numpy(recording - offset),
+                torch.from_numpy(estimate),
+                torch.from_numpy(weights),
+            )
             if last:
                 stems = torch.cat([stems, self._full_band.finish()], -1)
         return self._delayed.take(stems.shape[-1]), stems.numpy()
+
+
+class _Intake(SegmentStream):
+    """Adds to a recording its DC and the weights of its downmix: ``(C, T)`` to ``(3 C, T')``.
+
+    Args:
+        sample_rate: Sample rate in Hz.
+        n_channels: Channels of the recording.
+        mixed_down: Whether the model receives a downmix.
+        look_ahead: See :class:`SegmentStream`.
+    """
+
+    def __init__(
+        self, sample_rate: int, n_channels: int, mixed_down: bool, look_ahead: int
+    ) -> None:
+        chosen = mixed_down and n_channels > 1
+        weights = DownmixFollower(n_channels, sample_rate) if chosen else _Mean(n_channels)
+        followers: list[Follower] = [OffsetFollower(n_channels), weights]
+        super().__init__(n_channels, sample_rate, followers, look_ahead)
+
+
+class _Mean(Follower):
+    """Even weights."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._weights = np.full(n_channels, 1 / n_channels)
+
+    def observe(self, segment: np.ndarray) -> None:
+        pass
+
+    def values(self) -> np.ndarray:
+        return self._weights
+
+
+def _parts(taken: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``(3 C, T)`` to recording, DC and weights, ``(C, T)`` each."""
+    recording, offset, weights = np.split(taken, 3)
+    return recording, offset, weights
+
+
+def _stem_for_offset(sources: Sequence[str]) -> int:
+    """The last stem that is not the voice, if there is one."""
+    others = [s for s, name in enumerate(sources) if name != VOICE]
+    return others[-1] if others else 0

@@ -15,7 +15,7 @@ from ..dsp.overlap_add import SampleQueue
 from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
 from .options import SeparateOptions
-from .separate import Progress, Separated, explain_failure
+from .separate import Progress, Separated, explain_failure, under_final_name
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, Resampler, WholeSongPitchTrack
 from .voice_pitch import PitchStream
@@ -102,10 +102,11 @@ def track_file(
         song = None if mixture is None else stack.enter_context(open_audio(mixture))
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
-        with explain_failure(out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            tell = progress or (lambda *_: None)
-            files, said = _track(model, voice, song, work, options, tell)
-            move(work, folder)
+        with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
+            with under_final_name(work, folder):
+                tell = progress or (lambda *_: None)
+                files, said = _track(model, voice, song, work, options, tell)
+            move(work, folder, overwrite=overwrite)
     warnings = filter(None, (voice.warning(), files.warning(), said))
     return Separated(
         folder,

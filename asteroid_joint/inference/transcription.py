@@ -25,9 +25,10 @@ from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
 from .curve import PitchCurve
 from .fast.fuse import optimize_for_inference
+from .gate import GateRules
 from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
 from .notes.formats import TEMPO_BPM, check_tempo
-from .options import BATCH, DECODER, USUAL_NOTES, WINDOW_SEC
+from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC
 from .pitch_files import PITCH_FORMATS, PitchWriter
 from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
@@ -249,6 +250,7 @@ def transcribe(
     notes: NoteRules | None = None,
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
+    gate: bool = GATE,
     title: str | None = None,
 ) -> Transcription:
     """Stems, pitch and notes of a song.
@@ -263,6 +265,7 @@ def transcribe(
         notes: What counts as a note; ``VOICE_RULES`` by default.
         batch_size: Windows per batch.
         window_sec: Window length in seconds.
+        gate: Whether the voice is silent, and its pitch unvoiced, where nobody sings for a while.
         title: Title of the picture; the file's name by default.
 
     Raises:
@@ -282,7 +285,13 @@ def transcribe(
     on_cpu = model.voicing_threshold.device.type == "cpu"
     fast = optimize_for_inference(model) if on_cpu else model  # anew: weights may have changed
     stream = StreamSeparator(
-        fast, rate, len(wav), decoder=decoder, batch_size=batch_size, window_sec=window_sec
+        fast,
+        rate,
+        len(wav),
+        decoder=decoder,
+        batch_size=batch_size,
+        window_sec=window_sec,
+        gate=GateRules() if gate else None,
     )
     chunk = separate_at_once(stream, wav)
     stems = dict(zip(model.sources, chunk.stems, strict=True))

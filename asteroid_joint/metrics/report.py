@@ -87,7 +87,7 @@ def read_rows(path: str | Path) -> list[Row]:
         DataError: If the file is missing or not of that format.
     """
     try:
-        with open(path, newline="") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows or not {"name", "song"} <= rows[0].keys():
             raise DataError(f"{path} does not contain per-clip metrics: give an all_metrics.csv.")

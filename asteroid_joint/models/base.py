@@ -23,6 +23,7 @@ from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS, OPERATIONS
 from .model_file import MODEL_KEYS, read_model_file
+from .samples import as_samples
 
 VOICE = "vocals"
 COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
@@ -147,23 +148,26 @@ class JointModel(BaseModel):
 
         Args:
             wav: Mono models: ``(time,)``, ``(batch, time)`` or ``(batch, 1, time)``; stereo models:
-                ``(n_channels, time)`` or ``(batch, n_channels, time)``.
+                ``(n_channels, time)`` or ``(batch, n_channels, time)``. Tensors and arrays of
+                floats, int16 or int32, whose full scale becomes 1.0, are converted to the
+                precision of the weights.
 
         Returns:
             :class:`JointOutput`, without the batch axis where the input had none.
 
         Raises:
-            ValueError: If the shape is another one, or there are no samples.
+            ValueError: If shape or type is another one, or there are no examples or samples.
         """
+        wav = as_samples(wav, self.voicing_threshold)
         mono = self.in_channels == 1
         unbatched = wav.ndim == (1 if mono else 2)
         batched = wav[None] if unbatched else wav
         if mono and batched.ndim == 2:
             batched = batched[:, None]  # (B, 1, T)
-        if batched.ndim != 3 or batched.shape[1] != self.in_channels or batched.shape[-1] == 0:
+        if batched.ndim != 3 or batched.shape[1] != self.in_channels or 0 in batched.shape:
             raise ValueError(
                 f"{type(self).__name__} expects (batch, {self.in_channels}, time) with at least "
-                f"one sample, received {tuple(wav.shape)}."
+                f"one example and one sample, received {tuple(wav.shape)}."
             )
         n_samples = batched.shape[-1]
         if n_samples < self.min_samples:
@@ -246,7 +250,8 @@ class JointModel(BaseModel):
         Args:
             audio: A file; or samples ``(n_samples,)`` or ``(n_channels, n_samples)``.
             sample_rate: Sample rate of the samples in Hz.
-            **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``title``.
+            **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``gate``,
+                ``title``.
 
         Returns:
             ``asteroid_joint.inference.transcription.Transcription``.
@@ -314,7 +319,8 @@ class JointModel(BaseModel):
         if not isinstance(conf, dict) or not MODEL_KEYS <= conf.keys():
             raise CheckpointError(f"A model dictionary needs the keys {sorted(MODEL_KEYS)}.")
         name = conf["model_name"]
-        if name not in MODELS:  # never Asteroid's table: it holds functions, too
+        # never Asteroid's table: it holds functions, too
+        if not isinstance(name, str) or name not in MODELS:
             raise CheckpointError(
                 f"There is no joint model called {name!r} (known: {', '.join(sorted(MODELS))}); "
                 "if it is your own, import the module that registers it first."
@@ -325,10 +331,11 @@ class JointModel(BaseModel):
         try:
             model = model_class(*args, **{**conf["model_args"], **kwargs})
             model.load_state_dict(conf["state_dict"])
-        except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as err:
+        except Exception as err:  # a constructor raises what odd arguments lead to
             reason = " ".join(str(err).split())[:200] or type(err).__name__
             raise CheckpointError(f"The weights do not fit {name}: {reason}") from err
-        stored = (conf.get("infos") or {}).get("pitch_grid")
+        infos = conf.get("infos")
+        stored = infos.get("pitch_grid") if isinstance(infos, dict) else None
         if stored is not None and stored != model.pitch_grid.to_dict():
             raise CheckpointError(
                 f"The weights were trained on another pitch grid ({stored}) than this "

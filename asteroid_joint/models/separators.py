@@ -81,7 +81,8 @@ def find_separator(
     Args:
         separator: An instance; a name in Asteroid's table, as a class (``"ConvTasNet"``) or as a
             hub entry (``"conv_tasnet"``); shipped weights; a model file; anything that Asteroid
-            can download.
+            can download. Asteroid's ``XUMX``, which returns spectra, becomes a
+            :class:`JointXUMX` with its weights, whose stems begin with the voice.
         arguments: Constructor arguments, for a name in Asteroid's table only.
         sample_rate: Hz; ``None`` uses that of ``arguments``, the instance or the file.
         default_rate: Hz, for a named separator without a rate.
@@ -93,13 +94,13 @@ def find_separator(
     if isinstance(separator, FunctionSeparator):
         found = separator
     elif isinstance(separator, BaseModel):
-        found = separator
+        found = _with_waveforms(separator)
         check_arguments(found)
     elif isinstance(separator, str) and (model_class := _class_called(separator)) is not None:
         arguments = dict(arguments or {})
         if sample_rate is not None or "sample_rate" not in arguments:
             arguments["sample_rate"] = sample_rate or default_rate
-        return build_separator(model_class, arguments)
+        return _with_waveforms(build_separator(model_class, arguments))
     elif isinstance(separator, str | os.PathLike):
         found = read_separator(separator)
     else:
@@ -127,14 +128,14 @@ def build_separator(model_class: type[BaseModel], arguments: Mapping[str, Any]) 
     Raises:
         ConfigError: If the constructor does not take the arguments.
     """
-    from asteroid.models.dcunet import BaseDCUNet
+    from asteroid.models import DCUNet
 
     accepted, wanted = inspect.signature(model_class).parameters, dict(arguments)
     if "n_src" in accepted:
         wanted.setdefault("n_src", 2)
     if "pitch" in accepted and accepted["pitch"].default is True:
         wanted.setdefault("pitch", False)
-    if issubclass(model_class, BaseDCUNet):
+    if issubclass(model_class, DCUNet):
         wanted.setdefault("fix_length_mode", "pad")  # else it takes some lengths only
     try:
         if issubclass(model_class, JointModel) and "preset" in wanted:
@@ -145,6 +146,13 @@ def build_separator(model_class: type[BaseModel], arguments: Mapping[str, Any]) 
             f"{model_class.__name__} cannot be constructed from separator_args "
             f"{sorted(arguments)}: {' '.join(str(err).split())[:200]}"
         ) from err
+
+
+def _with_waveforms(separator: BaseModel) -> BaseModel:
+    """The separator itself, or one with the weights of Asteroid's ``XUMX``."""
+    if type(separator).__name__ != "XUMX":
+        return separator
+    return JointXUMX.from_separator(separator, pitch=False).train(separator.training)
 
 
 def _class_called(name: str) -> type[BaseModel] | None:
@@ -178,7 +186,7 @@ def read_separator(path: str | os.PathLike) -> BaseModel:
         )
     with torch.serialization.safe_globals(PLAIN_OBJECTS):
         conf = plain_types(read_model_file(name))
-    if conf["model_name"] == "XUMX":  # Asteroid cannot construct it any more, but this package can
+    if conf["model_name"] == "XUMX":  # it returns spectra
         return JointXUMX.from_separator(conf, pitch=False)
     conf["model_args"].setdefault("sample_rate", SR_HASHTABLE.get(name))
     try:

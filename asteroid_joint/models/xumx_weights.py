@@ -1,7 +1,4 @@
-"""Weights of Asteroid's ``XUMX``, converted to arguments and tensors of ours.
-
-Asteroid 0.7 cannot construct the model any more, but its files remain usable.
-"""
+"""Weights of Asteroid's ``XUMX``, converted to arguments and tensors of ours."""
 
 import os
 from collections.abc import Mapping

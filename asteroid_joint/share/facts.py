@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..files import write_text
 from ..models.base import JointModel
 from ..models.model_file import read_model_file
 from ..models.pretrained import full_name, model_path
@@ -48,7 +49,8 @@ def describe_model(name: str, stored: bool = False) -> dict[str, Any]:
         46733003
     """
     model_class = MODELS[registered_name(name)]
-    known = json.loads(SIZES.read_text()).get(model_class.__name__) if stored else None
+    sizes = json.loads(SIZES.read_text(encoding="utf-8")) if stored else {}
+    known = sizes.get(model_class.__name__)
     presets = known or {preset: _preset(model_class, preset) for preset in model_class.presets}
     if stored:
         for preset in presets.values():
@@ -214,7 +216,7 @@ def main() -> None:
     for presets in sizes.values():
         for preset in presets.values():
             del preset["arguments"]
-    SIZES.write_text(json.dumps(sizes, indent=1) + "\n")
+    write_text(SIZES, json.dumps(sizes, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def publish(
     shorten_folders(conf)
     write_model_file(conf, path)
     finals = [
-        json.loads(p.read_text())
+        json.loads(p.read_text(encoding="utf-8"))
         for p in reports or [exp_dir / f"eval_model_test_{name}" / "final_metrics.json"]
         if p.is_file()
     ]

@@ -1,8 +1,9 @@
 # Sourced by run.sh: `--name value` sets a variable that run.sh has given a value before.
 # Any other `--name value` is kept in the array `conf_options`: a key of the configuration, which
-# train.py takes, and rejects where there is none of that name.
+# train.py takes, and rejects where there is none of that name. `given_options` lists what was set.
 
 conf_options=()
+given_options=""
 while [[ $# -gt 0 ]]; do
   case "$1" in
     --help | -h)
@@ -22,6 +23,7 @@ while [[ $# -gt 0 ]]; do
       # only what run.sh offers: never a variable of the shell or the environment
       if [[ " $run_options " == *" $name "* ]]; then
         printf -v "$name" '%s' "$2"
+        given_options="$given_options $name "
       else
         conf_options+=("--$name" "$2")
       fi

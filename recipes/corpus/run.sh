@@ -9,7 +9,7 @@ set -o pipefail
 stage=0          # first stage: 0 make the corpus, 1 prepare and check, 2 train, 3 evaluate
 stop_stage=3     # last stage
 tag=""           # names exp/train_<model>_<tag>; a random one if empty
-data_dir=data/corpus
+data_dir=data/corpus  # another one is made only if --corpus says which
 corpus=small     # ci (1 min of audio), small (16 min), medium (2 h)
 corpus_seed=0
 jobs=2           # processes of stage 0
@@ -34,6 +34,12 @@ recipe_name=corpus/$name
 dataset_dir=$data_dir
 
 if [[ $stage -le 0 && $stop_stage -ge 0 ]]; then
+  if [[ $given_options == *" data_dir "* && $given_options != *" corpus "* &&
+    ! -f "$dataset_dir/corpus.json" ]]; then
+    echo "run.sh: there is no corpus in $data_dir: correct --data_dir, or add --corpus $corpus" \
+      "to make one there." >&2
+    exit 2
+  fi
   echo "Stage 0: make the corpus $corpus in $dataset_dir"
   resume=""
   if [[ -f "$dataset_dir/corpus.json" ]]; then resume=--resume; fi

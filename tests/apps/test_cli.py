@@ -16,6 +16,7 @@ from conftest import child_env
 from asteroid_joint import DJCM
 from asteroid_joint.cli import _parser, main
 from asteroid_joint.inference.pitch_files import PITCH_FORMATS
+from asteroid_joint.models.pretrained import WEIGHTS
 
 FILES = ["accompaniment.wav", "f0.csv", "vocals.wav"]
 
@@ -130,6 +131,28 @@ def test_infer_is_asteroids_own(monkeypatch):
     monkeypatch.setattr("asteroid_joint.compat.infer", seen.append)
     assert main(["infer", "model.pth", "--files", "a.wav", "-w", "2"]) == 0
     assert seen == [["model.pth", "--files", "a.wav", "-w", "2"]]
+
+
+def test_infer_knows_the_shipped_names(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr("asteroid_joint.compat.infer", seen.append)
+    monkeypatch.chdir(tmp_path)
+    for call in (["pop", "--files", "pop"], ["--files", "pop", "-o", "out", "djcm_pop"]):
+        assert main(["infer", *call]) == 0
+    path = str(WEIGHTS / "djcm_pop.pth")
+    assert seen == [[path, "--files", "pop"], ["--files", "pop", "-o", "out", path]]
+
+
+def test_infer_fails_in_one_sentence(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    song = tmp_path / "song.wav"
+    sf.write(song, np.zeros(800), 22050)
+    options = ["--files", str(song), "-d", "cpu"]
+    assert main(["infer", str(weights), *options]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "22050Hz for a model of 16000Hz. You can give --res" in said
+    assert main(["infer", "djcm_opera", *options]) == 2
+    assert "There is no model 'djcm_opera': give a file, or one of " in capsys.readouterr().err
 
 
 def test_separate_imports_nothing_heavy(song, weights, tmp_path, run):

@@ -1,6 +1,5 @@
 """The page as a server: what it takes, who gets what, and what is left when it ends."""
 
-import fcntl
 import io
 import json
 import re
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import ROOT, child_env
+from filelock import FileLock
 from page_server import Melody, Page, serve, tone, wait_for
 
 from asteroid_joint.apps.page import songs as songs_module
@@ -113,6 +113,19 @@ def test_what_is_drawn(tmp_path):
     assert on[:595].all() and not on[605:].any()
     overview = Image.open(folder / "overview.png")
     assert overview.size == (pictures["overview_columns"], len(shades))
+
+
+@pytest.mark.parametrize("level_db, shown", [(0, True), (-20, True), (-56, False)])
+def test_a_stem_is_as_bright_as_it_is_heard(tmp_path, level_db, shown):
+    from PIL import Image
+
+    band = 0.2 * np.random.default_rng(0).standard_normal((8000, 2))
+    voice = 10 ** (level_db / 20) * tone(1, 8000)
+    for name, wav in (("vocals", voice), ("accompaniment", band)):
+        sf.write(tmp_path / f"{name}.wav", wav, 8000, subtype="FLOAT")
+    make_view(tmp_path, ("vocals", "accompaniment"))
+    shades = np.asarray(Image.open(tmp_path / "tile-0.png"))  # of 64 colours, dark to bright
+    assert (shades.max() > 35) == shown and (shades.max() < 8) == (not shown)
 
 
 def test_a_long_song_is_drawn_in_few_pieces(tmp_path, monkeypatch):
@@ -361,8 +374,7 @@ def test_folders_of_killed_servers_are_removed(tmp_path, monkeypatch):
         folder.mkdir()
         (folder / LOCK).touch()
     strange.mkdir()
-    with open(alive / LOCK) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(alive / LOCK):
         songs = Songs(lambda song, progress: None, Limits(), 1.0)
         assert not dead.exists() and alive.exists() and strange.exists()
     assert songs.root.parent == tmp_path
@@ -389,6 +401,45 @@ def test_other_sites_are_refused(page):
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store" and "server" not in headers or path
+
+
+ODD_VALUES = (
+    "[",
+    "http://[",
+    "http://[::1",
+    "http://a:b:c",
+    "//",
+    "é",
+    "\xff",
+    "%",
+    ";;==",
+    '"',
+    "",
+)
+
+
+@pytest.mark.parametrize("header", ["Host", "Origin", "Cookie", "Range", "X-File-Name", "Accept"])
+def test_malformed_headers_are_answered(page, song, header, caplog):
+    """With a sentence or a page, never with a traceback."""
+    me = page.visitor()
+    sent = page.send(me, song)
+    name = me.split("=")[0]
+    page.wait(me, sent)
+    one = f"/songs/{sent['id']}"
+    asked = [("GET", "/"), ("GET", one), ("GET", f"{one}/files/vocals.wav"), ("POST", "/leave")]
+    for value in ODD_VALUES:
+        if header == "Cookie":
+            value = f"{name}={value}"
+        for method, path in asked:
+            headers = {header.replace("-", "_"): value}
+            cookie = "" if header == "Cookie" else me
+            status, _, _ = page.ask(method, path, cookie, **headers)
+            assert status < 500, (method, path, value)
+    assert page.ask("GET", "/", Host="[")[0] == 403
+    assert page.ask("POST", "/demo-song", me, Origin="http://[")[0] == 403
+    assert page.ask("GET", one, f"{name}=é")[0] == 404
+    assert not caplog.records
+    page.ask("DELETE", one, me)
 
 
 def test_the_page_names_no_other_host():

@@ -307,6 +307,48 @@ def test_several_files_some_of_them_bad(visit, server, tmp_path):
     assert not me.tab.locator("img").count()
 
 
+def test_more_files_than_the_page_keeps(visit, tmp_path):
+    """As many as fit are separated; all others are named, and stay named."""
+    wav = io.BytesIO()
+    sf.write(wav, tone(0.1, 8000), 8000, format="WAV")
+    files = [
+        {"name": f"song {n}.wav", "mimeType": "audio/wav", "buffer": wav.getvalue()}
+        for n in range(1, 13)
+    ]
+    files.insert(3, {"name": "large.wav", "mimeType": "audio/wav", "buffer": bytes(5_500_000)})
+    files[7]["buffer"] = b"no song"
+    me = visit()
+    me.tab.set_input_files("#file", files)
+    me.tab.wait_for_selector("#songs li:nth-child(8).done")
+    assert me.tab.locator("#songs li").count() == 8
+    alert = me.tab.inner_text("#alert").splitlines()
+    assert alert[0].startswith("large.wav is larger than 5 MB")
+    assert alert[1] == (
+        "This page keeps 8 songs at a time, so 4 of 12 were not sent: song 9.wav, song 10.wav, "
+        "song 11.wav, song 12.wav. Remove songs first, then send these again."
+    )
+    assert alert[2] == "song 7 contains no audio that libsndfile or FFmpeg can decode."
+    # a refusal of the server's, as another tab has taken the place
+    me.tab.evaluate("document.body.dataset.songs = 99")
+    me.tab.set_input_files("#file", files[:1])
+    alert = me.tab.get_by_role("alert")
+    alert.get_by_text("song 1.wav: You have 8 songs here, the most that this page keeps").wait_for()
+    me.errors[:] = [error for error in me.errors if "413" not in error]
+
+
+def test_files_are_sent_at_once_so_that_none_is_ever_chosen(visit, tmp_path):
+    """The browser's own "No file chosen" would be there all the time."""
+    me = visit()
+    style = "(({color, fontSize}) => [color, fontSize])"
+    style = me.tab.evaluate(f"{style}(getComputedStyle(document.querySelector('#file')))")
+    assert style == ["rgba(0, 0, 0, 0)", "0px"]
+    button = me.tab.evaluate(
+        "getComputedStyle(document.querySelector('#file'), '::file-selector-button').fontSize"
+    )
+    assert button == "16px"
+    assert me.tab.get_attribute("#file", "title") == "Song files"  # instead of the same as a tip
+
+
 def test_a_server_that_is_gone_is_said(browser, tmp_path):
     with serve() as page:
         context = browser.new_context()

@@ -17,8 +17,8 @@ from asteroid_joint.data import (
     JointDataset,
 )
 from asteroid_joint.data.pitch_tempo import UNCHANGED, Change, PitchTempo
-from asteroid_joint.engine.training.build import draw_options
 from asteroid_joint.engine.training.config import parse_recipe_args
+from asteroid_joint.engine.training.loaders import draw_options
 from asteroid_joint.errors import ConfigError, UserError
 
 ALWAYS = PitchTempo(1.0, 2.0, 20.0)

@@ -151,8 +151,9 @@ def test_a_remix_of_a_blend_combines_like_parts_only(monkeypatch):
 
 
 def interface() -> list[str]:
-    """Public names of a dataset, but for what it makes of others: its length and examples."""
-    names = {*vars(JointDataset), *JointDataset.__annotations__} - {"example"}
+    """Public names of a dataset, but for what it makes of others: length, examples, tracks."""
+    names = {*vars(JointDataset), *JointDataset.__annotations__}
+    names -= {"example", "stretches", "tracks"}
     return sorted(name for name in names if not name.startswith("_"))
 
 

@@ -45,8 +45,9 @@ from asteroid_joint.engine.pseudo.rules import (
     read_rules,
     refine_notes,
 )
-from asteroid_joint.engine.training.build import build_dataset, build_loaders, check_fit
+from asteroid_joint.engine.training.build import build_dataset, check_fit
 from asteroid_joint.engine.training.config import parse_recipe_args
+from asteroid_joint.engine.training.loaders import build_loaders
 from asteroid_joint.engine.training.sets import further_sets
 from asteroid_joint.engine.training.train import train
 from asteroid_joint.errors import ConfigError, DataError

@@ -13,8 +13,9 @@ from conftest import ROOT
 from asteroid_joint import VocalDetectionUNet
 from asteroid_joint.data import ExtraNonVocal, Hidden
 from asteroid_joint.engine.recipe import eval_main, prepare_main
-from asteroid_joint.engine.training.build import build_dataset, build_loaders, build_model
+from asteroid_joint.engine.training.build import build_dataset, build_model
 from asteroid_joint.engine.training.config import overlay, parse_recipe_args
+from asteroid_joint.engine.training.loaders import build_loaders
 from asteroid_joint.engine.training.sets import further_sets
 from asteroid_joint.engine.training.system import JointSystem
 from asteroid_joint.engine.training.train import train

@@ -194,6 +194,47 @@ def test_a_run_goes_on_as_what_it_was(mir1k_dir, tmp_path, group, key, value):
         _check_resumable(other, tmp_path)
 
 
+def test_what_steers_learning_does_not_change_in_silence(mir1k_dir, tmp_path, caplog):
+    conf = parse_recipe_args(RECIPE, arguments(mir1k_dir, tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "conf.yml").write_text(yaml.safe_dump(conf))
+    training = {**conf["training"], "epochs": 99, "num_workers": 3, "precision": "32-true"}
+    _check_resumable({**conf, "training": training}, tmp_path)
+    assert not caplog.messages
+    before, lr = training["batch_size"], conf["optim"]["lr"]
+    other = {**conf, "training": {**training, "batch_size": 7}, "optim": {**conf["optim"], "lr": 1}}
+    _check_resumable(other, tmp_path)
+    (said,) = caplog.messages
+    assert f"--batch_size 7 instead of {before}, --lr 1 instead of {lr}: give the" in said
+
+
+def test_training_speaks_first(tmp_path, run):
+    """Neither imports nor a run show what libraries have to tell one another."""
+    code = """
+import logging, warnings
+from asteroid_joint.engine.recipe import _report
+from asteroid_joint.engine.training.train import _no_advert
+
+def run():
+    warnings.warn("pkg_resources is deprecated as an API.", UserWarning)
+    warnings.warn("`isinstance(treespec, LeafSpec)` is deprecated, use another", UserWarning)
+    warnings.warn("Checkpoint directory /x exists and is not empty.", UserWarning)
+    warnings.warn("Estimated melody has no voiced frames.", UserWarning)
+    warnings.warn("of ours", UserWarning)
+    for said in "TPU available: False", "Tip: buy", "GPU available: False":
+        print(_no_advert(logging.makeLogRecord({"msg": said})))
+    return "result"
+
+warnings.simplefilter("default")  # as Lightning does when it is imported
+_report("train.py", run)
+"""
+    done = run(sys.executable, "-c", code, env={"PYTHONWARNINGS": ""}, cwd=tmp_path)
+    assert done.stdout.split() == ["False", "False", "True", "result"]
+    (shown,) = (line for line in done.stderr.splitlines() if "Warning" in line)
+    assert shown.endswith("of ours")
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

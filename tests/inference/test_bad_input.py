@@ -18,6 +18,7 @@ import soundfile as sf
 import torch
 
 import asteroid_joint.audio.reading
+import asteroid_joint.files
 import asteroid_joint.inference.destination
 import asteroid_joint.inference.pitch_files.base
 from asteroid_joint import DJCM
@@ -90,6 +91,11 @@ def make_picture(path: Path) -> None:
         (make_truncated_header, "{} contains no audio that libsndfile or FFmpeg can decode."),
         (make_picture, "{} contains no audio that libsndfile or FFmpeg can decode."),
         (lambda path: sf.write(path, np.zeros((0, 2)), RATE), "{} contains no samples."),
+        (
+            lambda path: sf.write(path, noise(50), 1),
+            "{} states a sample rate of 1 Hz, and only 1000 to 1000000 Hz are usable: correct its "
+            "header.",
+        ),
         (
             make_nan,
             "{} contains NaN or infinite samples, the first at 4.000 s: repair the file first.",
@@ -219,7 +225,14 @@ def test_names(call, tmp_path, name):
     (tmp_path / "plain.wav").rename(source / name)
     assert call(source / name) == (0, "")
     (folder,) = (tmp_path / "out").iterdir()
-    assert folder.name == (name if name in ("...wav", "..wav") else Path(name).stem)
+    changed = {  # for systems that forbid them in names
+        'it\'s "quoted".wav': "it's _quoted_",
+        "12:30 song.wav": "12_30 song",
+        "%s {x} $HOME *.wav": "%s {x} $HOME _",
+        "...wav": "...wav",
+        "..wav": "..wav",
+    }
+    assert folder.name == changed.get(name, Path(name).stem)
     assert names(folder) == FILES
     assert names(tmp_path) == ["in", "out"]
 
@@ -240,6 +253,33 @@ def test_dot_dot_in_a_path(call, tmp_path):
 
 
 # Outputs
+
+
+def test_results_that_a_player_has_open_on_windows(call, weights, tmp_path, monkeypatch, capsys):
+    path, folder = tmp_path / "song.wav", tmp_path / "out" / "song"
+    sf.write(path, noise(800), RATE)
+    assert call(path) == (0, "")
+    before = (folder / "vocals.wav").read_bytes()
+    replace = os.replace
+
+    def sharing_violation(source, target):
+        if Path(target).name == "vocals.wav":
+            err = PermissionError(errno.EACCES, "Permission denied")
+            err.winerror = 5
+            raise err
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", sharing_violation)
+    monkeypatch.setattr(asteroid_joint.files, "PAUSES_SEC", (0.001,) * 3)
+    sf.write(path, noise(900), RATE)
+    options = ["-o", str(tmp_path / "out"), "--model", str(weights)]
+    assert main(["separate", str(path), *options, "--overwrite"]) == 1
+    assert "vocals.wav is open in another program, close it there.\n" in capsys.readouterr().err
+    assert (folder / "vocals.wav").read_bytes() == before
+    assert names(tmp_path / "out") == ["song"]
+    monkeypatch.undo()
+    assert main(["separate", str(path), *options, "--overwrite"]) == 0
+    assert sf.info(folder / "vocals.wav").frames == 900 and names(folder) == FILES
 
 
 def test_existing_output_asks_for_overwrite(call, weights, tmp_path):
@@ -456,3 +496,4 @@ def test_a_model_that_fails_numerically(call, tmp_path, monkeypatch):
     )
     code, err = call(tmp_path / "song.wav")
     assert code == 1 and "NaN or infinite samples near 0.0 s" in err
+    assert err.startswith(f"asteroid-joint: {tmp_path / 'song.wav'}: DJCM gave ")

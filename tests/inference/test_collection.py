@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -17,13 +17,16 @@ from filelock import FileLock
 
 from asteroid_joint.cli import main
 from asteroid_joint.errors import UserError
+from asteroid_joint.files import portable_name
 from asteroid_joint.inference.collection import MANIFEST, Manifest, find_songs
+from asteroid_joint.inference.collection.inputs import pattern_base
 from asteroid_joint.inference.collection.manifest import LOCK
 from asteroid_joint.inference.collection.run import KEYS
 from asteroid_joint.inference.destination import (
     RECEIPT,
     HiddenFolder,
     move,
+    output_name,
     remove_leftovers,
 )
 from asteroid_joint.jobs import JobError, run_jobs
@@ -96,6 +99,38 @@ def test_names_that_would_collide_get_their_extension(tmp_path):
     )
 
 
+def test_folders_have_names_that_every_system_has(tmp_path):
+    """What is separated on Linux can be copied to Windows, and nothing gets lost there."""
+    music = tmp_path / "music"
+    for name in ("CON/a|b.wav", "CON/a?b.flac", "Why.../aux.wav", "Why/x.wav", "c:d/nul.mp3"):
+        (music / name).parent.mkdir(parents=True, exist_ok=True)
+        (music / name).touch()
+    songs = find_songs([music], tmp_path / "out").songs
+    found = sorted(song.name for song in songs)
+    assert len({name.lower() for name in found}) == 5
+    for name in found:
+        for part in name.split("/"):
+            assert part == portable_name(part), name
+    assert found == ["CON_/a_b.flac", "CON_/a_b.wav", "Why/aux_", "Why/x", "c_d/nul_"]
+
+
+@pytest.mark.parametrize(
+    "pattern, base",
+    [
+        (r"C:\songs\*\x.wav", r"C:\songs"),
+        (r"C:\songs\album [1]\*.wav", r"C:\songs"),
+        (r"\\nas\music\**\*.wav", "\\\\nas\\music\\"),
+        (r"songs\*.wav", "songs"),
+        ("C:/songs/*.wav", r"C:\songs"),
+        ("*.wav", "."),
+    ],
+)
+def test_patterns_of_windows(pattern, base):
+    """Paths are kept from the first wildcard on, whichever way the slashes lean."""
+    assert pattern_base(PureWindowsPath(pattern)) == PureWindowsPath(base)
+    assert pattern_base(PurePosixPath("/songs/*/x.wav")) == PurePosixPath("/songs")
+
+
 def test_files_by_name_that_collide_are_refused(tmp_path):
     touch(tmp_path / "x/song.wav", tmp_path / "y/song.wav")
     with pytest.raises(UserError, match="would both be written to"):
@@ -156,6 +191,70 @@ def test_a_pattern_cannot_leave_the_output_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     touch(Path("in/a/x.wav"), Path("above.wav"))
     assert found("in/a*/../../above.wav", out=Path("out")) == {"in/a/../../above.wav": "above"}
+
+
+# Videos, and what a folder leaves out
+
+
+def test_a_folder_says_what_it_left_out(tmp_path):
+    music = tmp_path / "music"
+    touch(music / "a.wav", music / "Artist - Song.stem.mp4", music / "clip.mp4", music / "b/x.MKV")
+    touch(music / "cover.jpg", music / "b/cover.jpg", music / "b/list.m3u", music / "README")
+    touch(music / ".hidden.wav", music / ".DS_Store", music / ".trash/old.wav")
+    os.mkfifo(music / "pipe.wav")
+    result = find_songs([str(music)], tmp_path / "out")
+    assert [song.name for song in result.songs] == ["Artist - Song", "a"]
+    assert result.problems == [] and result.left_out == [
+        f"{music}: left out 2 videos (.mp4, .mkv: a pattern such as '{music}/**/*.mp4' takes them),"
+        " 4 files (.jpg, without extension, .m3u: no audio by extension), 1 hidden file, 1 pipe."
+    ]
+    assert find_songs([str(music / "*" / "..")], tmp_path / "out").left_out  # one for a pattern
+    assert find_songs([str(music / "a.wav")], tmp_path / "out").left_out == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("music/*.webm", ["clip"]),
+        ("music/**/*.mp4", ["Artist - Song", "b/clip"]),
+        ("music/*.[mw]*", ["Artist - Song", "clip"]),
+        ("music/*.sound", ["odd"]),
+        ("music/*", ["Artist - Song"]),
+        ("music/*.*", ["Artist - Song"]),
+    ],
+)
+def test_an_extension_in_a_pattern_counts(tmp_path, monkeypatch, pattern, expected):
+    names = "Artist - Song.stem.mp4", "clip.webm", "b/clip.mp4", "odd.sound", "text.txt"
+    touch(*(tmp_path / "music" / name for name in names))
+    monkeypatch.chdir(tmp_path)
+    assert sorted(found(pattern, out=Path("out")).values()) == expected
+
+
+def test_brackets_of_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(Path("[2020] Al/a.wav"))
+    (problem,) = find_songs(["[2020] Al/*.wav"], Path("out")).problems
+    literal = "[[]2020] Al/*.wav"
+    assert problem == (
+        "No audio file matches [2020] Al/*.wav: [ ] are wildcards, too; for a name that has them, "
+        f"write '{literal}'."
+    )
+    assert list(found(literal, out=Path("out"))) == ["[2020] Al/a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x.stem.mp4", "x"),
+        ("a b.STEM.M4A", "a b"),
+        ("x.stem.wav", "x.stem"),
+        ("x.mp4", "x"),
+        (".stem.mp4", ".stem"),
+        ("stem.mp4", "stem"),
+    ],
+)
+def test_names_of_stem_files(name, expected):
+    assert output_name(name) == expected
 
 
 # Manifest

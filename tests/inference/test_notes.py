@@ -525,6 +525,19 @@ def test_midi_of_bare_notes_and_of_none(tmp_path):
     assert not (tmp_path / "broken.mid").exists()
 
 
+def test_midi_leaves_its_channel_in_tune(tmp_path):
+    """The bend is a state of the channel, which a player may use for another file."""
+    with NotesMidi(tmp_path / "bent.mid") as writer:
+        writer.write([Note(0.1, 0.5, 60.37, 0.9)])
+    messages = list(mido.MidiFile(tmp_path / "bent.mid").tracks[0])
+    bends = [message.pitch for message in messages if message.type == "pitchwheel"]
+    assert bends[0] != 0 and bends[-1] == 0
+    kinds = [message.type for message in messages]
+    last = len(kinds) - 1 - kinds[::-1].index("pitchwheel")
+    assert kinds[last - 1] == "note_off" and kinds[last + 1 :] == ["end_of_track"]
+    assert 0.4 < messages[last].time / 1920 < 0.6  # the note has died away
+
+
 def test_midi_without_its_library(tmp_path, monkeypatch):
     import sys
 

@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+import warnings
 import zlib
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 
 from asteroid_joint.dsp.columns import (
     COLUMN_SEC,
+    FLOOR_DB,
     FRAME_SEC,
+    RANGE_DB,
     Columns,
     LogSpectrogram,
     log_rows,
+    shades_db,
     surest,
 )
+from asteroid_joint.inference import lettering as letters
 from asteroid_joint.inference.notes import Note
 from asteroid_joint.inference.picture import MOST_ROWS, SongPicture, _minutes
 
@@ -137,6 +142,110 @@ def test_what_is_sung_is_bright_and_what_is_not_is_dark(tmp_path):
     saturated = row.max(2) - row.min(2) > 0.5  # the curve is in colour, the spectrum is not
     in_colour = [part.mean() for part in np.array_split(saturated.mean(0), 6)]
     assert min(in_colour[::2]) > 0.005 > 4 * max(in_colour[1::2])
+
+
+@pytest.mark.parametrize("level_db, shown", [(0, True), (-20, True), (-56, False)])
+def test_a_stem_is_as_bright_as_it_is_heard(tmp_path, level_db, shown):
+    stems, f0, _ = song(6.0)
+    stems[0] *= 10 ** (level_db / 20)
+    picture = SongPicture(RATE, ("vocals", "accompaniment"))
+    picture.push(stems, f0[:0])
+    picture.draw(tmp_path / "song.png")
+    image = pixels(tmp_path / "song.png")
+    height, width = image.shape[:2]
+    light = image[int(0.1 * height) : int(0.6 * height), int(0.1 * width) : int(0.2 * width)]
+    assert (light.max() > 0.5) == shown and (light.max() < 0.25) == (not shown)
+
+
+def test_a_range_of_shades_is_black_to_white():
+    for below_db in range(0, 120, 7):
+        black_db, white_db = shades_db(-30.0, float(below_db))
+        assert white_db - black_db == RANGE_DB
+        assert white_db == max(-30.0, -30.0 + below_db - FLOOR_DB + RANGE_DB)
+
+
+def contrast(colors: np.ndarray) -> np.ndarray:
+    """Of sRGB colours ``(n, 3)`` on black, by WCAG: 4.5 is enough for text."""
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    return (linear @ [0.2126, 0.7152, 0.0722] + 0.05) / 0.05
+
+
+def test_an_unsure_curve_and_the_names_of_notes_are_visible_on_black():
+    from matplotlib.colors import to_rgb
+    from matplotlib.text import Text
+
+    stems, f0, notes = song(6.0)
+    f0[:, 2] = np.linspace(0.1, 1, len(f0))
+    picture = SongPicture(RATE, ("vocals", "accompaniment"))
+    picture.push(stems, f0, notes)
+    axes = picture.figure().axes[0]
+    (curve,) = [c for c in axes.collections if c.get_array() is not None]
+    colors = curve.to_rgba(np.linspace(*curve.get_clim(), 50))[:, :3]
+    assert contrast(colors).min() > 4.5
+    # and on white: a dark edge around the curve and around every name
+    assert any(np.allclose(c.get_edgecolor()[0], (0, 0, 0, 1)) for c in axes.collections)
+    names = [child for child in axes.get_children() if isinstance(child, Text) and child.get_text()]
+    assert [name.get_text() for name in names] == ["A3"] * 3
+    for name in names:
+        assert contrast(np.array([to_rgb(name.get_color())])).min() > 10
+        assert name.get_fontsize() >= 8 and name.get_path_effects()
+
+
+ODD_TITLES = {
+    "1 日本の歌 – Ünïcode Я": "1 ???? – Ünïcode Я",
+    "A$AP $x^$ \\frac{": "A$AP $x^$ \\frac{",
+    "of another encoding \udcff": "of another encoding ?",
+    "two\nlines\tand \x07": "two lines and  ",
+    "x" * 300: "x" * 120 + "…",
+    "長" * 80: "?" * 60 + "…",
+    "🎤": "?",
+    "": "",
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("title", ODD_TITLES, ids=ascii)
+def test_any_title_is_one_line_without_a_warning(title, monkeypatch, tmp_path):
+    monkeypatch.setattr(letters, "_installed", lambda: [("none", "/none.ttf")])
+    stems, f0, _ = song(1.0)
+    picture = SongPicture(RATE, ("vocals", "伴奏"), title)
+    picture.push(stems, f0)
+    figure = picture.figure()
+    assert figure.get_suptitle() == ODD_TITLES[title]
+    assert figure.axes[2].get_ylabel() == "??"
+    figure.savefig(tmp_path / "song.png")
+
+
+def test_a_font_that_has_the_letters_is_taken(monkeypatch, tmp_path):
+    """As on most desktops; here it is made up, with two glyphs."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from matplotlib import font_manager
+
+    builder, pen = FontBuilder(1000, isTTF=True), TTGlyphPen(None)
+    for command, point in (("moveTo", (0, 0)), ("lineTo", (900, 0)), ("lineTo", (0, 900))):
+        getattr(pen, command)(point)
+    pen.closePath()
+    names = [".notdef", "sun", "book"]
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap({ord("日"): "sun", ord("本"): "book"})
+    builder.setupGlyf(dict.fromkeys(names, pen.glyph()))
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (1000, 0)))
+    builder.setupHorizontalHeader(ascent=900, descent=-100)
+    builder.setupNameTable({"familyName": "Two Glyphs", "styleName": "Regular"})
+    builder.setupOS2(usWeightClass=400)
+    builder.setupPost()
+    builder.save(tmp_path / "two.ttf")
+    listed = list(font_manager.fontManager.ttflist)
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", listed)
+    font_manager.fontManager.addfont(tmp_path / "two.ttf")
+    text, style = letters.lettering("日本 Ü")
+    assert text == "日本 Ü" and style["fontfamily"][-1] == "Two Glyphs"
+    picture = SongPicture(RATE, ("vocals",), "日本 Ü")
+    picture.push(song(1.0)[0][:1], np.zeros((0, 4)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture.draw(tmp_path / "song.png")
 
 
 def test_an_hour_takes_the_memory_of_minutes(tmp_path):

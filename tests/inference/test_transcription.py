@@ -82,6 +82,7 @@ def test_inputs_of_every_kind_give_the_same(model, tmp_path):
         model.transcribe(integers, RATE),
         model.transcribe(torch.from_numpy(floats).requires_grad_(), RATE),
         model.transcribe(floats.tolist(), RATE),
+        model.transcribe(floats.astype(">f8")[:, ::-1].copy()[:, ::-1], RATE),
     ]
     for result in results[1:]:
         for name, stem in results[0].stems.items():
@@ -89,6 +90,12 @@ def test_inputs_of_every_kind_give_the_same(model, tmp_path):
     assert [r.title for r in results[:3]] == ["My song", "My song", "song"]
     flat = model.transcribe(floats[0], RATE)
     assert flat.stems["vocals"].shape == (1, wav.shape[1])
+
+
+def test_a_tensor_of_a_type_that_numpy_lacks(model):
+    wav = torch.from_numpy(song(1, 0.3)).bfloat16()
+    result, expected = (model.transcribe(w, RATE) for w in (wav, wav.float()))
+    np.testing.assert_array_equal(result.stems["vocals"], expected.stems["vocals"])
 
 
 def test_the_model_is_left_as_it_was(model):
@@ -219,6 +226,8 @@ def test_a_notebook_gets_players_and_a_picture(model):
 BAD = {
     "nan": (np.array([0.0, np.nan]), 8000, "NaN or infinite samples, the first at 0.000 s"),
     "inf": (np.array([[0.0] * 8000 + [np.inf]]), 8000, "the first at 1.000 s"),
+    "beyond float32": (np.array([0.0] * 8000 + [1e300]), 8000, "infinite .* first at 1.000 s"),
+    "batch of none": (np.zeros((0, 100)), 8000, r"received \(0, 100\)"),
     "empty": (np.zeros(0), 8000, r"received \(0,\)"),
     "no samples": (np.zeros((2, 0)), 8000, r"received \(2, 0\)"),
     "three axes": (np.zeros((1, 2, 100)), 8000, r"received \(1, 2, 100\)"),

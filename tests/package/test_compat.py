@@ -4,21 +4,24 @@ A probe that fails means that upstream has mended it: the function can go.
 """
 
 import contextlib
+import importlib.util
 import inspect
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import asteroid.models as zoo
+import asteroid.separate
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
 from asteroid.dsp.overlap_add import LambdaOverlapAdd
 from asteroid.engine import System
-from asteroid.models import BaseModel
+from asteroid.masknn import recurrent
+from asteroid.models import BaseModel, x_umx
 
-from asteroid_joint import DJCM, compat
+from asteroid_joint import DJCM, JointXUMX, compat
 
 
 @contextlib.contextmanager
@@ -71,6 +74,48 @@ def test_register_once(monkeypatch):
     with pytest.raises(ValueError, match="Asteroid has another model called ConvTasNet"):
         compat.register_once(other)
     assert zoo.get("ConvTasNet") is not other
+
+
+def as_shipped(module):
+    """A second copy of a module of Asteroid's, which this package has not touched."""
+    name = f"{module.__name__}_as_shipped"
+    spec = importlib.util.spec_from_file_location(name, module.__file__)
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
+
+
+def test_mend_dccrnet():
+    with still_broken("mend_dccrnet", TypeError, "should be of type int"):
+        as_shipped(recurrent).DCCRMaskNet.default_architecture("mini", n_freqs=256)
+    compat.mend_dccrnet()
+    compat.mend_dccrnet()
+    model = zoo.DCCRNet("mini").eval()
+    wav = torch.randn(2, 1, 5001)
+    with torch.no_grad():
+        estimate = model(wav)
+        again = BaseModel.from_pretrained(model.serialize())
+        torch.testing.assert_close(again.eval()(wav), estimate)
+    assert estimate.shape == wav.shape and type(again) is zoo.DCCRNet
+
+
+def test_mend_xumx():
+    with still_broken("mend_xumx", RuntimeError, "broken in torch 2"):
+        as_shipped(x_umx).XUMX(["vocals"])
+    compat.mend_xumx()
+    compat.mend_xumx()
+    torch.manual_seed(0)
+    small = {"window_length": 512, "in_chan": 512, "n_hop": 128, "hidden_size": 16, "max_bin": 200}
+    model = zoo.XUMX(["vocals", "drums"], **small, return_time_signals=True).eval()
+    wav = torch.randn(2, 2, 70 * 128)
+    with torch.no_grad():
+        magnitudes, waves = model(wav)
+        ours = JointXUMX.from_separator(model, pitch=False)(wav)
+    assert magnitudes.shape == (2, 71, 2, 2, 257) and waves.shape == (2, 2, 2, 70 * 128)
+    # an implementation of its own, transforms included
+    torch.testing.assert_close(waves.transpose(0, 1), ours, atol=1e-5, rtol=1e-4)
+    model.train()(wav)[1].square().mean().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("extra", [None, np.float64(1.0), np.int64(1)])
@@ -211,6 +256,20 @@ def test_infer(tmp_path):
         "song_est1.wav",
         "song_est2.wav",
     ]
+
+
+def test_infer_into_a_new_folder_and_under_its_own_name(tmp_path, capsys):
+    torch.save(DJCM.from_preset("tiny").serialize(), tmp_path / "model.pth")
+    song, new = tmp_path / "song.wav", tmp_path / "new" / "out"
+    sf.write(song, np.zeros(9000), 16000)
+    model = DJCM.from_preset("tiny")
+    with still_broken("infer", sf.LibsndfileError, "song_est1.wav"):
+        asteroid.separate.separate(model, str(song), output_dir=str(tmp_path / "no"))
+    compat.infer([str(tmp_path / "model.pth"), "--files", str(song), "-d", "cpu", "-o", str(new)])
+    assert sorted(path.name for path in new.iterdir()) == ["song_est1.wav", "song_est2.wav"]
+    with pytest.raises(SystemExit):
+        compat.infer(["--help"])
+    assert capsys.readouterr().out.startswith("usage: asteroid-joint infer [-h] --files")
 
 
 def test_overlap_add_still_exchanges_stems_by_default():

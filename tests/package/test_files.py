@@ -10,8 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asteroid_joint import files
 from asteroid_joint.errors import DataError
-from asteroid_joint.files import atomic_folder, atomic_write, sha256, write_bytes, write_text
+from asteroid_joint.files import (
+    atomic_folder,
+    atomic_write,
+    portable_name,
+    replace_file,
+    sha256,
+    write_bytes,
+    write_text,
+)
 
 ROUNDS = 60
 
@@ -31,6 +40,70 @@ def test_writers_that_look_at_the_suffix_get_the_final_name(tmp_path):
         assert not (tmp_path / "scores.npz").exists()
     with np.load(tmp_path / "scores.npz") as content:
         assert content["x"].tolist() == [0, 1, 2]
+
+
+WINDOWS = {f"a{c}b": "a_b" for c in '<>:"|?*\\\x00\x1f'} | {  # what becomes of what it forbids
+    "CON": "CON_",
+    "con.live": "con_.live",
+    "Nul": "Nul_",
+    "LPT9.": "LPT9_",
+    "com¹.x": "com¹_.x",
+    "aux .mix": "aux_.mix",
+    "Wait...": "Wait",
+    "Wait. . ": "Wait",
+    "...": "_",
+    " ": "_",
+    "": "_",
+}
+KEPT = "COM10", "console", "Motörhead – Ø", "歌 (live) [2020]", "a.b..c", ".hidden", " x", "x" * 250
+
+
+@pytest.mark.parametrize("name", WINDOWS, ids=ascii)
+def test_names_that_windows_lacks_are_changed(name):
+    assert portable_name(name) == WINDOWS[name] == portable_name(WINDOWS[name])
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_all_other_names_are_kept(name):
+    assert portable_name(name) == name
+
+
+def held_open(monkeypatch, for_times: int, code: int | None = 32) -> list[float]:
+    """Replacing files is as on Windows while another program reads them; what is waited."""
+    waited: list[float] = []
+    replace = os.replace
+
+    def sharing_violation(source, target):
+        if len(waited) < for_times or for_times == 0:
+            err = PermissionError(errno.EACCES, "The process cannot access the file", str(source))
+            err.winerror = code
+            raise err
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", sharing_violation)
+    monkeypatch.setattr(files.time, "sleep", waited.append)
+    return waited
+
+
+def test_a_file_that_a_scanner_holds_for_a_moment_is_replaced(tmp_path, monkeypatch):
+    write_text(tmp_path / "vocals.txt", "old")
+    waited = held_open(monkeypatch, 2)
+    write_text(tmp_path / "vocals.txt", "new")
+    assert (tmp_path / "vocals.txt").read_text() == "new" and 0 < sum(waited) < 1
+
+
+def test_a_file_that_is_played_is_not_replaced_and_it_is_said_why(tmp_path, monkeypatch):
+    write_text(tmp_path / "vocals.txt", "old")
+    waited = held_open(monkeypatch, 0)
+    with pytest.raises(PermissionError, match="vocals.txt is open in another program"):
+        write_text(tmp_path / "vocals.txt", "new")
+    assert 0.5 < sum(waited) < 3
+    assert os.listdir(tmp_path) == ["vocals.txt"]
+    assert (tmp_path / "vocals.txt").read_text() == "old"
+    waited = held_open(monkeypatch, 0, code=None)  # of a system that means what it says
+    with pytest.raises(PermissionError, match="cannot access"):
+        replace_file(tmp_path / "vocals.txt", tmp_path / "b")
+    assert not waited
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])

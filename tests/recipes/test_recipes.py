@@ -50,7 +50,7 @@ RESULTS = ("all_metrics.csv", "final_metrics.json", "results_row.md")
 
 
 @pytest.fixture(scope="session")
-def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir):
+def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir, records_dir):
     """Data for each recipe, by its folder; a recipe on four stems takes the corpus, too."""
     return {
         "mir1k": mir1k_dir,
@@ -61,6 +61,7 @@ def data_dirs(mir1k_dir, corpus_dir, jamendo_dir, medleydb_dir, mir_st500_dir):
         "medleydb_musdb18": medleydb_dir,
         "musdb18_dir": corpus_dir,
         "mir_st500_dir": mir_st500_dir,
+        "records": records_dir,
     }
 
 
@@ -275,6 +276,24 @@ def test_the_corpus_is_made_where_there_is_none_and_gone_on_with_where_there_is(
         assert train.endswith(f"--overlay {chosen} --mir1k_dir {tmp_path}")
         assert evaluation.endswith("--native") == native
     shutil.rmtree(script.parent / "exp" / "train_djcm_stub")
+
+
+def test_no_corpus_is_made_where_a_path_was_mistyped(workplace, tmp_path, run):
+    script, stub = workplace / "corpus/DJCM/run.sh", tmp_path / "stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus/corpus.json").touch()
+    options = ["--python_path", stub, "--stop_stage", 0]
+    done = run("bash", script, *options, "--data_dir", tmp_path / "corpsu")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        f"run.sh: there is no corpus in {tmp_path / 'corpsu'}: correct --data_dir, or add "
+        "--corpus small to make one there.\n"
+    )
+    for wanted in (["--data_dir", tmp_path / "corpus"], ["--corpus", "ci"]):
+        done = run("bash", script, *options, *wanted)
+        assert done.returncode == 0 and "make-corpus" in done.stdout, done.stderr
 
 
 def test_a_corpus_of_other_settings_is_not_gone_on_with(workplace, corpus_dir, run):

@@ -1,8 +1,11 @@
 """Exit codes, arguments and output that several commands share."""
 
 import argparse
+import contextlib
+import errno
+import os
 import sys
-from typing import Any
+from typing import IO, Any
 
 from ...version import DEFAULT_MODEL
 
@@ -39,6 +42,41 @@ def positive(text: str) -> int:
 
 
 def say(sentence: str) -> None:
-    """Print one sentence for the user to standard error."""
-    line = f"asteroid-joint: {sentence}\n"
-    sys.stderr.write(line.encode(errors="backslashreplace").decode())
+    """Print one sentence for the user to standard error; nothing if that cannot be written."""
+    with contextlib.suppress(OSError, ValueError):
+        _write(sys.stderr, f"asteroid-joint: {sentence}\n")
+
+
+def tell(text: str, end: str = "\n") -> bool:
+    """Print a result to standard output; results are files too, so that a failure ends nothing.
+
+    Returns:
+        Whether it was written, or its reader had read enough. Otherwise a sentence says why, and
+        what follows is discarded.
+    """
+    try:
+        _write(sys.stdout, text + end)
+    except OSError as err:
+        _discard_stdout()
+        if err.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
+            return True
+        say(f"Standard output cannot be written: {err.strerror}.")
+        return False
+    return True
+
+
+def _write(stream: IO[str] | None, text: str) -> None:
+    """Write and flush, with escapes for what the encoding of a stream lacks."""
+    if stream is None:  # closed by whoever started this process
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _discard_stdout() -> None:
+    """Send to nowhere what is still to be written, also by Python at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

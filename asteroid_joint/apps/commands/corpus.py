@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import UserError
 from ..corpus.presets import BYTES_PER_SEC, PRESETS
-from .common import DONE, INTERRUPTED, say
+from .common import DONE, INTERRUPTED, SOME_FAILED, say, tell
 
 
 def add_corpus_commands(commands: Any) -> None:
@@ -92,13 +92,12 @@ def _make(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("interrupted; complete tracks are kept, --resume makes the others.")
         return INTERRUPTED
-    print(args.dest)
-    return DONE
+    return DONE if tell(str(args.dest)) else SOME_FAILED
 
 
 def _describe(args: argparse.Namespace) -> int:
     from ..corpus.describe import describe_corpus
 
     out = args.out or args.corpus / "report"
-    print(describe_corpus(args.corpus, out, crepe_model=args.crepe, n_tracks=args.tracks))
-    return DONE
+    report = describe_corpus(args.corpus, out, crepe_model=args.crepe, n_tracks=args.tracks)
+    return DONE if tell(report) else SOME_FAILED

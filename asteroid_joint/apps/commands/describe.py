@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .common import DONE
+from .common import DONE, SOME_FAILED, tell
 
 
 def add_describe_command(commands: Any) -> None:
@@ -47,6 +47,5 @@ def _describe(args: argparse.Namespace) -> int:
     n_clips = sum(len(dataset) for one in sets for dataset in one.datasets)
     with tqdm(total=n_clips, unit="clip", desc="describe", disable=None, leave=False) as bar:
         songs = {one.name: measure_set(one.name, one.datasets, bar.update) for one in sets}
-    print(write_report(args.out, songs, [one.note for one in sets if one.note]))
-    print(args.out)
-    return DONE
+    report = write_report(args.out, songs, [one.note for one in sets if one.note])
+    return DONE if tell(f"{report}\n{args.out}") else SOME_FAILED

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from .common import DONE, add_plugins
+from .common import DONE, SOME_FAILED, add_plugins, tell
 
 
 def add_list_commands(commands: Any) -> None:
@@ -48,11 +48,11 @@ def _list(args: argparse.Namespace) -> int:
     decoders = sorted(DECODERS)
     if args.json:
         found = {"version": __version__, "models": models, "weights": weights, "decoders": decoders}
-        print(json.dumps(found, indent=1))
+        text = json.dumps(found, indent=1)
     else:
-        print(f"asteroid-joint {__version__}\n")
-        print(list_text(models, weights, decoders, DEFAULT_MODEL))
-    return DONE
+        listed = list_text(models, weights, decoders, DEFAULT_MODEL)
+        text = f"asteroid-joint {__version__}\n\n{listed}"
+    return DONE if tell(text) else SOME_FAILED
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def _info(args: argparse.Namespace) -> int:
     is_model = registered_name(args.model) in MODELS
     facts = describe_model(args.model) if is_model else describe_weights(args.model)
     if args.json:
-        print(json.dumps(facts, indent=1))
+        text = json.dumps(facts, indent=1)
     else:
-        print(model_text(facts) if is_model else weights_text(facts))
-    return DONE
+        text = model_text(facts) if is_model else weights_text(facts)
+    return DONE if tell(text) else SOME_FAILED

@@ -14,7 +14,7 @@ from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
 from ...inference.stem_names import PRESETS, stem_naming
 from ...registry import import_plugins
-from .common import DONE, SOME_FAILED, add_model, add_plugins, positive, say
+from .common import DONE, SOME_FAILED, add_model, add_plugins, positive, say, tell
 
 NO_STEMS = "none"
 Options = TypeVar("Options", SeparateOptions, RunOptions)
@@ -35,7 +35,8 @@ def add_separate_command(commands: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="audio file, folder (all audio files below it), or pattern such as 'music/**/*.flac'",
+        help="file, folder (all audio files below it, no videos), or pattern such as "
+        "'music/**/*.flac'",
     )
     _add_results(separate.add_argument_group("results"))
     _add_model(separate.add_argument_group("model"))
@@ -141,6 +142,12 @@ def _add_model(group: Any) -> None:
 def add_decoding(group: Any) -> None:
     """Add how activations become pitch, the batch, and plugins."""
     group.add_argument(
+        "--gate",
+        action=argparse.BooleanOptionalAction,
+        help="leave the voice silent, and its pitch unvoiced, where the model finds nothing voiced "
+        f"for a while; default {'on' if SeparateOptions.gate else 'off'}",
+    )
+    group.add_argument(
         "--decoder",
         metavar="NAME",
         help=f"pitch decoder, such as argmax or viterbi; default {SeparateOptions.decoder}",
@@ -231,8 +238,8 @@ def _separate(args: argparse.Namespace) -> int:
     options, run = read_options(SeparateOptions, args), read_options(RunOptions, args)
     _check(options, run, "decoder" in args)
     found = find_songs(args.inputs, run.out)
-    for problem in found.problems:
-        say(problem)
+    for sentence in (*found.problems, *found.left_out):
+        say(sentence)
     if found.n_results:
         say(f"{found.n_results} files are results of an earlier run and were skipped.")
     n_failed = len(found.problems)
@@ -240,16 +247,17 @@ def _separate(args: argparse.Namespace) -> int:
     if not with_manifest:
         n_failed += _leave_out_unreadable(found, args.json)
     n_done = n_earlier = 0
+    told = True
     if found.songs:
-        for outcome in run_collection(found.songs, options, run, manifest=with_manifest):
-            _tell(outcome, args.json)
+        for outcome in run_collection(found.songs, options, run, manifest=with_manifest, say=say):
+            told &= _tell(outcome, args.json)
             n_failed += outcome.status == "failed"
             n_done += outcome.status == "done"
             n_earlier += outcome.status == "done" and outcome.skipped
     if with_manifest and found.songs:
         earlier = f" ({n_earlier} of them earlier)" if n_earlier else ""
         say(f"{n_done} done{earlier}, {n_failed} failed: see {run.out / MANIFEST}.")
-    return SOME_FAILED if n_failed or not found.songs else DONE
+    return DONE if found.songs and told and not n_failed else SOME_FAILED
 
 
 def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> None:
@@ -290,15 +298,19 @@ def _leave_out_unreadable(found: Found, as_json: bool) -> int:
             readable.append(song)
         except UserError as err:
             _tell(Outcome(str(song.path), status="failed", reason=str(err)), as_json)
+        except Exception:  # it will be said, or shown with --debug, when it is to be separated
+            readable.append(song)
     n_unreadable = len(found.songs) - len(readable)
     found.songs = readable
     return n_unreadable
 
 
-def _tell(outcome: Outcome, as_json: bool) -> None:
+def _tell(outcome: Outcome, as_json: bool) -> bool:
+    """Say and print an outcome; returns whether that could be printed."""
     for sentence in filter(None, (outcome.reason, outcome.warning)):
         say(sentence)
     if as_json:
-        print(outcome.to_json(), flush=True)
-    elif outcome.status == "done" and not outcome.skipped:
-        print(str(outcome.folder).encode(errors="replace").decode(), flush=True)
+        return tell(outcome.to_json())
+    if outcome.status == "done" and not outcome.skipped:
+        return tell(str(outcome.folder))
+    return True

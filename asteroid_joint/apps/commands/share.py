@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from .common import DONE, add_plugins
+from .common import DONE, SOME_FAILED, add_plugins, tell
 
 MODEL_HELP = "name of shipped weights (djcm_pop, pop; see list), a model file, or a hub id"
 
@@ -62,12 +62,12 @@ def _share(args: argparse.Namespace) -> int:
     if args.folder is not None:
         if args.private or args.token:
             raise ConfigError("--private and --token are for --to: omit them with --folder.")
-        print(write_folder(args.model, args.folder, name=args.name))
+        result = str(write_folder(args.model, args.folder, name=args.name))
     else:
         if args.name:
             raise ConfigError("--name is for --folder: omit it, since --to gives the name.")
-        print(push_to_hub(args.model, args.to, private=args.private, token=args.token))
-    return DONE
+        result = push_to_hub(args.model, args.to, private=args.private, token=args.token)
+    return DONE if tell(result) else SOME_FAILED
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -81,5 +81,5 @@ def _export(args: argparse.Namespace) -> int:
     licences = describe_weights(args.model)["licences"]
     said = "; ".join(f"{x['title']}: {x['licence']}" for x in licences)
     overwrite = args.overwrite
-    print(export_onnx(model, args.out, window_sec=args.seconds, licence=said, overwrite=overwrite))
-    return DONE
+    file = export_onnx(model, args.out, window_sec=args.seconds, licence=said, overwrite=overwrite)
+    return DONE if tell(str(file)) else SOME_FAILED

@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import AudioError, UserError
 from ..live.formats import SAMPLE_FORMATS
 from ..live.plan import BLOCK_SEC, CONTEXT_SEC, LOOKAHEAD_SEC, LivePlan
-from .common import DONE, SOME_FAILED, add_model, add_plugins, say
+from .common import DONE, SOME_FAILED, add_model, add_plugins, say, tell
 
 DESCRIPTION = """\
 Separate a live input and track its pitch: write F0 lines and the voice while sound arrives.
@@ -123,8 +123,7 @@ def _stream(args: argparse.Namespace) -> int:
     if args.list_devices:
         from ..live.sound_card import list_devices
 
-        print(list_devices())
-        return DONE
+        return DONE if tell(list_devices()) else SOME_FAILED
     _check_options(args)
     import_plugins(args.plugins)
     DECODERS[args.decoder]  # raises for an unknown name before the model is loaded

@@ -151,7 +151,7 @@ def _open(corpus: Path) -> tuple[dict, dict[str, Multitrack]]:
     if not (corpus / FACTS).is_file():
         raise DataError(f"{corpus} is not a corpus: give a folder that make-corpus wrote.")
     try:
-        facts = json.loads((corpus / FACTS).read_text())
+        facts = json.loads((corpus / FACTS).read_text(encoding="utf-8"))
         int(facts["settings"]["tracks"])
     except (ValueError, KeyError, TypeError) as err:
         raise DataError(f"{corpus / FACTS} is damaged: make the corpus again.") from err

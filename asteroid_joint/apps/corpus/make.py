@@ -182,7 +182,7 @@ def _accept(dest: Path, options: CorpusOptions, resume: bool) -> None:
         if not facts.is_file():
             raise DataError(f"{dest} is not empty and contains no corpus: give another folder.")
         try:
-            settings = json.loads(facts.read_text())["settings"]
+            settings = json.loads(facts.read_text(encoding="utf-8"))["settings"]
         except (ValueError, KeyError, TypeError) as err:
             raise DataError(f"{facts} is damaged: give another folder.") from err
         if settings != options.settings:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from ...files import atomic_folder
+from ...files import atomic_folder, write_text
 from ...optional import optional
 from .band import Band
 from .hts import FRAME_SEC, HTSVoice
@@ -85,7 +85,7 @@ def _make(spec: TrackSpec, folder: Path) -> None:
         "voiced_share": round(float(np.mean(lead.f0_hz > 0)), 4),
     }
     facts["soundfont"] = Path(spec.soundfont).name
-    (folder / "meta.json").write_text(json.dumps(facts, indent=1) + "\n")
+    write_text(folder / "meta.json", json.dumps(facts, indent=1) + "\n")
 
 
 def mix(
@@ -188,7 +188,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> N
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    path.write_text(text.getvalue())
+    write_text(path, text.getvalue())
 
 
 @lru_cache(maxsize=2)

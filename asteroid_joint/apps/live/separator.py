@@ -6,6 +6,9 @@ Downmix, resampling, full band and the complementary stem are those of
 
 The stems of two blocks are cross-faded: the end of a window, which is its lookahead, fades into the
 next. Butt-joined, they would have a step at every border.
+
+Nothing is held back to judge DC and downmix: a voice out of phase is heard up to half a second
+after its first sound.
 """
 
 from collections.abc import Iterator
@@ -118,7 +121,9 @@ class LiveSeparator(StreamSeparator):
         self.voice = model.sources.index(VOICE)
         self._windows = LiveWindows(model, plan, decoder)
         self._again = partial(LiveSeparator, model, sample_rate, n_channels, plan, decoder=decoder)
-        super().__init__(model, sample_rate, n_channels, batch_size=1, windowing=self._windows)
+        super().__init__(
+            model, sample_rate, n_channels, batch_size=1, windowing=self._windows, look_ahead=0
+        )
 
     @property
     def n_blocks(self) -> int:

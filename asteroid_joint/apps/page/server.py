@@ -15,7 +15,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -143,7 +143,8 @@ class _Page:
 
     async def send(self, request: Request) -> Response:
         visitor, limits = self._visitor(request), self._songs.limits
-        if int(request.headers.get("content-length") or 0) > limits.megabytes * 1e6:
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > limits.megabytes * 1e6:
             raise too_large(limits)
         name = clean_name(unquote(request.headers.get("x-file-name", "")))
         song = self._songs.add(visitor, name)
@@ -273,15 +274,23 @@ class _Guard:
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
-        if self._hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self._hosts:
+        if self._hosts is not None and _split(f"//{host}").hostname not in self._hosts:
             return "This server does not answer to that host name."
         origin = headers.get("origin")
         own = headers.get("sec-fetch-site", "same-origin") == "same-origin"
         if method not in ("GET", "HEAD") and not (
-            own and (origin is None or urlsplit(origin).netloc == host)
+            own and (origin is None or _split(origin).netloc == host)
         ):
             return "Requests from other sites are refused."
         return None
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address, which are empty where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # "[" and the like
+        return urlsplit("")
 
 
 def _sentence(text: str, status: int) -> Response:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from ...errors import UserError
 from .uploads import Limits
 
@@ -94,7 +96,7 @@ class Songs:
             raise UserError(
                 f"No temporary folder can be created ({err.strerror}): set TMPDIR to another."
             ) from err
-        self._lock_file = _lock(self.root)
+        self._lock = _lock(self.root)
         self.limits = limits
         self._work = work
         self._keep_sec = keep_sec
@@ -143,7 +145,7 @@ class Songs:
         """The visitor's song of this id, if there is one."""
         with self._changed:
             song = self._songs.get(song_id)
-            if song is None or not secrets.compare_digest(song.visitor, visitor):
+            if song is None or not _same(song.visitor, visitor):
                 return None
             song.used = time.monotonic()
             return song
@@ -173,9 +175,9 @@ class Songs:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(10.0)
+        if self._lock is not None:
+            self._lock.release()  # first: Windows removes no file that is open
         shutil.rmtree(self.root, ignore_errors=True)
-        if self._lock_file is not None:
-            self._lock_file.close()
 
     def _run(self) -> None:
         while True:
@@ -228,6 +230,11 @@ class Songs:
                     self.remove(song)
 
 
+def _same(token: str, other: str) -> bool:
+    """Whether tokens, of any letters, are equal, in a time that does not tell how far."""
+    return secrets.compare_digest(token.encode(errors="replace"), other.encode(errors="replace"))
+
+
 def remove_leftovers() -> None:
     """Remove the folders of killed servers, whose locks nobody holds."""
     for root in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
@@ -236,23 +243,17 @@ def remove_leftovers() -> None:
                 continue
             lock = _lock(root)
             if lock is not None:
-                with lock:
-                    shutil.rmtree(root, ignore_errors=True)
+                lock.release()
+                shutil.rmtree(root, ignore_errors=True)
 
 
-def _lock(root: Path) -> Any:
-    """Lock a folder by its lock file, returned open; ``None`` if another process holds it."""
+def _lock(root: Path) -> BaseFileLock | None:
+    """Lock a folder by its lock file; ``None`` if that is another process's or user's."""
+    if hasattr(os, "getuid") and root.stat().st_uid != os.getuid():
+        return None
+    lock = FileLock(root / LOCK, thread_local=False)
     try:
-        import fcntl
-    except ImportError:  # Windows: folders of killed servers stay until the system cleans up
+        lock.acquire(timeout=0)
+    except (Timeout, OSError, NotImplementedError):  # the last: a file system without locks
         return None
-    file = open(root / LOCK, "a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
-        file.close()  # another user's
-        return None
-    return file
+    return lock

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import AudioError
+from ...files import portable_name
 
 MOST_NAME = 80  # characters of a name that are kept
 MOST_CHANNELS = 8
@@ -25,13 +26,13 @@ def clean_name(name: str) -> str:
     """Name of a file on the page and in downloads, never a path.
 
     Example:
-        >>> clean_name("../../x.mp3"), clean_name("My song.wav"), clean_name("..")
-        ('x', 'My song', 'song')
+        >>> [clean_name(name) for name in ("../../x.mp3", "My song.wav", "..", "con.wav")]
+        ['x', 'My song', 'song', 'con_']
     """
     last = re.split(r"[/\\]", name)[-1]
     kept = "".join(c for c in last if c.isprintable() and c not in '<>:"|?*').strip(" .")
     stem = kept.rpartition(".")[0] or kept
-    return stem[:MOST_NAME].strip(" .") or "song"
+    return portable_name(stem[:MOST_NAME].strip(" .") or "song")
 
 
 async def receive(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> None:

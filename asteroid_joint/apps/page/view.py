@@ -1,11 +1,12 @@
 """Data of the page's plot of a song: the voice's spectrogram as pictures, the rest as numbers.
 
-Each file of the song is read once, in little memory. The spectrogram is divided into tiles, of
-which a browser loads those in view; zoomed out, it shows an overview made of the maxima of
+Files of the song are read block by block, in little memory. The spectrogram is divided into tiles,
+of which a browser loads those in view; zoomed out, it shows an overview made of the maxima of
 neighbouring columns.
 """
 
 import csv
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,12 @@ import numpy as np
 import soundfile as sf
 
 from ...audio.reading import BLOCK
-from ...dsp.columns import COLUMN_SEC, Columns, LogSpectrogram
+from ...dsp.columns import COLUMN_SEC, RANGE_DB, Columns, LogSpectrogram, shades_db
 from ...inference.pitch_files import F0_FILE
 from ...optional import optional
 from ...pitch import hz_to_midi
 
 LOWEST_HZ, HIGHEST_HZ = 55.0, 5000.0
-RANGE_DB = 55.0  # shown below the maximum
 STEP_DB, FLOOR_DB = 0.5, -120.0  # levels are stored as one byte each
 TILE_COLUMNS = 1024  # 20 s
 MOST_OVERVIEW = 2048  # columns
@@ -53,7 +53,7 @@ def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
     """
     with sf.SoundFile(folder / f"{sources[0]}.wav") as file:
         seconds = file.frames / file.samplerate
-    picture = _draw(folder, folder / f"{sources[0]}.wav")
+    picture = _draw(folder, [folder / f"{source}.wav" for source in sources])
     waves = {source: _outline(folder / f"{source}.wav") for source in sources}
     peak = max(float(wave.max(initial=0)) for wave in waves.values())
     has_pitch = (folder / F0_FILE).exists()
@@ -73,9 +73,9 @@ def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _draw(folder: Path, voice: Path) -> dict[str, Any]:
-    """Write the tiles and the overview."""
-    with sf.SoundFile(voice) as file:
+def _draw(folder: Path, stems: list[Path]) -> dict[str, Any]:
+    """Write the tiles and the overview of the first stem; all together are the mixture."""
+    with sf.SoundFile(stems[0]) as file:
         spectrogram = LogSpectrogram(file.samplerate, LOWEST_HZ, HIGHEST_HZ)
         column_sec = spectrogram.hop / file.samplerate
         blocks = file.blocks(BLOCK, dtype="float32", always_2d=True)  # (T, C) each
@@ -84,10 +84,11 @@ def _draw(folder: Path, voice: Path) -> dict[str, Any]:
     levels = np.concatenate(parts)  # (N, F)
     overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
     overview.push(levels)
-    top = int(levels.max(initial=0))
+    highest_db = STEP_DB * int(levels.max(initial=0))
+    black = shades_db(highest_db, _below_db(stems))[0] / STEP_DB
     for n, start in enumerate(range(0, len(levels), TILE_COLUMNS)):
-        _save(folder / f"tile-{n}.png", levels[start : start + TILE_COLUMNS], top)
-    _save(folder / "overview.png", whole := overview.values(), top)
+        _save(folder / f"tile-{n}.png", levels[start : start + TILE_COLUMNS], black)
+    _save(folder / "overview.png", whole := overview.values(), black)
     low, high = hz_to_midi(spectrogram.hz[[0, -1]]).tolist()
     return {
         "column_sec": column_sec,
@@ -101,17 +102,33 @@ def _draw(folder: Path, voice: Path) -> dict[str, Any]:
     }
 
 
+def _below_db(stems: list[Path]) -> float:
+    """Level of the loudest 20 ms of the sum of stems above that of the first alone."""
+    loudest = np.zeros(2)  # mean squares of the first, of all
+    with ExitStack() as opened:
+        files = [opened.enter_context(sf.SoundFile(stem)) for stem in stems]
+        step = max(1, round(COLUMN_SEC * files[0].samplerate))
+        blocks = (file.blocks(step * 256, dtype="float32", always_2d=True) for file in files)
+        for block in zip(*blocks, strict=True):  # (T, C) of each stem
+            mono = np.stack([stem.mean(1) for stem in block])  # (S, T)
+            both = np.pad([mono[0], mono.sum(0)], ((0, 0), (0, -mono.shape[1] % step)))
+            powers = np.square(both.reshape(2, -1, step)).mean(2)
+            loudest = np.maximum(loudest, powers.max(1, initial=0))
+    voice_db, mixture_db = 10 * np.log10(np.maximum(loudest, 1e-12))
+    return float(mixture_db - voice_db)
+
+
 def _levels(power: np.ndarray, unit_power: float) -> np.ndarray:
     """Convert powers ``(N, F)`` to bytes: steps of ``STEP_DB`` above ``FLOOR_DB``."""
     level_db = 10 * np.log10(np.maximum(power / unit_power, 1e-12))
     return ((level_db - FLOOR_DB) / STEP_DB).clip(0, 255).astype(np.uint8)
 
 
-def _save(path: Path, levels: np.ndarray, top: int) -> None:
+def _save(path: Path, levels: np.ndarray, black: float) -> None:
     """Write levels ``(N, F)`` as a picture with the lowest frequency at the bottom."""
     image = optional("PIL.Image", "demo")
     steps = RANGE_DB / STEP_DB
-    shades = ((levels.astype(np.float32) - top) / steps * 63 + 63).clip(0, 63).astype(np.uint8)
+    shades = ((levels.astype(np.float32) - black) / steps * 63).clip(0, 63).astype(np.uint8)
     picture = image.fromarray(np.ascontiguousarray(shades.T[::-1]))  # (F, N)
     picture.putpalette(_palette())
     picture.save(path, optimize=True)

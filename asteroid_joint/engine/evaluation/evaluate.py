@@ -237,7 +237,7 @@ def run_facts(
         facts["model_file"] = Path(options.model or "best_model.pth").name
         run = options.exp_dir / "run_facts.json"
         if not options.model and run.is_file():
-            facts["run"] = json.loads(run.read_text())
+            facts["run"] = json.loads(run.read_text(encoding="utf-8"))
     return facts
 
 

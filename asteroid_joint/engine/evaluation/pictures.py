@@ -6,6 +6,7 @@ import numpy as np
 
 from ...data.batch import JointExample
 from ...dsp.stft import STFT
+from ...inference.lettering import lettering
 from ...optional import optional
 from ...pitch import PitchGrid
 from .systems import Estimate
@@ -56,7 +57,9 @@ def draw_clip(
         )
         figure.colorbar(image, ax=axes, label="level / dB re mixture's peak")
         _draw_curves(axes, example, estimate, grid, threshold)
-        axes.set(title=f"{example.name}: {title}", ylabel="frequency / Hz")
+        name = lettering(f"{example.name}: {title}")
+        axes.set_title(name.text, **name.style)
+        axes.set_ylabel("frequency / Hz")
         axes.set_yscale("symlog", linthresh=500)  # enlarges the pitch, still shows harmonics
         axes.set_ylim(50, min(TOP_HZ, grid.sample_rate / 2))
         axes.set_yticks([100, 200, 300, 400, 500, 1000, 2000, 4000])

@@ -1,25 +1,30 @@
 """Build model, data and optimiser from a configuration."""
 
 import inspect
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch.utils.data import ConcatDataset, DataLoader
 
 from ...data.base import JointDataset
-from ...data.batch import Collate
-from ...data.drawing import DrawnExamples, DrawSampler, WholeClips, one_thread_per_worker
 from ...data.hiding import Hidden
-from ...data.nonvocal import ExtraNonVocal
-from ...data.pitch_tempo import PitchTempo
 from ...data.pseudo import with_pseudo_labels
 from ...errors import ConfigError, DataError
 from ...models.base import JointModel
 from ...models.pretrained import load_model
 from ...registry import DATASETS, MODELS
 from .config import Config
-from .sets import fill_in, further_sets, set_config
+from .sets import fill_in
 
+SAMPLING = (
+    "remix",
+    "gain_db",
+    "level_db",
+    "speed_semitones",
+    "silence",
+    "remix_stems",
+    "swap_channels",
+)
 NATIVE = {"sample_rate": None, "n_channels": None}  # arguments of a dataset: as on disk
 
 
@@ -101,110 +106,22 @@ def check_fit(model: JointModel, dataset: JointDataset, native: bool = False) ->
             )
 
 
-class Loaders(NamedTuple):
-    """Loaders of a training run.
-
-    Attributes:
-        train: Yields a batch per step, or a list of batches if there are several sets.
-        valid: Yields clips.
-        train_set: Training side of the first set.
-        steps: Steps per epoch of this process.
-    """
-
-    train: Any
-    valid: DataLoader
-    train_set: JointDataset
-    steps: int
+def stem_gain(data: dict[str, Any]) -> tuple[float, float]:
+    """Least and greatest factor on every stem."""
+    return float(data.get("stem_gain_min", 1.0)), float(data.get("stem_gain_max", 1.0))
 
 
-def build_loaders(conf: Config, model: JointModel, rank: int = 0, world_size: int = 1) -> Loaders:
-    """Training and validation loaders of one process: see :mod:`.sets`.
+def build_optimizer(
+    conf: Config, model: JointModel, steps: int, passed: Callable[[], float] = lambda: 0.0
+) -> tuple[Any, Any]:
+    """Asteroid's optimiser by name, and a schedule per step or, for ``plateau``, per epoch.
 
     Args:
         conf: Configuration.
-        model: Defines sample rate, sources and the frames of the labels.
-        rank: Index of this process.
-        world_size: Number of processes, among which training examples are divided.
-
-    Raises:
-        DataError: If data and model do not fit together.
-    """
-    from pytorch_lightning.utilities import CombinedLoader
-
-    further = further_sets(conf)
-    n_draws = conf["training"]["draws_per_epoch"]
-    loaders = [_train_loader(conf, model, n_draws, rank, world_size)]
-    steps = len(loaders[0])
-    for other in further.values():  # as many examples as make all sets equally long
-        n_draws = steps * other["training"]["batch_size"] * world_size
-        loaders.append(_train_loader(other, model, max(n_draws, 1), rank, world_size))
-    more = conf.get("more_data") or {}
-    validated = [conf, *(other for name, other in further.items() if more[name].get("valid"))]
-    clips = [_valid_clips(each, model) for each in validated]
-    valid = DataLoader(
-        clips[0] if len(clips) == 1 else ConcatDataset(clips),
-        batch_size=1,
-        collate_fn=Collate(len(model.sources), model.pitch_grid.hop_length),
-    )
-    train = loaders[0] if len(loaders) == 1 else CombinedLoader(loaders, "min_size")
-    return Loaders(train, valid, loaders[0].dataset.dataset, steps)  # type: ignore[attr-defined]
-
-
-def _train_loader(
-    conf: Config, model: JointModel, n_draws: int, rank: int, world_size: int
-) -> DataLoader:
-    """Batches from the first set of a configuration, ``n_draws`` examples per epoch."""
-    training = conf["training"]
-    workers = training["num_workers"]
-    return DataLoader(
-        build_draws(conf, model),
-        batch_size=training["batch_size"],
-        sampler=DrawSampler(n_draws, rank, world_size),
-        collate_fn=Collate(len(model.sources), model.pitch_grid.hop_length),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=one_thread_per_worker,
-        drop_last=True,
-    )
-
-
-def build_draws(conf: Config, model: JointModel) -> DrawnExamples | ExtraNonVocal:
-    """Training examples of the first set, with sections of another set if ``extra_nonvocal``."""
-    data = conf["data"]
-    dataset = build_dataset(conf, "train")
-    check_fit(model, dataset)
-    n_samples = round(data["segment_sec"] * model.sample_rate)
-    seed = conf["training"]["seed"]
-    draws = DrawnExamples(dataset, model.pitch_grid, n_samples, seed, **draw_options(data))
-    described = dict(data.get("extra_nonvocal") or {})
-    if not described:
-        return draws
-    min_sec = float(described.pop("min_sec", 0.0))
-    others = build_dataset(set_config(conf, "extra_nonvocal", described), "train")
-    return ExtraNonVocal(draws, others, min_sec)
-
-
-def _valid_clips(conf: Config, model: JointModel) -> WholeClips:
-    """Clips of the validation side of the first set, with all of its labels."""
-    training = conf["training"]
-    dataset = build_dataset(conf, "valid")
-    check_fit(model, dataset)
-    n_clips, piece_sec = training["valid_clips"] or None, training.get("valid_sec", 0.0)
-    return WholeClips(dataset, model.pitch_grid, n_clips, piece_sec)
-
-
-def draw_options(data: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of :class:`DrawnExamples` in the group ``data`` of a configuration."""
-    names = ("remix", "gain_db", "level_db", "speed_semitones", "silence", "remix_stems")
-    options = {k: data[k] for k in (*names, "swap_channels") if k in data}
-    gains = (float(data.get("stem_gain_min", 1.0)), float(data.get("stem_gain_max", 1.0)))
-    changes = ("pitch_tempo", "pitch_semitones", "tempo_percent")
-    pitch_tempo = PitchTempo(*(float(data[k]) for k in changes)) if data.get(changes[0]) else None
-    return {**options, "stem_gain": gains, "pitch_tempo": pitch_tempo}
-
-
-def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, Any]:
-    """Asteroid's optimiser by name, and a schedule per step or, for ``plateau``, per epoch.
+        model: Model whose parameters are optimised.
+        steps: Steps of the whole run.
+        passed: Share of the run's time that has passed, if it ends by the clock; ``cosine`` follows
+            steps or time, whichever is further.
 
     Raises:
         ConfigError: If there is no such optimiser or schedule, or a value is not accepted.
@@ -224,7 +141,7 @@ def build_optimizer(conf: Config, model: JointModel, steps: int) -> tuple[Any, A
     warmup = max(int(optim["warmup_steps"]), 1)
 
     def cosine(step: int) -> float:
-        done = min(step / max(steps, 1), 1.0)
+        done = min(max(step / max(steps, 1), passed()), 1.0)
         return min((step + 1) / warmup, 1.0) * float(
             0.5 * (1 + torch.cos(torch.tensor(done * torch.pi)))
         )

@@ -15,17 +15,22 @@ from ...registry import import_plugins
 
 Config = dict[str, dict[str, Any]]
 RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a key
+    "balance_spread_db": (0, inf),
     "batch_size": (1, inf),
     "draws_per_epoch": (1, inf),
     "ema": (0, 1),
     "epochs": (1, inf),
+    "eq_db": (0, inf),
     "gain_db": (0, inf),
     "level_db": (0, inf),
+    "max_minutes": (0, inf),
     "num_nodes": (1, inf),
     "num_workers": (0, inf),
     "pitch_semitones": (0, 12),
     "pitch_tempo": (0, 1),
     "remix": (0, 1),
+    "rest_speed_semitones": (0, 24),
+    "save_minutes": (0, inf),
     "seed": (0, 2**32 - 1),
     "segment_sec": (0.1, inf),
     "silence": (0, 1),
@@ -45,7 +50,7 @@ def read_config(path: Path) -> Config:
         DataError: If it is missing or has another structure.
     """
     try:
-        conf = yaml.safe_load(path.read_text())
+        conf = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as err:
         raise DataError(f"Cannot read the configuration {path}: {err}") from err
     if not isinstance(conf, dict) or not all(isinstance(v, dict) for v in conf.values()):
@@ -54,16 +59,20 @@ def read_config(path: Path) -> Config:
 
 
 def recipe_config(recipe_dir: Path) -> Config:
-    """``local/conf.yml`` of a recipe over ``_common/base.yml`` of all recipes, if it exists.
+    """``local/conf.yml`` of a recipe over what it shares with others, as far as that exists.
+
+    All recipes share ``_common/base.yml``, those on the same data ``base.yml`` beside them.
 
     Raises:
         DataError: See :func:`read_config`.
     """
-    conf = read_config(recipe_dir / "local" / "conf.yml")
-    base = recipe_dir.resolve().parents[1] / "_common" / "base.yml"
-    shared = read_config(base) if base.is_file() else {}
-    groups = [*shared, *(group for group in conf if group not in shared)]
-    return {group: {**shared.get(group, {}), **conf.get(group, {})} for group in groups}
+    folder = recipe_dir.resolve()
+    shared = folder.parents[1] / "_common" / "base.yml", folder.parent / "base.yml"
+    files = [*(path for path in shared if path.is_file()), folder / "local" / "conf.yml"]
+    merged: Config = {}
+    for conf in map(read_config, files):
+        merged.update({group: {**merged.get(group, {}), **keys} for group, keys in conf.items()})
+    return merged
 
 
 def overlay(base: Config, changes: Config, name: str = "overlay") -> Config:

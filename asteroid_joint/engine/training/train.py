@@ -24,8 +24,9 @@ from ...files import write_text
 from ...losses import build_loss
 from ...models.model_file import write_model_file
 from ...optional import has_bfloat16, pick_device
-from .build import build_dataset, build_loaders, build_model, build_optimizer
+from .build import build_dataset, build_model, build_optimizer
 from .config import Config, read_config
+from .loaders import build_loaders
 from .run_facts import describe_run
 from .system import JointSystem
 from .voicing import choose_voicing_threshold
@@ -36,6 +37,11 @@ logger = logging.getLogger(__name__)
 FIXED = ("model", "model_args", "data", "data_args", "more_data", "loss", "loss_args")
 # keys in them that may change: folders, how a teacher made its labels, what to import
 FREE = re.compile(r".*_dir|teacher_.*|relabel|plugins")
+# keys of `training` and `optim` that change what is learnt from then on, which is allowed but said
+STEERING = (
+    *("batch_size", "draws_per_epoch", "seed", "gradient_clip", "ema", "weighting", "optimizer"),
+    *("lr", "weight_decay", "schedule", "warmup_steps", "decay", "decay_steps", "monitor"),
+)
 
 
 def train(conf: Config) -> Path:
@@ -58,16 +64,20 @@ def train(conf: Config) -> Path:
     pl.seed_everything(training["seed"], workers=True, verbose=False)
 
     # the trainer comes first: it knows the rank of this process with any launcher
-    trainer = _trainer(conf, exp_dir)
+    last = exp_dir / "checkpoints" / "last.ckpt"
+    clock = _clock(training, last)
+    trainer = _trainer(conf, exp_dir, clock)
     _check_resumable(conf, exp_dir)
     model = build_model(conf)
-    loaders = build_loaders(conf, model, trainer.global_rank, trainer.world_size)
+    device = trainer.strategy.root_device
+    loaders = build_loaders(conf, model, trainer.global_rank, trainer.world_size, device)
     if not loaders.steps:
         raise DataError(
             f"draws_per_epoch {training['draws_per_epoch']} gives no batch of "
             f"{training['batch_size']} in each of {trainer.world_size} processes: increase it."
         )
-    optimizer, scheduler = build_optimizer(conf, model, loaders.steps * training["epochs"])
+    steps = loaders.steps * training["epochs"]
+    optimizer, scheduler = build_optimizer(conf, model, steps, lambda: clock.share)
     loss = build_loss(
         conf["loss"], conf["loss_args"], training["weighting"], conf.get("weighting_args")
     )
@@ -77,9 +87,8 @@ def train(conf: Config) -> Path:
         model, optimizer, loss, loaders.train, loaders.valid, scheduler, config=plain_types(conf)
     )
     # now, as the checkout may change during the run
-    facts = describe_run(training["seed"], trainer.strategy.root_device)
+    facts = describe_run(training["seed"], device)
     facts["precision"] = str(trainer.precision)
-    last = exp_dir / "checkpoints" / "last.ckpt"
     if trainer.is_global_zero:
         write_text(exp_dir / "conf.yml", yaml.safe_dump(plain_types(conf), sort_keys=False))
     resume = str(last) if last.is_file() else None
@@ -94,11 +103,16 @@ def train(conf: Config) -> Path:
 
 
 def _check_resumable(conf: Config, exp_dir: Path) -> None:
-    """Refuse to resume with another model, data or loss than those of the first start."""
+    """Refuse to resume with another model, data or loss than those of the first start.
+
+    Whatever else steers learning may change, as with another machine, but not in silence.
+    """
     old = exp_dir / "conf.yml"
     if not (exp_dir / "checkpoints" / "last.ckpt").is_file() or not old.is_file():
         return
-    was, now = _fixed(read_config(old)), _fixed(yaml.safe_load(yaml.safe_dump(plain_types(conf))))
+    was, now = read_config(old), yaml.safe_load(yaml.safe_dump(plain_types(conf)))
+    changed = _changed_steering(was, now)
+    was, now = _fixed(was), _fixed(now)
     differing = {group: was.get(group) for group in FIXED if group != "data"}
     differing = {k: v for k, v in differing.items() if (v or {}) != (now.get(k) or {})}
     # keys of `data` are compared one by one; one that a later version added has no older value
@@ -110,6 +124,23 @@ def _check_resumable(conf: Config, exp_dir: Path) -> None:
             f"{exp_dir} was started with another {name} ({value}): give the options of the first "
             "start, or another --exp_dir."
         )
+    if changed:
+        logger.warning(
+            "%s goes on with %s: give the options of the first start if that is not meant.",
+            exp_dir,
+            ", ".join(f"--{key} {after} instead of {before}" for key, before, after in changed),
+        )
+
+
+def _changed_steering(was: Config, now: Config) -> list[tuple[str, Any, Any]]:
+    """Names, earlier and present values of options that steer learning and have changed."""
+    pairs = [(was.get(group) or {}, now.get(group) or {}) for group in ("training", "optim")]
+    return [
+        (key, before[key], after[key])
+        for before, after in pairs
+        for key in STEERING
+        if key in before and key in after and before[key] != after[key]
+    ]
 
 
 def _fixed(value: Any) -> Any:
@@ -147,7 +178,14 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], Any]:
     return step
 
 
-def _trainer(conf: Config, exp_dir: Path) -> Any:
+def _clock(training: dict[str, Any], last: Path) -> Any:
+    """What ends a run by the clock and saves on the way; imports Lightning."""
+    from .clock import Clock
+
+    return Clock(training.get("max_minutes", 0), training.get("save_minutes", 0), last)
+
+
+def _trainer(conf: Config, exp_dir: Path, clock: Any) -> Any:
     """Lightning's trainer with the callbacks and logs of a recipe.
 
     Raises:
@@ -167,6 +205,7 @@ def _trainer(conf: Config, exp_dir: Path) -> Any:
     ]
     if training["ema"]:
         callbacks.append(cb.WeightAveraging(avg_fn=moving_average(training["ema"])))
+    callbacks.append(clock)  # what it saves within an epoch includes the average
     if training["patience"]:
         callbacks.append(
             cb.EarlyStopping(
@@ -214,8 +253,8 @@ def choose_precision(precision: Any, accelerator: str) -> Any:
 
 
 def _no_advert(record: logging.LogRecord) -> bool:
-    """Filter out Lightning's advertisements."""
-    return "Tip:" not in record.getMessage()
+    """Filter out Lightning's advertisements, and what it says of hardware that is rare."""
+    return not any(part in record.getMessage() for part in ("Tip:", "TPU available"))
 
 
 def _strategy(name: Any) -> Any:

@@ -16,6 +16,7 @@ so the last line about a folder counts. A line truncated by a crash is skipped. 
     When the line was written, UTC.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -93,8 +94,9 @@ class Manifest:
                 f"Another run is writing to {self.path.parent}: wait for it, or choose another "
                 "folder."
             ) from err
-        except OSError as err:
-            raise UserError(f"{self._lock.lock_file} cannot be written: {err.strerror}.") from err
+        except (OSError, NotImplementedError) as err:
+            reason = getattr(err, "strerror", None) or err
+            raise UserError(f"{self._lock.lock_file} cannot be locked: {reason}.") from err
         try:
             for entry in _read(self.path):
                 self._note(entry)
@@ -105,7 +107,8 @@ class Manifest:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # one that stays does no harm
+            Path(self._lock.lock_file).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

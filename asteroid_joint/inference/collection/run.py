@@ -1,5 +1,7 @@
 """Separate a collection of songs, or what is left of it, and report the outcomes.
 
+Whatever goes wrong with one song is its outcome, and the others are separated.
+
 Songs are separated one after the other in this process, or by workers of another engine. With a
 manifest, results appear together with a receipt, a hidden file that identifies their input; it is
 removed once the manifest has the line. A run killed between the two can thus still tell what is
@@ -31,6 +33,7 @@ from ..options import RunOptions, SeparateOptions
 from ..stem_names import with_model
 from .inputs import Song
 from .manifest import Manifest
+from .progress import Say, show_progress
 
 if TYPE_CHECKING:
     from ...models.base import JointModel
@@ -92,7 +95,12 @@ class Outcome:
 
 
 def run_collection(
-    songs: Sequence[Song], options: SeparateOptions, run: RunOptions, *, manifest: bool = False
+    songs: Sequence[Song],
+    options: SeparateOptions,
+    run: RunOptions,
+    *,
+    manifest: bool = False,
+    say: Say | None = None,
 ) -> Iterator[Outcome]:
     """Separate songs.
 
@@ -102,6 +110,8 @@ def run_collection(
         run: How to process the collection.
         manifest: Whether to write ``manifest.jsonl`` into the output folder; ``run.resume`` always
             does.
+        say: Prints a sentence for the user. If given, the progress of songs that are separated in
+            this process is shown: by a bar on a terminal, else by a sentence now and then.
 
     Yields:
         The outcome of each song once it is known.
@@ -131,9 +141,8 @@ def run_collection(
             else:
                 count = "" if len(songs) == 1 else f"{len(jobs) + 1}/{len(songs)} "
                 jobs.append(plan.job(song, count + song.path.name))
-        for job, outcome in _outcomes(model, jobs, options, run):
-            plan.record(job.song, outcome)
-            yield outcome
+        for job, outcome in _outcomes(model, jobs, options, run, say):
+            yield plan.record(job.song, outcome)
 
 
 def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
@@ -160,12 +169,16 @@ def fingerprint(options: SeparateOptions, model: "JointModel") -> str:
 
 
 def _outcomes(
-    model: "JointModel", jobs: Sequence[Job], options: SeparateOptions, run: RunOptions
+    model: "JointModel",
+    jobs: Sequence[Job],
+    options: SeparateOptions,
+    run: RunOptions,
+    say: Say | None,
 ) -> Iterator[tuple[Job, Outcome]]:
     """Jobs and their outcomes, processed here or by the engine."""
     if run.engine == "local":
         for job in jobs:
-            yield job, separate_song(model, job, options, run)
+            yield job, separate_song(model, job, options, run, say)
         return
     from ...jobs import JobError, run_jobs
 
@@ -191,11 +204,15 @@ class MakeWorker:
 
     def __call__(self) -> Callable[[Job], Outcome]:
         model = load(self.options, self.run)  # no progress bars: several workers' would mix
-        return partial(separate_song, model, options=self.options, run=self.run, show=False)
+        return partial(separate_song, model, options=self.options, run=self.run)
 
 
 def separate_song(
-    model: "JointModel", job: Job, options: SeparateOptions, run: RunOptions, show: bool = True
+    model: "JointModel",
+    job: Job,
+    options: SeparateOptions,
+    run: RunOptions,
+    say: Say | None = None,
 ) -> Outcome:
     """Separate one song; any error becomes part of the outcome.
 
@@ -204,7 +221,7 @@ def separate_song(
         job: The song.
         options: What to produce from it.
         run: How to process it.
-        show: Whether to show progress on a terminal.
+        say: See :func:`run_collection`; ``None`` shows no progress.
     """
     import torch
 
@@ -214,7 +231,7 @@ def separate_song(
     failed = Outcome(str(path), status="failed")
     start = time.monotonic()
     try:
-        with _progress_bar(job.label, show) as progress:
+        with show_progress(job.label, say) as progress:
             done = separate_file(
                 model,
                 path,
@@ -254,22 +271,6 @@ def separate_song(
     )
 
 
-@contextlib.contextmanager
-def _progress_bar(label: str, show: bool) -> Iterator[Callable[[float, float | None], None]]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    from tqdm import tqdm
-
-    form = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
-    hidden = None if show else True
-    with tqdm(desc=label, total=1.0, bar_format=form, disable=hidden, leave=False) as bar:
-
-        def update(done_sec: float, total_sec: float | None) -> None:
-            bar.total = max(done_sec, total_sec or 0.0)
-            bar.update(done_sec - bar.n)
-
-        yield update
-
-
 @dataclass
 class _Plan:
     """What earlier runs have done, what is left to do, and the record of both."""
@@ -282,26 +283,40 @@ class _Plan:
 
     def outcome_of(self, song: Song) -> Outcome | None:
         """The outcome of a song that need not or cannot be separated, else ``None``."""
+        failed = Outcome(str(song.path), status="failed")
+        if song.refusal is not None:
+            return replace(failed, reason=song.refusal)
+        try:
+            return self._known(song)
+        except OutputError as err:
+            return replace(failed, reason=str(err), retry=True)
+        except OSError as err:
+            reason = f"{err.filename or song.path} cannot be read: {err.strerror or err}."
+            return replace(failed, reason=reason, retry=True)
+
+    def _known(self, song: Song) -> Outcome | None:
+        """See :meth:`outcome_of`; raises if files cannot be looked at."""
         folder = self.run.out / song.name
         expected = self.names(output_name(song.path))
         known = Outcome(str(song.path), str(folder), skipped=True)
         if self.run.resume and self.book is not None:
             now = self._identity(song)
             receipt = _read_receipt(folder)
-            there = all((folder / name).exists() for name in expected)
+            there = all(os.path.exists(folder / name) for name in expected)
             entry = self.book.entries.get(song.name, {})
             if _agree(receipt, now) and there:  # killed before the receipt was removed
-                if not (_agree(entry, now) and entry["status"] == "done"):
+                if not (_agree(entry, now) and entry.get("status") == "done"):
                     self.book.append({**now, "status": "done", "files": expected})
-                (folder / RECEIPT).unlink()
+                _remove_receipt(folder)
                 return replace(known, files=tuple(expected))
             if _agree(entry, now):
                 files = entry.get("files", [])
-                if entry["status"] == "done" and all((folder / name).exists() for name in files):
+                there = all(os.path.exists(folder / name) for name in files)
+                if entry.get("status") == "done" and there:
                     return replace(known, files=tuple(files))
-                if entry["status"] == "failed" and not (self.run.retry or entry["retry"]):
-                    failed = {"status": "failed", "reason": entry["reason"], "folder": None}
-                    return replace(known, **failed)
+                if entry.get("status") == "failed" and not (self.run.retry or entry.get("retry")):
+                    reason = entry.get("reason")
+                    return replace(known, status="failed", reason=reason, folder=None)
         try:
             check_destination(folder, expected, self._may_replace(song), song.path)
         except AudioError as err:
@@ -316,10 +331,10 @@ class _Plan:
         receipt = None if self.book is None else self._identity(song)
         return Job(song, self._may_replace(song), receipt, label)
 
-    def record(self, song: Song, outcome: Outcome) -> None:
-        """Record an outcome in the manifest."""
+    def record(self, song: Song, outcome: Outcome) -> Outcome:
+        """Record an outcome in the manifest; returns it, with a warning if that fails."""
         if self.book is None:
-            return
+            return outcome
         entry: dict[str, Any] = {**self._identity(song), "status": outcome.status}
         if outcome.status == "done":
             entry |= {"files": list(outcome.files), "seconds": outcome.facts["seconds"]}
@@ -327,8 +342,12 @@ class _Plan:
                 entry["warning"] = outcome.warning
         else:
             entry |= {"reason": outcome.reason, "retry": outcome.retry}
-        self.book.append(entry)
-        (self.run.out / song.name / RECEIPT).unlink(missing_ok=True)
+        try:
+            self.book.append(entry)
+        except OutputError as err:  # the receipt stays, for --resume to know what is done
+            return replace(outcome, warning=" ".join(filter(None, (outcome.warning, str(err)))))
+        _remove_receipt(self.run.out / song.name)
+        return outcome
 
     def _may_replace(self, song: Song) -> bool:
         """Whether results may be replaced: on request, or outdated ones of the same input."""
@@ -357,6 +376,11 @@ class _Plan:
 
 def _agree(entry: dict[str, Any], now: dict[str, Any]) -> bool:
     return all(key in entry and entry[key] == now[key] for key in KEYS)
+
+
+def _remove_receipt(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # of a song that failed, its place may be no folder
+        (folder / RECEIPT).unlink(missing_ok=True)
 
 
 def _read_receipt(folder: Path) -> dict[str, Any]:

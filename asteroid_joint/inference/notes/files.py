@@ -16,6 +16,7 @@ TICKS_PER_BEAT = 960  # at 120 beats a minute, a tick is 0.52 ms
 BEND_STEPS = 8192  # either way
 PROGRAM = 52  # choir aahs
 LOUD_DB, QUIET_DB = -12.0, -48.0  # dB re full scale: velocity 112 and 32
+RELEASE_TICKS = TICKS_PER_BEAT  # half a second, in which the last note dies away
 USUAL_VELOCITY = 90  # of notes of unknown level
 
 
@@ -97,6 +98,7 @@ class NotesMidi(NotesWriter):
             self._add(stop, message("note_off", note=tone, velocity=64))
 
     def _finish(self, duration_sec: float | None) -> None:
+        self._bend_to(self._tick + RELEASE_TICKS, 0)  # what is played next is in tune
         self._add(self._tick, self._mido.MetaMessage("end_of_track"))
         with open(self._path, "wb") as file:
             file.write(struct.pack(">4sLHHH", b"MThd", 6, 0, 1, TICKS_PER_BEAT))

@@ -6,6 +6,7 @@ import { clock, element, size, tone } from "./words.js";
 const POLL_MS = 400;
 const ALIVE_MS = 20000; // how often a finished song is requested, which keeps it
 const MOST_ROWS = 500; // of the table of notes
+const MOST_COMPLAINTS = 6; // lines in the alert
 const byId = (id) => document.getElementById(id);
 const songs = new Map(); // id -> {state, item}
 const player = new Player();
@@ -14,15 +15,32 @@ const plot = new Plot({
   overview: byId("overview"), wave: byId("wave"), window: byId("window"), mark: byId("mark"),
 }, player);
 let shown = null; // id of the song in the studio
+let complaints = [];
 
 function say(text) {
   byId("status").textContent = text;
 }
 
+/** Add a line to the alert, which holds what went wrong since the visitor last did something. */
 function complain(text) {
+  if (!complaints.includes(text)) complaints.push(text);
+  const lines = complaints.slice(0, MOST_COMPLAINTS);
+  if (complaints.length > MOST_COMPLAINTS) {
+    lines.push(`And ${complaints.length - MOST_COMPLAINTS} more like these.`);
+  }
+  byId("alert").hidden = false;
+  byId("alert").textContent = lines.join("\n");
+}
+
+/** Complain of a song, by its name. */
+function complainOf(name, message) {
+  complain(message.includes(name) ? message : `${name}: ${message}`);
+}
+
+function hush() {
+  complaints = [];
+  byId("alert").hidden = true;
   byId("alert").textContent = "";
-  byId("alert").hidden = !text;
-  if (text) byId("alert").textContent = text;
 }
 
 async function ask(path, options) {
@@ -37,12 +55,26 @@ async function ask(path, options) {
 
 // ---- sending ----
 
-function send(file) {
-  if (file.size > Number(document.body.dataset.megabytes) * 1e6) {
-    complain(`${file.name} is larger than ${document.body.dataset.megabytes} MB, ` +
-      "the most that this page accepts: send a shorter or compressed file (FLAC, MP3).");
-    return;
+/** Send files, as many as the page keeps; those that are not sent are named. */
+function sendAll(files) {
+  hush();
+  const { megabytes, songs: most } = document.body.dataset;
+  const fits = (file) => file.size <= Number(megabytes) * 1e6;
+  for (const file of files.filter((one) => !fits(one))) {
+    complain(`${file.name} is larger than ${megabytes} MB, the most that this page accepts: ` +
+      "send a shorter or compressed file (FLAC, MP3).");
   }
+  const wanted = files.filter(fits);
+  const room = Math.max(Number(most) - byId("songs").children.length, 0);
+  const left = wanted.slice(room).map((file) => file.name);
+  if (left.length) {
+    complain(`This page keeps ${most} songs at a time, so ${left.length} of ${wanted.length} were ` +
+      `not sent: ${left.join(", ")}. Remove songs first, then send these again.`);
+  }
+  wanted.slice(0, room).forEach(send);
+}
+
+function send(file) {
   const item = addItem(file.name);
   item.what.textContent = "sending";
   const request = new XMLHttpRequest(); // fetch does not report progress
@@ -65,6 +97,7 @@ function send(file) {
 }
 
 async function sendDemo() {
+  hush();
   const item = addItem("Demo song");
   accept(item, await ask("demo-song", { method: "POST" }));
 }
@@ -73,7 +106,7 @@ function accept(item, data) {
   if (data.failed !== undefined) {
     item.row.remove();
     tidy();
-    complain(data.message || "The song was refused.");
+    complainOf(item.name.textContent, data.message || "The song was refused.");
     return;
   }
   songs.set(data.id, { state: data, item });
@@ -90,7 +123,6 @@ function accept(item, data) {
 // ---- the list ----
 
 function addItem(name) {
-  complain("");
   byId("queue").hidden = false;
   const item = {
     row: element("li"),
@@ -124,7 +156,7 @@ function update(state) {
   }[state.state];
   if (state.state === "waiting" && !state.before) item.what.textContent = "next";
   if (state.state === before) return;
-  if (state.state === "failed") complain(state.message);
+  if (state.state === "failed") complainOf(state.name, state.message);
   else say(`${state.name}: ${item.what.textContent}.`);
 }
 
@@ -133,8 +165,9 @@ async function watch(id) {
     const answer = await ask(`songs/${id}`);
     if (!songs.has(id)) return;
     if (answer.failed === 404) {
+      const { name } = songs.get(id).state;
       forget(id);
-      complain(answer.message);
+      complainOf(name, answer.message);
       return;
     }
     if (answer.failed === undefined) {
@@ -266,8 +299,8 @@ byId("zoom-out").onclick = () => plot.zoom(0.5);
 byId("fit").onclick = () => plot.fit();
 
 byId("file").onchange = (event) => {
-  for (const file of event.target.files) send(file);
-  event.target.value = "";
+  sendAll([...event.target.files]);
+  event.target.value = ""; // the same file may be chosen again
 };
 byId("demo").onclick = sendDemo;
 for (const kind of ["dragenter", "dragover"]) {
@@ -282,7 +315,7 @@ addEventListener("dragleave", (event) => {
 addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
-  for (const file of event.dataTransfer.files) send(file);
+  sendAll([...event.dataTransfer.files]);
 });
 
 addEventListener("pagehide", () => {
