@@ -1,6 +1,7 @@
 """Speed and memory of ``asteroid-joint separate`` as a user meets it: start and files included.
 
-``python benchmarks/separate_speed.py [SONG] [--minutes 1 30] [--cores 2] [-- OPTION ...]``
+``python benchmarks/separate_speed.py [SONG] [--minutes 1 30] [--cores 2] [-- OPTION ...]``,
+with ``--command pitch`` of ``asteroid-joint pitch``, whose voice is the song.
 
 The command runs as a process of its own on a song of each length: SONG repeated, or a made-up one
 (a gliding harmonic tone over chords and noise, 44.1 kHz stereo). Options after ``--`` go to it.
@@ -78,12 +79,15 @@ def main() -> None:
     parser.add_argument("--minutes", nargs="+", type=float, default=[1.0, 30.0])
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--command", choices=["separate", "pitch"], default="separate")
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args = parser.parse_args(sys.argv[1:split])
     cores = None
     if hasattr(os, "sched_getaffinity"):
         cores = sorted(os.sched_getaffinity(0))[: args.cores]
-    print(f"asteroid-joint separate; {hardware('cpu')}, {args.cores} core(s); commit {commit()}")
+    print(
+        f"asteroid-joint {args.command}; {hardware('cpu')}, {args.cores} core(s); commit {commit()}"
+    )
     print(f"{'minutes':>8}{'wall s':>9}{'x real time':>13}{'CPU s':>9}{'peak MB':>9}")
     peaks = []
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +95,7 @@ def main() -> None:
             song = Path(folder) / "song.wav"
             write_song(song, args.song, minutes)
             out = Path(folder) / "out"
-            command = [sys.executable, "-W", "ignore", "-m", "asteroid_joint.cli", "separate"]
+            command = [sys.executable, "-W", "ignore", "-m", "asteroid_joint.cli", args.command]
             command += [str(song), "-o", str(out), *sys.argv[split + 1 :]]
             results = []
             for _ in range(args.rounds):

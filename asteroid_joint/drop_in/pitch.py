@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..inference.curve import PitchCurve
 from ..version import DEFAULT_MODEL
 
 _chosen = DEFAULT_MODEL
+ONE_AT_A_TIME = threading.Lock()  # a model that is optimised for the CPU reuses its memory
 
 
 def use_model(name: str | os.PathLike) -> None:
@@ -85,8 +87,10 @@ def track(audio: Any, sample_rate: float, device: Any = None) -> tuple[PitchCurv
 
     if not sample_rate > 0 or sample_rate != int(sample_rate):
         raise ConfigError(f"Expected a sample rate in Hz, received {sample_rate}.")
-    model = _pitch_part(chosen_model(), plain_device(device))
-    curve = track_voice(model, mono(audio), int(sample_rate))
+    samples = mono(audio)
+    with ONE_AT_A_TIME:
+        model = _pitch_part(chosen_model(), plain_device(device))
+        curve = track_voice(model, samples, int(sample_rate))
     return curve, float(model.voicing_threshold)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..inference.destination import make_folder
 from ..inference.options import SeparateOptions
 from ..models.base import JointModel
-from .pitch import chosen_model, plain_device
+from .pitch import ONE_AT_A_TIME, chosen_model, plain_device
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,9 +53,9 @@ def write_stems(
     from ..inference.separate import separate_file
 
     make_folder(out_dir)
-    model = _model(chosen_model(), plain_device(device))
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=out_dir) as hidden:
+    with ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix=".part-", dir=out_dir) as hidden:
         options = SeparateOptions(stems=stems, audio_format=audio_format, f0_formats=())
+        model = _model(chosen_model(), plain_device(device))
         done = separate_file(model, song, hidden, options, name="stems")
         found = {}
         for stem in stems:

@@ -42,6 +42,17 @@ def ready_model(
     with warnings.catch_warnings():  # torch warns about foreign files; our error is clearer
         warnings.simplefilter("ignore")
         model = load_model(name)
+    return prepare(model, chosen, batch_size)
+
+
+def prepare(model: JointModel, chosen: torch.device, batch_size: int = BATCH) -> JointModel:
+    """Optimise a model for a device, as :func:`ready_model` does, for a process of its own.
+
+    Args:
+        model: A model on the CPU.
+        chosen: The device.
+        batch_size: Windows per batch.
+    """
     if chosen.type == "cpu":
         n_threads = torch.get_num_threads()
         spread_batches(optimized := optimize_for_inference(model), min(n_threads, batch_size))

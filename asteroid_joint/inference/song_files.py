@@ -327,6 +327,7 @@ class SongFiles:
         stems = model.sources if options.stems is None else options.stems
         called = stem_names(options, model, title)
         file = {name: f"{called[name]}.{options.audio_format}" for name in stems}
+        sung = any(NOTES_FORMATS[name].with_lyrics for name in options.all_notes_formats())
         given = TEMPO_BPM if options.tempo == TEMPO_AUTO else options.tempo
         return SongFacts(
             tempo_bpm=round(tempo, 2) if tempo else float(given),
@@ -335,7 +336,7 @@ class SongFiles:
             audio=path.name.encode(errors="replace").decode(),
             vocals=file.get(VOICE),
             instrumental=file.get(COMPLEMENT),
-            lyrics=lyrics_beside(path),
+            lyrics=lyrics_beside(path) if sung else (),
         )
 
     def write(self, chunk: Chunk, own_activity: bool) -> None:

@@ -12,12 +12,13 @@ import numpy as np
 
 from ..audio import AudioReader, open_audio
 from ..dsp.overlap_add import SampleQueue
+from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
 from .options import SeparateOptions
 from .separate import Progress, Separated, explain_failure, under_final_name
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, Resampler, WholeSongPitchTrack
-from .voice_pitch import PitchStream, VoicePitch
+from .voice_pitch import PitchStream
 
 APART_SEC = 0.5  # by which lengths of a voice and its song may differ without a word
 
@@ -64,7 +65,7 @@ class MixtureFeed:
 
 
 def track_file(
-    model: VoicePitch,
+    model: JointModel,
     path: str | os.PathLike,
     out_dir: str | os.PathLike,
     options: SeparateOptions | None = None,
@@ -120,7 +121,7 @@ def track_file(
 
 
 def _track(
-    model: VoicePitch,
+    model: JointModel,
     voice: AudioReader,
     song: AudioReader | None,
     folder: Path,

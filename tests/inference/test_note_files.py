@@ -359,6 +359,7 @@ def test_one_format_alone_and_its_bad_lyrics(tmp_path):
     done = sing(tmp_path, notes_formats=["labels"], stems=[])
     assert names(done.folder) == ["f0.csv", "notes.labels.txt"] and done.n_notes == 3
     (tmp_path / "song.srt").write_text("la la\n")
+    assert sing(tmp_path, notes_formats=["labels"]).n_notes == 3  # has no words anyway
     with pytest.raises(AudioError, match="have no times"):
         sing(tmp_path, notes_formats=["ultrastar"])
     assert names(tmp_path / "out") == ["song"]

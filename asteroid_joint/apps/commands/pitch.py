@@ -49,10 +49,14 @@ def _pitch(args: argparse.Namespace) -> int:
     check_pitch_results(options, "decoder" in args)
     if args.mixture is not None and len(args.inputs) > 1:
         raise UserError("--mixture is the song of one voice: give one VOICE with it.")
+    from ...inference.load import prepare
     from ...inference.track import track_file
-    from ...inference.voice_pitch import load_pitch_part
+    from ...inference.voice_pitch import pitch_part
+    from ...models.pretrained import load
+    from ...optional import pick_device
 
-    model = load_pitch_part(args.model, args.device)
+    device = pick_device(args.device)
+    model = prepare(pitch_part(load(args.model)), device, options.batch_size)
     n_failed = 0
     for path in args.inputs:
         try:

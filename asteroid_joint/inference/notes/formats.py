@@ -93,10 +93,12 @@ class NotesWriter(ABC):
     Class attributes:
         file_name: Name of the file, as written by ``separate``.
         library: Library that the format needs, of the extra ``notes``.
+        with_lyrics: Whether lyrics are part of it.
     """
 
     file_name: ClassVar[str]
     library: ClassVar[str | None] = None
+    with_lyrics: ClassVar[bool] = False
 
     def __init__(self, path: str | os.PathLike, song: SongFacts | None = None) -> None:
         self._path = Path(path)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import AudioError
+from ...errors import OutputError
 from .note import Note
 
 HELD = "~"  # what goes on being sung
@@ -48,7 +48,7 @@ def lyrics_beside(song: Path) -> tuple[Line, ...]:
     """Lyrics from ``<song>.lrc`` or ``<song>.srt`` beside a song; none without such a file.
 
     Raises:
-        AudioError: If the file cannot be read, or has no times.
+        OutputError: If the file cannot be read, or has no times.
     """
     for suffix, parse in ((".lrc", parse_lrc), (".srt", parse_srt)):
         path = song.with_suffix(suffix)
@@ -57,9 +57,9 @@ def lyrics_beside(song: Path) -> tuple[Line, ...]:
         try:
             lines = parse(path.read_text("utf-8-sig"))
         except (OSError, UnicodeDecodeError) as err:
-            raise AudioError(f"{path} cannot be read: save the lyrics as UTF-8.") from err
+            raise OutputError(f"{path} cannot be read: save the lyrics as UTF-8.") from err
         if not lines:
-            raise AudioError(f"The lyrics in {path} have no times: add them, or remove the file.")
+            raise OutputError(f"The lyrics in {path} have no times: add them, or remove the file.")
         return lines
     return ()
 

@@ -41,6 +41,7 @@ class NotesMusicXml(NotesText):
     """
 
     file_name = "notes.musicxml"
+    with_lyrics = True
 
     def text(self, notes: list[Note], end_sec: float) -> str:
         tempo = self._song.tempo_bpm

@@ -27,6 +27,7 @@ class NotesUltraStar(NotesText):
     """
 
     file_name = "ultrastar.txt"
+    with_lyrics = True
 
     def text(self, notes: list[Note], end_sec: float) -> str:
         song = self._song
