@@ -32,6 +32,7 @@ from ..errors import ConfigError, DataError
 from ..files import write_text
 from ..optional import optional
 from ..pitch import PitchGrid, resample_f0
+from ..pitch.grid import hz_to_cents
 from .base import JointDataset, Wrapped
 from .files import AudioFile, read_columns, read_stretch
 from .teacher import FLOOR_DB, RANGE_DB
@@ -188,7 +189,7 @@ def agree(
     quiet = level_db <= max(loud_db - settings.gate_db, FLOOR_DB)
     both, neither = (first_hz > 0) & (second_hz > 0), (first_hz <= 0) & (second_hz <= 0)
     ratio = np.divide(first_hz, second_hz, out=np.ones(len(first_hz)), where=both)
-    near = both & (np.abs(1200 * np.log2(ratio)) <= settings.within_cents)
+    near = both & (np.abs(hz_to_cents(ratio, 1.0)) <= settings.within_cents)
     f0_hz = np.where(near, np.sqrt(first_hz.clip(0) * second_hz.clip(0)), np.nan)
     f0_hz[neither | quiet] = 0.0
     return f0_hz

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..pitch import PitchGrid
+from ..pitch.grid import cents_to_hz
 from .base import JointDataset
 from .drawing import WeightedChoice
 from .effects import EQ_KNOTS
@@ -234,7 +235,7 @@ class Planner:
     def _speed(self, rng: np.random.Generator, semitones: float, probability: float) -> float:
         if not semitones or rng.random() >= probability:
             return 1.0
-        return float(2 ** (rng.uniform(-semitones, semitones) / 12))
+        return float(cents_to_hz(100 * rng.uniform(-semitones, semitones), 1.0))
 
     def _start(self, rng: np.random.Generator, index: int, speed: float) -> int:
         """Random start on a multiple of the hop, so that labels fall on frames."""
@@ -271,7 +272,8 @@ class Planner:
         options = self.options
         takes = [self._voice(plan.clip, plan.start, plan.speed, 0.0)]
         if rng.random() < options.double:
-            speed = plan.speed * 2 ** (DOUBLES[int(rng.integers(len(DOUBLES)))] / 12)
+            semitones = DOUBLES[int(rng.integers(len(DOUBLES)))]
+            speed = plan.speed * cents_to_hz(100.0 * semitones, 1.0)
             late = int(rng.uniform(0, DOUBLE_SEC) * self.dataset.sample_rate)
             level_db = _within(rng, *DOUBLE_DB)
             takes.append(self._voice(plan.clip, plan.start - late, speed, level_db))

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -419,7 +420,7 @@ def free_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     try:
-        lines = open("/proc/meminfo").read().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         return 1024.0 * next(int(x.split()[1]) for x in lines if x.startswith("MemAvailable"))
     except (OSError, StopIteration):  # not Linux
         names = getattr(os, "sysconf_names", {})

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..audio import AudioReader, open_audio
 from ..audio.reading import BLOCK
+from ..dsp.gate import GateRules
 from ..errors import AudioError, ModelOutputError, OutputError
 from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
-from .gate import GateRules
 from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack

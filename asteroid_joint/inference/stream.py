@@ -21,13 +21,13 @@ import torch
 
 from ..dsp.downmix import DownmixFollower, downmix
 from ..dsp.full_band import FullBand
+from ..dsp.gate import GateRules, VoiceGate
 from ..dsp.offset import OffsetFollower
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..dsp.segments import LOOK_AHEAD, Follower, SegmentStream
 from ..errors import ModelOutputError
 from ..models.base import COMPLEMENT, VOICE, JointModel, stem_index
 from ..pitch.whole_song import WholeSongViterbi
-from .gate import GateRules, VoiceGate
 from .options import BATCH, DECODER, WINDOW_SEC
 
 OVERLAP_SEC = 1.0  # seconds

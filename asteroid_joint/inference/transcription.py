@@ -19,13 +19,13 @@ import numpy as np
 from ..audio import open_audio
 from ..audio.arrays import check_array
 from ..audio.writing import channels_text
+from ..dsp.gate import GateRules
 from ..errors import AudioError, ConfigError, UserError
 from ..models.base import COMPLEMENT, VOICE, JointModel
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
 from .curve import PitchCurve
 from .fast.fuse import optimize_for_inference
-from .gate import GateRules
 from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
 from .notes.formats import TEMPO_BPM, check_tempo
 from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC

@@ -5,8 +5,8 @@ import pytest
 import soundfile as sf
 import torch
 
+from asteroid_joint.dsp.gate import Gate, GateRules
 from asteroid_joint.errors import ConfigError
-from asteroid_joint.inference.gate import Gate, GateRules
 from asteroid_joint.inference.separate import separate_array, separate_file
 from asteroid_joint.inference.stream import StreamSeparator
 from asteroid_joint.models.base import JointModel, JointOutput

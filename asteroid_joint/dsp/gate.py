@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..dsp.overlap_add import SampleQueue
 from ..errors import ConfigError
+from .overlap_add import SampleQueue
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Gate:
 
 
 class VoiceGate:
-    """A :class:`Gate` in the chain of :mod:`.stream`, at the model's rate.
+    """A :class:`Gate` in the chain of :mod:`asteroid_joint.inference.stream`, at the model's rate.
 
     Args:
         rules: When it is open.
@@ -166,7 +166,7 @@ class VoiceGate:
 
         Args:
             stems: ``(S, C, T)``.
-            f0: Rows of F0, ``(N, 4)``; see :class:`~.stream.Chunk`.
+            f0: Rows of F0, ``(N, 4)``; see :class:`~asteroid_joint.inference.stream.Chunk`.
             probability: Probability of singing per frame, ``(N',)``.
             last: Whether nothing follows.
 
