@@ -82,7 +82,7 @@ class ContinuedSource(SndfileSource):
 
     def _is_larger(self, n_given: int) -> bool:
         """Whether the size of the file leaves room for more samples."""
-        if self.container in ("FLAC", "OGG") or not isinstance(self._given, Path):
+        if self.container == "OGG" or not isinstance(self._given, Path):
             return False
         n_most = n_given + TOLERANCE_SEC * self.sample_rate
         return self._given.stat().st_size > n_most * self.frame_bytes

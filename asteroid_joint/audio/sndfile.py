@@ -24,7 +24,7 @@ class SndfileSource(Source):
 
     Attributes:
         container: libsndfile's name of the format: ``"WAV"``, ``"FLAC"``, ``"OGG"``, ...
-        frame_bytes: Bytes per sample of all channels; 0 where samples are compressed.
+        frame_bytes: Bytes per sample of all channels, at most; 0 where that is not known.
 
     Raises:
         CannotDecode: If it does not know the format.
@@ -45,8 +45,7 @@ class SndfileSource(Source):
         announced = max(self._file.frames, self._in_header())
         self.announced = announced if announced < LONGEST else None
         self.container: str = self._file.format
-        width = 0 if self.container == "FLAC" else SAMPLE_BYTES.get(self._file.subtype, 0)
-        self.frame_bytes = width * self.n_channels
+        self.frame_bytes = SAMPLE_BYTES.get(self._file.subtype, 0) * self.n_channels
 
     def _in_header(self) -> int:
         """Samples according to the header of a truncated WAV file, otherwise 0.

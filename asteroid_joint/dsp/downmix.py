@@ -90,7 +90,10 @@ class DownmixFollower:
     def _lost(self, mixes: torch.Tensor, spectrum: torch.Tensor) -> tuple[torch.Tensor, float]:
         """What cancels in each of ``(K, C)``, ``(K,)``, and all there is: compressed power."""
         power = _power(spectrum).mean(0) / self._n_fft  # (N, F)
-        mixed = torch.einsum("kc,cnf->knf", mixes.to(spectrum.dtype), spectrum)
+        if len(mixes) == 1:  # the mean, as for most of most recordings
+            mixed = spectrum.mean(0, keepdim=True)
+        else:
+            mixed = torch.einsum("kc,cnf->knf", mixes.to(spectrum.dtype), spectrum)
         cancels = _power(mixed) / self._n_fft < self._cancelled * power  # (K, N, F)
         counted = power**COMPRESSION / max(power.numel(), 1)
         return (counted * cancels).sum((-1, -2)), float(counted.sum())

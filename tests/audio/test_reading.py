@@ -177,3 +177,13 @@ def test_flac_whose_checksums_are_all_wrong_is_still_read(tmp_path):
     path.write_bytes(data)
     wav, warning = read(path)
     assert len(wav) > RATE and "is damaged" in warning
+
+
+def test_flac_that_states_too_few_samples(tmp_path):
+    path, truth = tmp_path / "song.flac", noise(3.0)
+    sf.write(path, truth, RATE)
+    data = bytearray(path.read_bytes())
+    data[21:26] = bytes([data[21] & 0xF0, 0, 0, 8, 0])  # 36 bits, here 2048
+    path.write_bytes(data)
+    wav, warning = read(path)
+    assert abs(len(wav) - len(truth)) <= 1600
