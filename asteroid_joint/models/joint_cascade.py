@@ -238,7 +238,7 @@ def with_pitch(
         >>> f0_hz.shape
         torch.Size([1, 50])
     """
-    known = BaseModel | str | os.PathLike
+    known = torch.nn.Module | str | os.PathLike  # other modules expect other shapes: wrap them
     if callable(separator) and not isinstance(separator, known):
         rate, channels = kwargs.pop("sample_rate", None), kwargs.pop("in_channels", None)
         separator = FunctionSeparator(separator, rate or FUNCTION_RATE, channels or 2)
