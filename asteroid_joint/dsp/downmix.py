@@ -23,6 +23,7 @@ OBSERVED = 4  # segments that are judged together: a second
 MOST_LOST = 0.07  # before another downmix is looked for
 ALIKE = 0.03  # downmixes that lose little more than the best are as good
 SAFE, SAFE_SEGMENTS = 0.02, 16  # loss of the mean to return to it, and for how long: 4 seconds
+OUT_OF_PHASE = 0.25  # power of the mean over that of the difference, below which it is not drawn
 SILENCE = 1e-7  # mean compressed power
 
 
@@ -125,3 +126,27 @@ def downmix(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
     if even.all():
         return mean
     return np.where(even.all(0), mean, (weights * samples).sum(0, keepdims=True))
+
+
+def drawn(samples: np.ndarray) -> np.ndarray:
+    """One channel of several to draw, in which nothing is invisible because it cancels.
+
+    The mean, or half the difference of two channels where their mean has lost most of the power. For
+    pictures only: it is chosen anew for every block.
+
+    Args:
+        samples: ``(..., C, T)``.
+
+    Returns:
+        ``(..., T)`` float32.
+
+    Example:
+        >>> drawn(np.array([[0.5, -0.5], [-0.5, 0.5]])).tolist()
+        [0.5, -0.5]
+    """
+    mean = samples.mean(-2, dtype=np.float32)  # (..., T)
+    if samples.shape[-2] != 2:
+        return mean
+    difference = (samples[..., 0, :] - samples[..., 1, :]).astype(np.float32) / 2
+    cancels = np.square(mean).sum(-1) < OUT_OF_PHASE * np.square(difference).sum(-1)
+    return np.where(cancels[..., None], difference, mean)

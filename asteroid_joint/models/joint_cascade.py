@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from asteroid.models import BaseModel
+from torch import nn
 
 from ..compat import plain_types
 from ..data.base import JointDataset
@@ -238,7 +239,7 @@ def with_pitch(
         >>> f0_hz.shape
         torch.Size([1, 50])
     """
-    known = torch.nn.Module | str | os.PathLike  # other modules expect other shapes: wrap them
+    known = nn.Module | str | os.PathLike  # a module takes no rate
     if callable(separator) and not isinstance(separator, known):
         rate, channels = kwargs.pop("sample_rate", None), kwargs.pop("in_channels", None)
         separator = FunctionSeparator(separator, rate or FUNCTION_RATE, channels or 2)

@@ -10,6 +10,8 @@ from fake_models import FourStems, Halves
 
 from asteroid_joint import JointModel, JointOutput, PitchGrid
 from asteroid_joint.apps.live.separator import LiveSeparator
+from asteroid_joint.apps.page.view import _draw
+from asteroid_joint.inference.picture import SongPicture
 from asteroid_joint.inference.separate import separate_array, separate_at_once, separate_file
 
 RATE = 44100
@@ -131,3 +133,23 @@ def test_live_dc_leaves_the_voice_after_a_while():
     song = rng.uniform(-0.3, 0.3, (1, 4 * 16000)).astype(np.float32)
     live = separate_at_once(LiveSeparator(Halves(), 16000, 1), song + np.float32(0.1))
     assert abs(live.stems[0, :, 32000:].mean()) < 2e-3
+
+
+def test_a_voice_out_of_phase_is_drawn(tmp_path):
+    """In the picture and on the page, as bright as the same voice in phase."""
+    voice = 0.3 * np.sin(2 * np.pi * 440 / RATE * np.arange(RATE)).astype(np.float32)
+    powers, pages = [], []
+    for name, sides in (("centre", CENTRE), ("side", SIDE)):
+        stems = np.stack([sides * voice, 0.1 * sides * voice])  # (S, C, T)
+        picture = SongPicture(RATE, ("vocals", "accompaniment"))
+        picture.push(stems, np.zeros((0, 4)))
+        powers.append(picture._power.values())
+        (tmp_path / name).mkdir()
+        for source, stem in zip(("vocals", "accompaniment"), stems, strict=True):
+            sf.write(tmp_path / name / f"{source}.wav", stem.T, RATE)
+        paths = [tmp_path / name / f"{s}.wav" for s in ("vocals", "accompaniment")]
+        _draw(tmp_path / name, paths)
+        pages.append((tmp_path / name / "overview.png").read_bytes())
+    assert powers[0].max() > 1e-4
+    np.testing.assert_allclose(powers[1], powers[0], rtol=1e-4, atol=1e-9)
+    assert pages[0] == pages[1]
