@@ -131,8 +131,8 @@ def downmix(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def drawn(samples: np.ndarray) -> np.ndarray:
     """One channel of several to draw, in which nothing is invisible because it cancels.
 
-    The mean, or half the difference of two channels where their mean has lost most of the power. For
-    pictures only: it is chosen anew for every block.
+    The mean, or half the difference of two channels where their mean has lost most of the power.
+    For pictures only: it is chosen anew for every block.
 
     Args:
         samples: ``(..., C, T)``.
