@@ -18,6 +18,7 @@ from asteroid_joint.cli import main as asteroid_joint
 from asteroid_joint.data import JointExample
 from asteroid_joint.engine.evaluation.pictures import draw_clip
 from asteroid_joint.engine.evaluation.systems import Estimate
+from asteroid_joint.inference.destination import output_name
 
 OUT = Path("demo_out")
 
@@ -42,7 +43,7 @@ def main() -> int:
     code = asteroid_joint(["separate", str(song), "-o", str(OUT), "--overwrite"])
     if code:
         return code
-    folder = OUT / song.stem
+    folder = OUT / output_name(song)
     model = load_model()
     with open_audio(song) as reader:
         mixture, rate = np.concatenate(list(reader.blocks()), 1).T, reader.sample_rate
