@@ -6,7 +6,7 @@ the voice without the mixture, those of F0 alone, and what the same way makes of
 true voice: the difference is not its fault.
 
 ``--fit`` trains the network that hears onsets and singing (notes_fit.py) on the train side, voices
-separated by each model named, and writes ``asteroid_joint/inference/notes/note_cues.pth``; ``--more
+separated by each model named, and writes ``asteroid_joint/inference/notes/note_cues.npz``; ``--more
 CORPUS`` adds the train side of another corpus, separated by the last model, which should never have
 heard it: only songs that are new to a separator show what it takes for a voice. ``--tune`` looks
 for better rules on the valid side and prints what it finds. ``--cache FOLDER`` keeps what a model

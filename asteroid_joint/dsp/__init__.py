@@ -1,5 +1,17 @@
-"""Signal processing: the short-time Fourier transform."""
+"""Signal processing. The short-time Fourier transform, and torch, is loaded on first use."""
 
-from .stft import STFT
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .stft import STFT
 
 __all__ = ["STFT"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch on first use."""
+    if name != "STFT":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .stft import STFT
+
+    return STFT

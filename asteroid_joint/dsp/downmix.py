@@ -13,7 +13,8 @@ loses more than 8 % over some second of all but one.
 import math
 
 import numpy as np
-import torch
+
+from .library import hann_window
 
 FRAME_SEC = 0.046  # frame length, rounded to a power of two: 2048 samples at 44.1 kHz
 RANGE_HZ = (300.0, 4000.0)  # where voices are heard
@@ -45,23 +46,24 @@ class DownmixFollower:
 
     def __init__(self, n_channels: int, sample_rate: int) -> None:
         self._n_fft = 2 ** max(6, round(math.log2(FRAME_SEC * sample_rate)))
-        bins_hz = torch.arange(self._n_fft // 2 + 1) * sample_rate / self._n_fft
+        bins_hz = np.arange(self._n_fft // 2 + 1) * sample_rate / self._n_fft
         heard = (bins_hz >= RANGE_HZ[0]) & (bins_hz <= RANGE_HZ[1])
-        self._heard = heard if heard.any() else torch.ones_like(heard)
-        self._window = torch.hann_window(self._n_fft)
+        self._heard = heard if heard.any() else np.ones_like(heard)
+        self._window = hann_window(self._n_fft)
         self._mixes = _downmixes(n_channels)  # (K, C)
         self._cancelled = CANCELLED / (n_channels - 1)
-        self._spectra: list[torch.Tensor] = []  # (C, N, F) of the last segments
+        self._spectra: list[np.ndarray] = []  # (C, N, F) of the last segments
         self._of_mean: list[tuple[float, float]] = []  # lost to it, and all there is
         self._n_safe = 0  # segments
         self._chosen = 0
 
     def observe(self, segment: np.ndarray) -> None:
         """Take the next ``(C, T)``."""
-        wav = torch.from_numpy(segment)
-        short = max(self._n_fft - wav.shape[1], 0)
-        frames = torch.nn.functional.pad(wav, (0, short)).unfold(-1, self._n_fft, self._n_fft)
-        spectrum = torch.fft.rfft(frames * self._window)[..., self._heard]
+        short = max(self._n_fft - segment.shape[1], 0)
+        wav = np.pad(segment, ((0, 0), (0, short)))
+        n_frames = wav.shape[1] // self._n_fft
+        frames = wav[:, : n_frames * self._n_fft].reshape(len(wav), n_frames, self._n_fft)
+        spectrum = np.fft.rfft(frames * self._window)[..., self._heard].astype(np.complex64)
         self._spectra = [*self._spectra, spectrum][-OBSERVED:]
         lost, power = self._lost(self._mixes[:1], spectrum)
         self._of_mean = [*self._of_mean, (float(lost[0]), power)][-OBSERVED:]
@@ -77,38 +79,38 @@ class DownmixFollower:
             self._chosen = 0
         else:
             self._choose()
-        return self._mixes[self._chosen].numpy()
+        return self._mixes[self._chosen]
 
     def _choose(self) -> None:
         """Take another downmix if too much is lost to the present one."""
         lost, powers = zip(*(self._lost(self._mixes, s) for s in self._spectra), strict=True)
         if sum(powers) <= SILENCE:
             return
-        shares = torch.stack(lost).sum(0) / sum(powers)  # (K,)
+        shares = np.stack(lost).sum(0) / sum(powers)  # (K,)
         if shares[self._chosen] > MOST_LOST and shares.min() < shares[self._chosen] / 2:
-            self._chosen = int((shares <= shares.min() + ALIKE).nonzero()[0])
+            self._chosen = int(np.flatnonzero(shares <= shares.min() + ALIKE)[0])
 
-    def _lost(self, mixes: torch.Tensor, spectrum: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def _lost(self, mixes: np.ndarray, spectrum: np.ndarray) -> tuple[np.ndarray, float]:
         """What cancels in each of ``(K, C)``, ``(K,)``, and all there is: compressed power."""
         power = _power(spectrum).mean(0) / self._n_fft  # (N, F)
         if len(mixes) == 1:  # the mean, as for most of most recordings
-            mixed = spectrum.mean(0, keepdim=True)
+            mixed = spectrum.mean(0, keepdims=True)
         else:
-            mixed = torch.einsum("kc,cnf->knf", mixes.to(spectrum.dtype), spectrum)
+            mixed = np.tensordot(mixes, spectrum, 1)
         cancels = _power(mixed) / self._n_fft < self._cancelled * power  # (K, N, F)
-        counted = power**COMPRESSION / max(power.numel(), 1)
+        counted = power**COMPRESSION / max(power.size, 1)
         return (counted * cancels).sum((-1, -2)), float(counted.sum())
 
 
-def _downmixes(n_channels: int) -> torch.Tensor:
+def _downmixes(n_channels: int) -> np.ndarray:
     """What there is to choose from, ``(K, C)``: the mean first, as it is the usual one."""
-    mean = torch.full((1, n_channels), 1 / n_channels)
-    difference = torch.tensor([[0.5, -0.5]]) if n_channels == 2 else torch.zeros(0, n_channels)
-    return torch.cat([mean, difference, torch.eye(n_channels)])
+    mean = np.full((1, n_channels), 1 / n_channels)
+    difference = np.array([[0.5, -0.5]]) if n_channels == 2 else np.zeros((0, n_channels))
+    return np.concatenate([mean, difference, np.eye(n_channels)]).astype(np.float32)
 
 
-def _power(spec: torch.Tensor) -> torch.Tensor:
-    return spec.real.square() + spec.imag.square()
+def _power(spec: np.ndarray) -> np.ndarray:
+    return spec.real**2 + spec.imag**2
 
 
 def downmix(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:

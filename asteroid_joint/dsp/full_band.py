@@ -18,8 +18,11 @@ without the deviations; above 7.5 kHz 1.67 / 1.54 dB, against 0.93 / 0.20 for th
 """
 
 import math
+from typing import Any
 
-import torch
+import numpy as np
+
+from .library import hann_window, library_of
 
 FRAME_SEC = 0.046  # frame length, rounded to a power of two: 2048 samples at 44.1 kHz
 BAND_END = (0.85, 0.91)  # times the model's Nyquist: its estimate fades out (resamplers' slope)
@@ -38,39 +41,46 @@ class FullBand:
         sample_rate: Sample rate in Hz of the recording and the (resampled) estimate.
         band_hz: Upper limit of the estimate in Hz, half the lower of the rates it was resampled
             between; ``None`` if it was not resampled.
+        library: ``numpy`` or ``torch``, which transforms.
     """
 
     def __init__(
-        self, n_src: int, n_channels: int, est_chan: int, sample_rate: int, band_hz: float | None
+        self,
+        n_src: int,
+        n_channels: int,
+        est_chan: int,
+        sample_rate: int,
+        band_hz: float | None,
+        library: Any = np,
     ) -> None:
         self.hop = 2 ** max(5, round(math.log2(FRAME_SEC * sample_rate / 2)))
         self.n_fft = 2 * self.hop
         self.n_channels, self.est_chan = n_channels, est_chan
-        self._window = torch.hann_window(self.n_fft).sqrt()  # squares add up to 1 at half overlap
-        freqs = torch.arange(self.hop + 1) * sample_rate / self.n_fft  # (F,)
+        self._library = library
+        # squares add up to 1 at half overlap
+        self._window = hann_window(self.n_fft, library) ** 0.5
+        freqs = library.arange(self.hop + 1) * sample_rate / self.n_fft  # (F,)
         edge = sample_rate if band_hz is None else band_hz  # None: beyond the spectrum
         low, high = BAND_END[0] * edge, BAND_END[1] * edge
-        fade = ((freqs - low) / (high - low)).clamp(0, 1)
-        self._in_band = 0.5 + 0.5 * torch.cos(torch.pi * fade)  # (F,)
+        fade = library.clip((freqs - low) / (high - low), 0, 1)
+        in_band = 0.5 + 0.5 * library.cos(np.pi * fade)  # (F,)
+        self._in_band = library.asarray(in_band, dtype=library.float32)
         self._n_low = int((self._in_band > 0).sum())
         self._top = (freqs[: self._n_low] >= edge / 2) & (freqs[: self._n_low] < low)
         # the first hop of output precedes the signal
-        self._mixture = torch.zeros(n_channels, self.hop)
-        self._estimate = torch.zeros(n_src, est_chan, self.hop)
-        self._weights = torch.full((n_channels, self.hop), 1 / n_channels)
-        self._tail: torch.Tensor | None = None
+        self._mixture = np.zeros((n_channels, self.hop), np.float32)
+        self._estimate = np.zeros((n_src, est_chan, self.hop), np.float32)
+        self._weights = np.full((n_channels, self.hop), 1 / n_channels, np.float32)
+        self._tail: Any = None
 
     def push(
-        self,
-        mixture: torch.Tensor,
-        estimate: torch.Tensor,
-        weights: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+        self, mixture: np.ndarray, estimate: np.ndarray, weights: np.ndarray | None = None
+    ) -> np.ndarray:
         """Add samples; returns those of the stems that are final, delayed by a frame.
 
         Args:
-            mixture: ``(C, T)``.
-            estimate: ``(S, est_chan, T)``.
+            mixture: ``(C, T)`` float32.
+            estimate: ``(S, est_chan, T)`` float32.
             weights: Of the channels in the downmix, ``(C, T)``, changing slowly; by default it is
                 their mean.
 
@@ -78,62 +88,67 @@ class FullBand:
             ``(S, C, T')``.
         """
         if weights is None:
-            weights = torch.full_like(mixture, 1 / self.n_channels)
-        self._mixture = torch.cat([self._mixture, mixture], -1)
-        self._weights = torch.cat([self._weights, weights], -1)
-        self._estimate = torch.cat([self._estimate, estimate], -1)
-        out = [self._estimate.new_zeros(len(self._estimate), self.n_channels, 0)]
+            weights = np.full_like(mixture, 1 / self.n_channels)
+        self._mixture = np.concatenate([self._mixture, mixture], -1)
+        self._weights = np.concatenate([self._weights, weights], -1)
+        self._estimate = np.concatenate([self._estimate, estimate], -1)
+        out = [np.zeros((len(self._estimate), self.n_channels, 0), np.float32)]
         n_frames = self._mixture.shape[-1] // self.hop - 1
         for first in range(0, max(n_frames, 0), FRAMES_AT_ONCE):
             n = min(FRAMES_AT_ONCE, n_frames - first)
             span = slice(first * self.hop, (first + n + 1) * self.hop)
             centres = self._weights[:, span][:, self.hop :: self.hop]  # (C, N)
-            out.append(self._frames(self._mixture[:, span], self._estimate[..., span], centres))
+            parts = self._mixture[:, span], self._estimate[..., span], centres.copy()
+            out.append(np.asarray(self._frames(*map(self._library.asarray, parts))))
         if n_frames > 0:
-            self._mixture = self._mixture[:, n_frames * self.hop :].clone()
-            self._weights = self._weights[:, n_frames * self.hop :].clone()
-            self._estimate = self._estimate[..., n_frames * self.hop :].clone()
-        return torch.cat(out, -1)
+            self._mixture = self._mixture[:, n_frames * self.hop :].copy()
+            self._weights = self._weights[:, n_frames * self.hop :].copy()
+            self._estimate = self._estimate[..., n_frames * self.hop :].copy()
+        return np.concatenate(out, -1)
 
-    def finish(self) -> torch.Tensor:
+    def finish(self) -> np.ndarray:
         """The remaining samples of the stems."""
         rest = self._mixture.shape[-1] - (self.hop if self._tail is None else 0)
         pad = 3 * self.hop - self._mixture.shape[-1]
         out = self.push(
-            torch.zeros(self.n_channels, pad),
-            torch.zeros(*self._estimate.shape[:2], pad),
-            self._weights[:, -1:].expand(-1, pad),
+            np.zeros((self.n_channels, pad), np.float32),
+            np.zeros((*self._estimate.shape[:2], pad), np.float32),
+            np.repeat(self._weights[:, -1:], pad, -1),
         )
         return out[..., :rest]
 
-    def _frames(
-        self, mixture: torch.Tensor, estimate: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
+    def _frames(self, mixture: Any, estimate: Any, weights: Any) -> Any:
         """As many hops as whole frames of input; the very first hop precedes the signal."""
+        library = self._library
         spectra = self._spectrum(mixture), self._spectrum(estimate)
         spec = self._stems(*spectra, weights[..., None])  # (S, C, N, F)
-        frames = torch.fft.irfft(spec, self.n_fft) * self._window  # (S, C, N, 2 hop)
+        frames = library.fft.irfft(spec, self.n_fft) * self._window  # (S, C, N, 2 hop)
         late = frames[..., self.hop :]
-        tail = torch.zeros_like(late[..., 0, :]) if self._tail is None else self._tail
-        previous = torch.cat([tail[..., None, :], late[..., :-1, :]], -2)
-        out = (frames[..., : self.hop] + previous).flatten(-2)
+        tail = library.zeros_like(late[..., 0, :]) if self._tail is None else self._tail
+        previous = library.concatenate([tail[..., None, :], late[..., :-1, :]], -2)
+        out = frames[..., : self.hop] + previous  # (S, C, N, hop)
+        out = out.reshape(*out.shape[:2], -1)
         if self._tail is None:
             out = out[..., self.hop :]
-        self._tail = late[..., -1, :].clone()
+        self._tail = late[..., -1, :] + 0  # a copy, not a view that keeps all frames
         return out
 
-    def _spectrum(self, wav: torch.Tensor) -> torch.Tensor:
+    def _spectrum(self, wav: Any) -> Any:
         """``(..., T)`` to ``(..., N, F)``."""
-        return torch.fft.rfft(wav.unfold(-1, self.n_fft, self.hop) * self._window)
+        hops = wav.reshape(*wav.shape[:-1], -1, self.hop)  # (..., N + 1, hop)
+        library = self._library
+        frames = library.concatenate([hops[..., :-1, :], hops[..., 1:, :]], -1)  # half overlap
+        spec = library.fft.rfft(frames * self._window)
+        return library.asarray(spec, dtype=library.complex64)  # NumPy 1 gives complex128
 
-    def _stems(self, y: torch.Tensor, v: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    def _stems(self, y: Any, v: Any, weights: Any) -> Any:
         """The module's formula.
 
         ``(C, N, F)``, ``(S, est_chan, N, F)`` and ``(C, N, 1)`` to ``(S, C, N, F)``.
         """
-        k = self._n_low
+        k, library = self._n_low, self._library
         y_low, v = y[..., :k], v[..., :k]
-        even = (weights == weights.new_tensor(1 / self.n_channels)).all(0)  # (N, 1)
+        even = (weights == np.float32(1 / self.n_channels)).all(0)  # (N, 1)
         x = y_low if self.est_chan == self.n_channels else _downmix(y_low, weights, even)
         power_v, power_rest = _power(v), _power(x - v)  # (S, H, N, k) each
         doubt = DOUBT * _power(y_low - x).mean(0) + FLOOR  # (N, k)
@@ -141,14 +156,14 @@ class FullBand:
         if self.est_chan == self.n_channels:
             low = v
         else:
-            in_common = (y_low.real * x.real + y_low.imag * x.imag).sum(-1, keepdim=True)
-            share = in_common / (_power(x).sum(-1, keepdim=True) + FLOOR)  # (C, N, 1)
+            in_common = (y_low.real * x.real + y_low.imag * x.imag).sum(-1, keepdims=True)
+            share = in_common / (_power(x).sum(-1, keepdims=True) + FLOOR)  # (C, N, 1)
             # channels are seldom out of phase with their mean, with another downmix they may be
-            least = torch.where(even, 0, -self.n_channels)
-            share = share.clamp_max(self.n_channels).maximum(least)
+            share = library.clip(share, -self.n_channels, self.n_channels)
+            share = library.where(even & (share < 0), library.zeros_like(share), share)
             low = share * v + gain * (y_low - share * x)  # (S, C, N, k)
-        top_v = power_v[..., self._top].sum(-1, keepdim=True)
-        top_rest = (power_rest + doubt)[..., self._top].sum(-1, keepdim=True)
+        top_v = power_v[..., self._top].sum(-1, keepdims=True)
+        top_rest = (power_rest + doubt)[..., self._top].sum(-1, keepdims=True)
         above = top_v / (top_v + top_rest + FLOOR)  # (S, H, N, 1)
         out = above * y  # (S, C, N, F)
         fade = self._in_band[:k]
@@ -156,13 +171,13 @@ class FullBand:
         return out
 
 
-def _downmix(spec: torch.Tensor, weights: torch.Tensor, even: torch.Tensor) -> torch.Tensor:
+def _downmix(spec: Any, weights: Any, even: Any) -> Any:
     """``(C, N, F)`` to ``(1, N, F)``, exactly the mean where the weights are even."""
-    mean = spec.mean(0, keepdim=True)
+    mean = spec.mean(0, keepdims=True)
     if even.all():
         return mean
-    return torch.where(even, mean, (weights * spec).sum(0, keepdim=True))
+    return library_of(spec).where(even, mean, (weights * spec).sum(0, keepdims=True))
 
 
-def _power(spec: torch.Tensor) -> torch.Tensor:
-    return spec.real.square() + spec.imag.square()
+def _power(spec: Any) -> Any:
+    return spec.real**2 + spec.imag**2

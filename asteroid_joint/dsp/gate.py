@@ -7,7 +7,6 @@ hands it to the accompaniment.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..errors import ConfigError
 from .overlap_add import SampleQueue
@@ -160,8 +159,8 @@ class VoiceGate:
         self._sample = self._row = 0  # next of each
 
     def push(
-        self, stems: torch.Tensor, f0: np.ndarray, probability: np.ndarray, last: bool
-    ) -> tuple[torch.Tensor, np.ndarray]:
+        self, stems: np.ndarray, f0: np.ndarray, probability: np.ndarray, last: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Add a span; returns what is final.
 
         Args:
@@ -174,7 +173,7 @@ class VoiceGate:
             ``(S, C, T')`` with the gated voice, and rows of F0, unvoiced where the gate is closed.
         """
         self._gate.push(probability, last)
-        self._samples.push(stems.flatten(0, 1).numpy())
+        self._samples.push(np.concatenate(stems))
         self._rows = np.concatenate([self._rows, f0])
         n_samples = len(self._samples)
         if not last:
@@ -187,7 +186,7 @@ class VoiceGate:
         if len(rows):
             rows[:, 3] *= self._gate.is_open(self._row, len(rows))
         self._row += len(rows)
-        return torch.from_numpy(out), rows
+        return out, rows
 
 
 def _reached(alive: np.ndarray, sure: np.ndarray, reach: int) -> np.ndarray:

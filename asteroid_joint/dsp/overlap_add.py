@@ -14,10 +14,9 @@ A signal of up to one window is one window: the result is the model's own, sampl
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 SHORTEST = 0.4  # smallest length of the last window, relative to the others
 
@@ -130,24 +129,30 @@ class WindowCutter:
 
 
 class CrossFader:
-    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream."""
+    """Joins the results of consecutive windows, ``(..., T)`` each, into one stream.
 
-    def __init__(self, plan: WindowPlan) -> None:
+    Args:
+        plan: Sizes of the windows.
+        library: ``numpy`` or ``torch``, which computes the weights.
+    """
+
+    def __init__(self, plan: WindowPlan, library: Any = np) -> None:
         self.plan = plan
-        ramp = (torch.arange(plan.fade) + 0.5) / max(plan.fade, 1)
-        self._rise = torch.sin(0.5 * torch.pi * ramp).square()  # plus its mirror image = 1
-        self._tail: torch.Tensor | None = None
+        ramp = (library.arange(plan.fade) + 0.5) / max(plan.fade, 1)
+        rise = library.sin(0.5 * np.pi * ramp) ** 2  # plus its mirror image = 1
+        self._rise = np.asarray(rise, np.float32)
+        self._tail: np.ndarray | None = None
         self._position = 0  # of the next sample to return
 
-    def push(self, start: int, samples: torch.Tensor, last: bool) -> torch.Tensor:
+    def push(self, start: int, samples: np.ndarray, last: bool) -> np.ndarray:
         """Add a window that starts at ``start``; returns what is final, ``(..., T)``."""
         first = self._position - start
         end = samples.shape[-1] - (0 if last else self.plan.outer + self.plan.fade)
-        out = samples[..., first:end].clone()
+        out = samples[..., first:end].copy()
         if self._tail is not None:
             n = self._tail.shape[-1]
             out[..., :n] = self._tail * (1 - self._rise) + out[..., :n] * self._rise
-        self._tail = None if last else samples[..., end : end + self.plan.fade].clone()
+        self._tail = None if last else samples[..., end : end + self.plan.fade].copy()
         self._position = start + end
         return out
 
@@ -159,7 +164,7 @@ class FrameJoiner:
         self.plan = plan
         self._next = 0  # frame
 
-    def push(self, start: int, n_samples: int, frames: torch.Tensor, last: bool) -> torch.Tensor:
+    def push(self, start: int, n_samples: int, frames: np.ndarray, last: bool) -> np.ndarray:
         """Add the frames of a window of ``n_samples``; returns those that are final."""
         offset = start // self.plan.hop_length
         end = frames.shape[0]

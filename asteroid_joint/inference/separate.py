@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,15 @@ from ..audio import AudioReader, open_audio
 from ..audio.reading import BLOCK
 from ..dsp.gate import GateRules
 from ..errors import AudioError, ModelOutputError, OutputError
-from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
+from .engines import as_runner
 from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
+from .runner import Runner
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
+
+if TYPE_CHECKING:
+    from ..models.base import JointModel
 
 Progress = Callable[[float, "float | None"], None]
 
@@ -54,7 +58,7 @@ class Separated(NamedTuple):
 
 
 def separate_array(
-    model: JointModel,
+    model: "Runner | JointModel",
     wav: np.ndarray,
     sample_rate: int,
     *,
@@ -66,7 +70,7 @@ def separate_array(
     """Separate a recording in memory.
 
     Args:
-        model: Any joint model.
+        model: Any joint model, or a runner.
         wav: ``(n_channels, n_samples)`` or ``(n_samples,)``; 1.0 is full scale.
         sample_rate: Sample rate of ``wav`` in Hz.
         decoder: Name in ``DECODERS``.
@@ -107,7 +111,7 @@ def separate_at_once(stream: StreamSeparator, wav: np.ndarray) -> Chunk:
 
 
 def separate_file(
-    model: JointModel,
+    model: "Runner | JointModel",
     path: str | os.PathLike,
     out_dir: str | os.PathLike,
     options: SeparateOptions | None = None,
@@ -130,7 +134,7 @@ def separate_file(
     gives other names to stems.
 
     Args:
-        model: Any joint model.
+        model: Any joint model, or a runner.
         path: Anything libsndfile or FFmpeg decodes.
         out_dir: Output folder, created if necessary.
         options: What to produce from the song.
@@ -148,16 +152,17 @@ def separate_file(
         UserError: If a library for notes or pictures is not installed.
     """
     options = replace(options or SeparateOptions(), **keywords)
-    check_options(options, model)
+    runner = as_runner(model)
+    check_options(options, runner)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
-    names = file_names(options, model, output_name(path))
+    names = file_names(options, runner, output_name(path))
     with open_audio(path) as reader:
         check_destination(folder, names, overwrite, path)
         make_folder(out_dir)
         with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
             with under_final_name(work, folder):
-                files = _write(model, reader, work, options, progress or (lambda *_: None))
+                files = _write(runner, reader, work, options, progress or (lambda *_: None))
             move(work, folder, receipt, overwrite=overwrite)
     warnings = filter(None, (reader.warning(), files.warning()))
     return Separated(
@@ -173,7 +178,7 @@ def separate_file(
 
 
 def _write(
-    model: JointModel,
+    runner: Runner,
     reader: AudioReader,
     folder: Path,
     options: SeparateOptions,
@@ -183,9 +188,9 @@ def _write(
     with ExitStack() as stack:
         track = None
         if options.two_pass_viterbi:
-            track = stack.enter_context(contextlib.closing(WholeSongPitchTrack(model, folder)))
+            track = stack.enter_context(contextlib.closing(WholeSongPitchTrack(runner, folder)))
         stream = StreamSeparator(
-            model,
+            runner,
             reader.sample_rate,
             reader.n_channels,
             decoder=options.decoder,
@@ -194,7 +199,7 @@ def _write(
             pitch_track=track,
             gate=GateRules() if options.gate else None,
         )
-        files = stack.enter_context(SongFiles(folder, model, reader, options))
+        files = stack.enter_context(SongFiles(folder, runner, reader, options))
         for block in reader.blocks():
             files.write(stream.push(block), stream.own_activity)
             progress(*files.seconds())

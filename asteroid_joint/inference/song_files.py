@@ -3,25 +3,30 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..audio import AUDIO_FORMATS, AudioReader, StemWriter, to_pcm24
+from ..audio.roles import COMPLEMENT, VOICE, stem_index
 from ..errors import ConfigError
-from ..models.base import COMPLEMENT, VOICE, JointModel, check_activity, stem_index
 from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
+from .engines import as_runner
 from .notes import NOTES_FORMATS, Note, NotesWriter, NoteTracker, SongFacts, lyrics_beside
 from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
 from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
+from .runner import Runner
 from .stem_names import stem_file_names, stem_naming
 from .stream import Chunk
 from .tempo import estimate_tempo
+
+if TYPE_CHECKING:
+    from ..models.base import JointModel
 
 ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
@@ -29,7 +34,7 @@ PICTURE_FILE = "picture.png"
 ROWS = 4096  # of F0 that are formatted at a time
 
 
-def check_options(options: SeparateOptions, model: JointModel) -> None:
+def check_options(options: SeparateOptions, model: "Runner | JointModel") -> None:
     """Check that the model and the installation support the options.
 
     Raises:
@@ -37,22 +42,21 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         UserError: If a library is not installed.
     """
     AUDIO_FORMATS[options.audio_format]
-    unknown = [name for name in options.stems or () if name not in model.sources]
+    runner = as_runner(model)
+    unknown = [name for name in options.stems or () if name not in runner.sources]
     if unknown:
         raise ConfigError(
-            f"{type(model).__name__} has no stem {unknown[0]!r}: choose from "
-            f"{', '.join(model.sources)}."
+            f"{runner.name} has no stem {unknown[0]!r}: choose from {', '.join(runner.sources)}."
         )
     for name in options.f0_formats:
         PITCH_FORMATS[name]
     formats = [NOTES_FORMATS[name] for name in options.all_notes_formats()]
-    if formats and not model.has_pitch:
+    if formats and not runner.has_pitch:
         raise ConfigError(
-            f"This {type(model).__name__} estimates no pitch, which notes need: choose another "
-            "model."
+            f"This {runner.name} estimates no pitch, which notes need: choose another model."
         )
     if options.activity is not None:
-        check_activity(model)
+        runner.check_activity()
     for known in formats:
         if known.library is not None:
             optional(known.library, "notes")
@@ -63,20 +67,19 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         optional("matplotlib", "demo")
         optional("scipy", "demo")
     DECODERS[options.decoder]
-    if options.two_pass_viterbi and not model.has_pitch:
+    if options.two_pass_viterbi and not runner.has_pitch:
         raise ConfigError(
-            f"This {type(model).__name__} estimates no pitch for Viterbi to decode: choose another "
-            "model."
+            f"This {runner.name} estimates no pitch for Viterbi to decode: choose another model."
         )
 
 
-def stem_names(options: SeparateOptions, model: JointModel, song: str) -> dict[str, str]:
+def stem_names(options: SeparateOptions, model: "Runner | JointModel", song: str) -> dict[str, str]:
     """File names of all stems of a song, without their extension, by the model's names."""
-    name = type(model).__name__
-    return stem_file_names(options.stem_name, model.sources, COMPLEMENT, song, name)
+    runner = as_runner(model)
+    return stem_file_names(options.stem_name, runner.sources, COMPLEMENT, song, runner.name)
 
 
-def file_names(options: SeparateOptions, model: JointModel, song: str) -> list[str]:
+def file_names(options: SeparateOptions, model: "Runner | JointModel", song: str) -> list[str]:
     """Names of the files of a song, in the order in which they are opened.
 
     Args:
@@ -209,13 +212,13 @@ class _Notes:
     """Notes of the voice, for their files and the picture."""
 
     def __init__(
-        self, model: JointModel, sample_rate: int, files: NoteFiles | None, alone: bool
+        self, model: Runner, sample_rate: int, files: NoteFiles | None, alone: bool
     ) -> None:
         self._alone = alone  # whether there is no mixture
         self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
-            float(model.voicing_threshold),
+            model.voicing_threshold,
             sample_rate if self._voice is not None else None,
         )
         self._files = files
@@ -265,7 +268,7 @@ class SongFiles:
     def __init__(
         self,
         folder: Path,
-        model: JointModel,
+        model: "Runner | JointModel",
         reader: AudioReader,
         options: SeparateOptions,
         *,
@@ -277,6 +280,7 @@ class SongFiles:
         self._options = options
         self._n_written = 0
         self.n_frames = self.n_voiced = 0
+        model = as_runner(model)
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
         name = output_name(self._song)
         self._no_tempo = False
@@ -319,7 +323,7 @@ class SongFiles:
                 self._picture = SongPicture(rate, sources, title)
             self._stack = stack.pop_all()  # all are open: keep them open
 
-    def _facts(self, model: JointModel, title: str) -> SongFacts:
+    def _facts(self, model: Runner, title: str) -> SongFacts:
         """What files of notes say besides notes."""
         options, path = self._options, self._song
         tempo = estimate_tempo(path) if options.tempo == TEMPO_AUTO else None

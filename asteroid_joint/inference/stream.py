@@ -14,11 +14,11 @@ else to the last stem that is not the voice.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
-import torch
 
+from ..audio.roles import COMPLEMENT, VOICE, stem_index
 from ..dsp.downmix import DownmixFollower, downmix
 from ..dsp.full_band import FullBand
 from ..dsp.gate import GateRules, VoiceGate
@@ -26,9 +26,13 @@ from ..dsp.offset import OffsetFollower
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
 from ..dsp.segments import LOOK_AHEAD, Follower, SegmentStream
 from ..errors import ModelOutputError
-from ..models.base import COMPLEMENT, VOICE, JointModel, stem_index
 from ..pitch.whole_song import WholeSongViterbi
+from .engines import as_runner
 from .options import BATCH, DECODER, WINDOW_SEC
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from ..models.base import JointModel
 
 OVERLAP_SEC = 1.0  # seconds
 CONTEXT_FRAMES = 128  # decoders see this many frames of context on either side
@@ -52,14 +56,13 @@ class Chunk(NamedTuple):
     activity: np.ndarray = np.zeros((0, 2))
 
 
-def plan_windows(model: JointModel, window_sec: float) -> WindowPlan:
+def plan_windows(model: "Runner | JointModel", window_sec: float) -> WindowPlan:
     """Windows of about ``window_sec``: cross-faded, or butt-joined if context is bounded.
 
     The latter are longer if the context would take more than half of them, or if the model requires
     it.
     """
-    rate, grid = int(model.sample_rate), model.pitch_grid
-    hop_length = grid.hop_length if grid else 1
+    rate, hop_length = int(model.sample_rate), model.pitch_grid.hop_length
     if model.context_samples is None:
         return WindowPlan.in_seconds(window_sec, min(OVERLAP_SEC, window_sec / 4), rate, hop_length)
     length = max(int(window_sec * rate), 4 * model.context_samples, model.window_samples)
@@ -95,16 +98,16 @@ class WindowRunner:
     Its output for digital silence is replaced by silence without pitch.
     """
 
-    def __init__(self, model: JointModel, batch_size: int) -> None:
-        self.model = model
+    def __init__(self, model: "Runner | JointModel", batch_size: int) -> None:
+        self.runner = as_runner(model)
         self.batch_size = batch_size
         self.own_activity = False  # whether the model has an activity output: known after a run
         self._waiting: list[Window] = []
 
     def push(
         self, windows: Iterable[Window]
-    ) -> Iterator[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Add windows; yields each with its results on the CPU.
+    ) -> Iterator[tuple[Window, np.ndarray, np.ndarray, np.ndarray]]:
+        """Add windows; yields each with its results.
 
         Sources are ``(S, C, T)``, logits ``(N, P)``, activity ``(N,)``; outputs that the model
         lacks have no frames.
@@ -117,36 +120,20 @@ class WindowRunner:
             if len(self._waiting) == self.batch_size or window.last:
                 yield from self._run()
 
-    @torch.inference_mode()
-    def _run(self) -> list[tuple[Window, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def _run(self) -> list[tuple[Window, np.ndarray, np.ndarray, np.ndarray]]:
         windows, self._waiting = self._waiting, []
-        model, was_training = self.model, self.model.training
-        wav = torch.from_numpy(np.stack([w.samples for w in windows]))  # (B, C, T)
-        silent = (wav == 0).all(-1).all(-1)  # (B,)
-        model.eval()
-        try:
-            out = model.forward_joint(wav.to(model.voicing_threshold.device))
-        finally:
-            model.train(was_training)
-        sources = out.stems().float().cpu() / model.mixture_scale  # (B, S, C, T)
+        wav = np.stack([w.samples for w in windows])  # (B, C, T)
+        silent = (wav == 0).all((1, 2))  # (B,)
+        sources, logits, activity, self.own_activity = self.runner.run(wav)
         sources[silent] = 0
-        if out.pitch_logits is None:
-            logits = torch.zeros(len(windows), 0, 0)
-        else:
-            logits = out.pitch_logits.float().cpu()  # (B, N, P)
-            logits[silent] = -torch.inf
-        self.own_activity = out.activity_logits is not None
-        probability = model.sung_probability(out)
-        if probability is None:
-            activity = torch.zeros(len(windows), 0)
-        else:
-            activity = probability.cpu()  # (B, N)
-            activity[silent] = 0
+        logits[silent] = -np.inf
+        activity[silent] = 0
         for window, result in zip(windows, sources, strict=True):
-            if not result.isfinite().all():
+            if not np.isfinite(result).all():
                 raise ModelOutputError(
-                    f"{type(model).__name__} gave NaN or infinite samples near "
-                    f"{window.start / model.sample_rate:.1f} s: bring the input to a normal level."
+                    f"{self.runner.name} gave NaN or infinite samples near "
+                    f"{window.start / self.runner.sample_rate:.1f} s: bring the input to a normal "
+                    "level."
                 )
         return list(zip(windows, sources, logits, activity, strict=True))
 
@@ -154,30 +141,28 @@ class WindowRunner:
 class PitchTrack:
     """Decodes a stream of logits into rows of ``f0.csv``."""
 
-    def __init__(self, model: JointModel, decoder: str) -> None:
-        self.model = model
+    def __init__(self, model: "Runner | JointModel", decoder: str) -> None:
+        self.runner = as_runner(model)
         self.decoder = decoder
-        self._logits = torch.zeros(0, 0)  # (N, P), with the context before
+        self._logits = np.zeros((0, 0), np.float32)  # (N, P), with the context before
         self._first = 0  # first frame of the stored logits
         self._next = 0  # frame to decode next
 
-    def push(self, logits: torch.Tensor, last: bool = False) -> np.ndarray:
+    def push(self, logits: np.ndarray, last: bool = False) -> np.ndarray:
         """Add ``(N, P)``; returns rows ``(N', 4)`` of the frames whose context is complete."""
         if logits.shape[0]:
-            self._logits = torch.cat([self._logits.reshape(-1, logits.shape[1]), logits])
+            held = self._logits.reshape(len(self._logits), logits.shape[1])
+            self._logits = np.concatenate([held, logits])
         end = self._first + len(self._logits) - (0 if last else CONTEXT_FRAMES)
-        if not self.model.has_pitch or end <= self._next:
+        if not self.runner.has_pitch or end <= self._next:
             return np.zeros((0, 4))
         rows = slice(self._next - self._first, end - self._first)
-        f0 = self.model.decode_pitch(
-            self._logits.to(self.model.voicing_threshold.device), self.decoder
-        )
-        hz, confidence, voiced = (field[rows].double().cpu().numpy() for field in f0)
-        time = self.model.pitch_grid.frame_to_sec(np.arange(self._next, end))
+        hz, confidence, voiced = self.runner.decode_pitch(self._logits, self.decoder)
+        time = self.runner.pitch_grid.frame_to_sec(np.arange(self._next, end))
         keep = max(self._first, end - CONTEXT_FRAMES)
-        self._logits = self._logits[keep - self._first :].clone()
+        self._logits = self._logits[keep - self._first :].copy()
         self._first, self._next = keep, end
-        return np.stack([time, hz, confidence, voiced], 1)
+        return np.stack([time, hz[rows], confidence[rows], voiced[rows]], 1)
 
 
 class WholeSongPitchTrack(PitchTrack):
@@ -191,41 +176,39 @@ class WholeSongPitchTrack(PitchTrack):
         OSError: If the file cannot be written.
     """
 
-    def __init__(self, model: JointModel, folder: str | os.PathLike) -> None:
+    def __init__(self, model: "Runner | JointModel", folder: str | os.PathLike) -> None:
         super().__init__(model, "viterbi")
-        self._viterbi = WholeSongViterbi(model.pitch_grid, folder)
+        grid, library = self.runner.pitch_grid, self.runner.library
+        self._viterbi = WholeSongViterbi(grid, folder, library=library)
         self.close = self._viterbi.close  # removes the file
 
-    def push(self, logits: torch.Tensor, last: bool = False) -> np.ndarray:
+    def push(self, logits: np.ndarray, last: bool = False) -> np.ndarray:
         """Add ``(N, P)``; returns all rows ``(N', 4)`` with the last call, none before."""
         if logits.shape[0]:
-            self._viterbi.push(torch.sigmoid(logits.float()).numpy())
+            self._viterbi.push(self.runner.activations(logits))
         if not last:
             return np.zeros((0, 4))
-        threshold = float(self.model.voicing_threshold)
-        parts = [
-            torch.stack([f0.hz.double(), f0.confidence.double(), f0.confidence > threshold], 1)
-            for f0 in self._viterbi.finish()
-        ]
-        rows = torch.cat(parts).numpy()  # (N', 3)
-        times = self.model.pitch_grid.frame_to_sec(np.arange(len(rows)))
-        return np.concatenate([times[:, None], rows], 1)
+        parts = [np.stack([*map(np.asarray, f0)], 1) for f0 in self._viterbi.finish()]
+        rows = np.concatenate(parts).astype(np.float64)  # (N', 2)
+        voiced = rows[:, 1] > self.runner.voicing_threshold
+        times = self.runner.pitch_grid.frame_to_sec(np.arange(len(rows)))
+        return np.column_stack([times, rows, voiced])
 
 
 class ActivityTrack:
     """Adds times to the frames of a stream of activity."""
 
-    def __init__(self, model: JointModel) -> None:
-        self.model = model
+    def __init__(self, model: "Runner | JointModel") -> None:
+        self._grid = model.pitch_grid
         self._next = 0  # frame
 
-    def push(self, activity: torch.Tensor) -> np.ndarray:
+    def push(self, activity: np.ndarray) -> np.ndarray:
         """Add ``(N,)``; returns rows ``(N, 2)`` of time and probability."""
         if not len(activity):
             return np.zeros((0, 2))
         frames = np.arange(self._next, self._next + len(activity))
         self._next += len(activity)
-        return np.stack([self.model.pitch_grid.frame_to_sec(frames), activity.numpy()], 1)
+        return np.stack([self._grid.frame_to_sec(frames), activity], 1)
 
 
 class Windowing(Protocol):
@@ -237,11 +220,11 @@ class Windowing(Protocol):
     def cut_rest(self) -> Window:
         """The last window."""
 
-    def join(self, window: Window, sources: torch.Tensor) -> torch.Tensor:
+    def join(self, window: Window, sources: np.ndarray) -> np.ndarray:
         """Add the sources ``(S, C, T)`` of a window; returns what is final, ``(S, C, T')``."""
 
     def rows(
-        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+        self, window: Window, logits: np.ndarray, activity: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Add ``(N, P)`` and ``(N,)`` of a window; returns what is final, see :class:`Chunk`."""
 
@@ -255,11 +238,14 @@ class OverlapAdd(Windowing):
         pitch_track: Decodes the joined logits.
     """
 
-    def __init__(self, model: JointModel, plan: WindowPlan, pitch_track: PitchTrack) -> None:
-        self._cutter = WindowCutter(plan, int(model.in_channels))
-        self._fader = CrossFader(plan)
+    def __init__(
+        self, model: "Runner | JointModel", plan: WindowPlan, pitch_track: PitchTrack
+    ) -> None:
+        runner = as_runner(model)
+        self._cutter = WindowCutter(plan, runner.in_channels)
+        self._fader = CrossFader(plan, runner.library)
         self._pitch_joiner, self._activity_joiner = FrameJoiner(plan), FrameJoiner(plan)
-        self._pitch_track, self._activity_track = pitch_track, ActivityTrack(model)
+        self._pitch_track, self._activity_track = pitch_track, ActivityTrack(runner)
 
     def cut(self, samples: np.ndarray) -> Iterator[Window]:
         return self._cutter.push(samples)
@@ -267,11 +253,11 @@ class OverlapAdd(Windowing):
     def cut_rest(self) -> Window:
         return self._cutter.finish()
 
-    def join(self, window: Window, sources: torch.Tensor) -> torch.Tensor:
+    def join(self, window: Window, sources: np.ndarray) -> np.ndarray:
         return self._fader.push(window.start, sources, window.last)
 
     def rows(
-        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+        self, window: Window, logits: np.ndarray, activity: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         where = (window.start, window.samples.shape[1])
         logits = self._pitch_joiner.push(*where, logits, window.last)
@@ -283,7 +269,7 @@ class StreamSeparator:
     """The chain: push blocks of a recording, receive chunks of stems.
 
     Args:
-        model: Any joint model; it runs on the device of its weights.
+        model: Any joint model, which runs on the device of its weights, or a runner.
         sample_rate: Sample rate of the recording in Hz.
         n_channels: Channels of the recording. If the model has as many, it receives them all;
             otherwise it receives their mean, or what takes its place where voices cancel in it
@@ -314,7 +300,7 @@ class StreamSeparator:
 
     def __init__(
         self,
-        model: JointModel,
+        model: "Runner | JointModel",
         sample_rate: int,
         n_channels: int,
         *,
@@ -326,10 +312,12 @@ class StreamSeparator:
         gate: GateRules | None = None,
         look_ahead: int = LOOK_AHEAD,
     ) -> None:
-        rate, in_channels = int(model.sample_rate), int(model.in_channels)
+        self._runner = WindowRunner(model, batch_size)
+        runner = self._runner.runner
+        rate, in_channels = runner.sample_rate, runner.in_channels
         if windowing is None:
-            pitch_track = pitch_track or PitchTrack(model, decoder)
-            windowing = OverlapAdd(model, plan_windows(model, window_sec), pitch_track)
+            pitch_track = pitch_track or PitchTrack(runner, decoder)
+            windowing = OverlapAdd(runner, plan_windows(runner, window_sec), pitch_track)
         self.model = model
         self.complement = stem_index(model.sources, COMPLEMENT)
         self._estimated = [s for s in range(len(model.sources)) if s != self.complement]
@@ -350,13 +338,12 @@ class StreamSeparator:
             place = self._estimated.index(voice)
             form = (len(self._estimated), est_chan, model.pitch_grid.hop_length, rate)
             self._gate = VoiceGate(gate, place, *form)
-        self._runner = WindowRunner(model, batch_size)
         self._up = Resampler(rate, sample_rate, n_tracks)
         self._full_band = None
         if sample_rate != rate or est_chan != n_channels:
             band_hz = None if sample_rate == rate else min(rate, sample_rate) / 2
             self._full_band = FullBand(
-                len(self._estimated), n_channels, est_chan, sample_rate, band_hz
+                len(self._estimated), n_channels, est_chan, sample_rate, band_hz, runner.library
             )
             self._delayed = SampleQueue(3 * n_channels)  # recording, until its stems are available
         self._rest = _stem_for_offset(model.sources)
@@ -406,11 +393,11 @@ class StreamSeparator:
         for window, sources, logits, activity in self._runner.push(windows):
             estimate = self._windowing.join(window, sources[self._estimated])
             if not self._one_to_one:
-                estimate = estimate.mean(1, keepdim=True)
+                estimate = estimate.mean(1, keepdims=True)
             f0, active = self._windowing.rows(window, logits, activity)
-            if self._gate is not None and (self.model.has_pitch or self.own_activity):
+            if self._gate is not None and (self._runner.runner.has_pitch or self.own_activity):
                 estimate, f0 = self._gate.push(estimate, f0, active[:, 1], window.last)
-            self._ready.push(self._up.push(estimate.flatten(0, 1).numpy()))
+            self._ready.push(self._up.push(np.concatenate(estimate)))
             rows.append(f0)
             activity_rows.append(active)
         if last:
@@ -436,15 +423,10 @@ class StreamSeparator:
             return taken, estimate
         self._delayed.push(taken)
         recording, offset, weights = _parts(taken)
-        with torch.inference_mode():
-            stems = self._full_band.push(
-                torch.from_numpy(recording - offset),
-                torch.from_numpy(estimate),
-                torch.from_numpy(weights),
-            )
-            if last:
-                stems = torch.cat([stems, self._full_band.finish()], -1)
-        return self._delayed.take(stems.shape[-1]), stems.numpy()
+        stems = self._full_band.push(recording - offset, estimate, weights)
+        if last:
+            stems = np.concatenate([stems, self._full_band.finish()], -1)
+        return self._delayed.take(stems.shape[-1]), stems
 
 
 class _Intake(SegmentStream):

@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..audio import AudioReader, open_audio
 from ..dsp.overlap_add import SampleQueue
-from ..models.base import JointModel
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
+from .engines import as_runner
 from .options import SeparateOptions
+from .runner import Runner
 from .separate import Progress, Separated, explain_failure, under_final_name
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, Resampler, WholeSongPitchTrack
-from .voice_pitch import PitchStream
+from .voice_stream import PitchStream
+
+if TYPE_CHECKING:
+    from ..models.base import JointModel
 
 APART_SEC = 0.5  # by which lengths of a voice and its song may differ without a word
 
@@ -65,7 +69,7 @@ class MixtureFeed:
 
 
 def track_file(
-    model: JointModel,
+    model: "Runner | JointModel",
     path: str | os.PathLike,
     out_dir: str | os.PathLike,
     options: SeparateOptions | None = None,
@@ -93,10 +97,11 @@ def track_file(
         ConfigError: If an option is wrong.
     """
     options = replace(options or SeparateOptions(), **{**keywords, "stems": ()})
-    check_options(options, model)
+    runner = as_runner(model)
+    check_options(options, runner)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / output_name(path)
-    names = file_names(options, model, output_name(path))
+    names = file_names(options, runner, output_name(path))
     with ExitStack() as stack:
         voice = stack.enter_context(open_audio(path))
         song = None if mixture is None else stack.enter_context(open_audio(mixture))
@@ -105,7 +110,7 @@ def track_file(
         with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
             with under_final_name(work, folder):
                 tell = progress or (lambda *_: None)
-                files, said = _track(model, voice, song, work, options, tell)
+                files, said = _track(runner, voice, song, work, options, tell)
             move(work, folder, overwrite=overwrite)
     warnings = filter(None, (voice.warning(), files.warning(), said))
     return Separated(
@@ -121,7 +126,7 @@ def track_file(
 
 
 def _track(
-    model: JointModel,
+    runner: Runner,
     voice: AudioReader,
     song: AudioReader | None,
     folder: Path,
@@ -134,9 +139,9 @@ def _track(
     with ExitStack() as stack:
         track = None
         if options.two_pass_viterbi:
-            track = stack.enter_context(contextlib.closing(WholeSongPitchTrack(model, folder)))
+            track = stack.enter_context(contextlib.closing(WholeSongPitchTrack(runner, folder)))
         stream = PitchStream(
-            model,
+            runner,
             voice.sample_rate,
             decoder=options.decoder,
             batch_size=options.batch_size,
@@ -144,7 +149,7 @@ def _track(
             pitch_track=track,
         )
         files = stack.enter_context(
-            SongFiles(folder, model, voice, options, alone=feed is None, song=song_path)
+            SongFiles(folder, runner, voice, options, alone=feed is None, song=song_path)
         )
         for block in voice.blocks():
             files.write(_chunk(block, feed, *stream.push(block)), False)

@@ -12,28 +12,32 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..audio import open_audio
 from ..audio.arrays import check_array
+from ..audio.roles import COMPLEMENT, VOICE
 from ..audio.writing import channels_text
 from ..dsp.gate import GateRules
 from ..errors import AudioError, ConfigError, UserError
-from ..models.base import COMPLEMENT, VOICE, JointModel
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
 from .curve import PitchCurve
-from .fast.fuse import optimize_for_inference
+from .engines import as_runner
 from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
 from .notes.formats import TEMPO_BPM, check_tempo
 from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC
 from .pitch_files import PITCH_FORMATS, PitchWriter
+from .runner import Runner
 from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
 from .stream import StreamSeparator
 from .tempo import tempo_of
+
+if TYPE_CHECKING:
+    from ..models.base import JointModel
 
 PARTS = ("stems", "f0", "notes", "picture")  # what save can write
 PLAYER_SEC = 60.0  # of each stem in a notebook, which would otherwise grow by megabytes
@@ -242,7 +246,7 @@ class Transcription:
 
 @OPERATIONS.register("transcribe")
 def transcribe(
-    model: JointModel,
+    model: "Runner | JointModel",
     audio: Any,
     sample_rate: float | None = None,
     *,
@@ -256,7 +260,8 @@ def transcribe(
     """Stems, pitch and notes of a song.
 
     Args:
-        model: Any joint model; it runs in evaluation mode, on the device of its weights.
+        model: Any joint model, which runs in evaluation mode on the device of its weights, or a
+            runner.
         audio: A file that libsndfile or FFmpeg decodes; or an array or tensor of samples,
             ``(n_samples,)`` or ``(n_channels, n_samples)``: int16, int32, or floats with full
             scale at 1.0.
@@ -282,10 +287,9 @@ def transcribe(
         title = Path(audio).stem if title is None else title
     else:
         wav, rate, subtype = check_array(audio, sample_rate)
-    on_cpu = model.voicing_threshold.device.type == "cpu"
-    fast = optimize_for_inference(model) if on_cpu else model  # anew: weights may have changed
+    runner = _fast(model)
     stream = StreamSeparator(
-        fast,
+        runner,
         rate,
         len(wav),
         decoder=decoder,
@@ -294,11 +298,11 @@ def transcribe(
         gate=GateRules() if gate else None,
     )
     chunk = separate_at_once(stream, wav)
-    stems = dict(zip(model.sources, chunk.stems, strict=True))
+    stems = dict(zip(runner.sources, chunk.stems, strict=True))
     times, hz, confidence, voiced = chunk.f0.T
     found: list[Note] = []
     if len(chunk.f0):
-        threshold, hop_sec = float(model.voicing_threshold), float(model.pitch_grid.hop)
+        threshold, hop_sec = runner.voicing_threshold, float(runner.pitch_grid.hop)
         tracker = NoteTracker(hop_sec, threshold, rate, notes)
         activity = chunk.activity if stream.own_activity else None
         voice = stems[_voice(stems)]
@@ -313,6 +317,17 @@ def transcribe(
         title="song" if title is None else title,
         subtype=subtype,
     )
+
+
+def _fast(model: "Runner | JointModel") -> Runner:
+    """A runner as it is; a joint model on the CPU optimised anew: its weights may have changed."""
+    if isinstance(model, Runner):
+        return model
+    if model.voicing_threshold.device.type != "cpu":
+        return as_runner(model)
+    from .fast.fuse import optimize_for_inference
+
+    return as_runner(optimize_for_inference(model))
 
 
 def _voice(stems: dict[str, np.ndarray]) -> str:

@@ -5,13 +5,10 @@ cascade, its estimator. Other models hear the voice as if it were the song.
 """
 
 import os
-from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 
-from ..dsp.overlap_add import Window
 from ..errors import ConfigError
 from ..models.base import VOICE, JointModel, JointOutput
 from ..models.djcm import DJCM
@@ -21,10 +18,9 @@ from ..models.joint_cascade import JointCascade
 from ..models.pretrained import load
 from ..optional import pick_device
 from ..version import DEFAULT_MODEL
-from .curve import PitchCurve
 from .fast.fuse import optimize_for_inference
-from .options import BATCH, DECODER, WINDOW_SEC
-from .stream import OverlapAdd, PitchTrack, Resampler, WindowRunner, plan_windows
+from .voice_stream import PitchStream as PitchStream
+from .voice_stream import track_voice as track_voice
 
 
 class WholeModel(PitchEstimator):
@@ -109,78 +105,3 @@ def load_pitch_part(name: str | os.PathLike = DEFAULT_MODEL, device: str = "auto
     chosen = pick_device(device)
     part = pitch_part(load(name))
     return optimize_for_inference(part) if chosen.type == "cpu" else part.to(chosen)
-
-
-class PitchStream:
-    """A voice in blocks to rows of F0, in constant memory; no audio comes out.
-
-    Args:
-        model: From :func:`pitch_part`.
-        sample_rate: Sample rate of the voice in Hz.
-        decoder: Name in ``DECODERS``.
-        batch_size: Windows per batch.
-        window_sec: Window length in seconds.
-        pitch_track: Decodes logits into rows; by default with ``decoder``.
-    """
-
-    def __init__(
-        self,
-        model: JointModel,
-        sample_rate: int,
-        *,
-        decoder: str = DECODER,
-        batch_size: int = BATCH,
-        window_sec: float = WINDOW_SEC,
-        pitch_track: PitchTrack | None = None,
-    ) -> None:
-        track = pitch_track or PitchTrack(model, decoder)
-        self._windowing = OverlapAdd(model, plan_windows(model, window_sec), track)
-        self._runner = WindowRunner(model, batch_size)
-        self._down = Resampler(sample_rate, int(model.sample_rate), 1)
-        self._n_samples = 0  # at the model's rate
-
-    def push(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Add ``(C, T)``; returns final rows of F0 and of activity, as in ``Chunk``."""
-        return self._run(self._windowing.cut(self._resampled(block.mean(0, keepdims=True))))
-
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the remaining rows."""
-        rest = self._down.finish()
-        if self._n_samples + rest.shape[1] == 0:  # too short for one sample at the model's rate
-            rest = np.zeros((1, 1), np.float32)
-        return self._run([*self._windowing.cut(rest), self._windowing.cut_rest()])
-
-    def _resampled(self, samples: np.ndarray) -> np.ndarray:
-        samples = self._down.push(samples)
-        self._n_samples += samples.shape[1]
-        return samples
-
-    def _run(self, windows: Iterable[Window]) -> tuple[np.ndarray, np.ndarray]:
-        f0, activity = [np.zeros((0, 4))], [np.zeros((0, 2))]
-        for window, _, logits, active in self._runner.push(windows):
-            rows = self._windowing.rows(window, logits, active)
-            f0.append(rows[0])
-            activity.append(rows[1])
-        return np.concatenate(f0), np.concatenate(activity)
-
-
-def track_voice(
-    model: JointModel, voice: np.ndarray, sample_rate: int, *, decoder: str = DECODER
-) -> PitchCurve:
-    """Pitch curve of a voice in memory.
-
-    Args:
-        model: From :func:`pitch_part`.
-        voice: ``(n_samples,)`` or ``(n_channels, n_samples)``; 1.0 is full scale.
-        sample_rate: Hz.
-        decoder: Name in ``DECODERS``.
-
-    Raises:
-        ValueError: If the voice is empty or has more than two axes.
-    """
-    voice = np.asarray(voice, np.float32)
-    if voice.ndim not in (1, 2) or voice.size == 0:
-        raise ValueError(f"Expected (n_channels, n_samples), received {voice.shape}.")
-    stream = PitchStream(model, sample_rate, decoder=decoder)
-    parts = [stream.push(np.atleast_2d(voice))[0], stream.finish()[0]]
-    return PitchCurve.from_rows(np.concatenate(parts))

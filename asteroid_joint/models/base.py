@@ -17,6 +17,8 @@ from asteroid.models import BaseModel
 from torch import nn
 from torch.nn import functional
 
+from ..audio.roles import COMPLEMENT, VOICE
+from ..audio.roles import stem_index as stem_index
 from ..compat import called_by_stock_loader, plain_types, register_once, separate_in_eval_mode
 from ..data.base import JointDataset
 from ..errors import CheckpointError, ConfigError
@@ -24,9 +26,6 @@ from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS, OPERATIONS
 from .model_file import MODEL_KEYS, read_model_file
 from .samples import as_samples
-
-VOICE = "vocals"
-COMPLEMENT = "accompaniment"  # the stem that is the recording minus the others
 
 Model = TypeVar("Model", bound="JointModel")
 SOURCES = ("vocals", "drums", "bass", "other")  # the stems of MUSDB, in the order of our models
@@ -342,16 +341,6 @@ class JointModel(BaseModel):
                 f"{name} has ({model.pitch_grid.to_dict()})."
             )
         return model.eval()
-
-
-def stem_index(sources: Sequence[str], name: str) -> int | None:
-    """Index of a stem by its name, ``None`` if it is missing.
-
-    Example:
-        >>> stem_index(("vocals", "accompaniment"), VOICE), stem_index(("drums",), VOICE)
-        (0, None)
-    """
-    return sources.index(name) if name in sources else None
 
 
 def check_activity(model: JointModel) -> None:

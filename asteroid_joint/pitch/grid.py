@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 CENTS_REFERENCE_HZ = 10.0  # 0 cents, as in CREPE and DJCM
 BIN_0_CENTS = 1997.3794084376191  # above 10 Hz, i.e. 31.70 Hz
 N_BINS = 360
 CENTS_PER_BIN = 20.0
 
-Array = TypeVar("Array", np.ndarray, torch.Tensor, float)
+Array = TypeVar("Array", np.ndarray, "torch.Tensor", float)
 
 
 @dataclass(frozen=True)
@@ -139,4 +141,5 @@ def hz_to_midi(hz: Array) -> Array:
 
 
 def _log2(ratio: Array) -> Array:
-    return torch.log2(ratio) if isinstance(ratio, torch.Tensor) else np.log2(ratio)
+    # tensors have a method, numbers and arrays have not
+    return ratio.log2() if hasattr(ratio, "log2") else np.log2(ratio)  # type: ignore[return-value]

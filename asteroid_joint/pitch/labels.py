@@ -4,10 +4,14 @@ One convention everywhere: ``f0_hz`` holds Hz per frame, **0 where the frame is 
 where it is unknown**. NaN is kept up to the loss, which gives such frames weight 0.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 
 from .grid import PitchGrid
+
+if TYPE_CHECKING:
+    import torch
 
 
 def resample_f0(f0_hz: np.ndarray, label_times: np.ndarray, frame_times: np.ndarray) -> np.ndarray:
@@ -47,7 +51,9 @@ def resample_f0(f0_hz: np.ndarray, label_times: np.ndarray, frame_times: np.ndar
     return out.astype(np.float32)
 
 
-def pitch_targets(f0_hz: torch.Tensor, grid: PitchGrid, blur_cents: float = 0.0) -> torch.Tensor:
+def pitch_targets(
+    f0_hz: "torch.Tensor", grid: PitchGrid, blur_cents: float = 0.0
+) -> "torch.Tensor":
     """Targets for the classes of a pitch head.
 
     Args:
@@ -60,6 +66,8 @@ def pitch_targets(f0_hz: torch.Tensor, grid: PitchGrid, blur_cents: float = 0.0)
         ``(..., n_frames, n_bins)`` in [0, 1]; unvoiced and unknown frames are all zero (the caller
         must give the latter weight 0).
     """
+    import torch
+
     voiced = f0_hz > 0  # False for NaN
     bins = grid.hz_to_bin(torch.where(voiced, f0_hz, torch.full_like(f0_hz, 100.0)))  # (..., N)
     grid_bins = torch.arange(grid.n_bins, device=f0_hz.device, dtype=bins.dtype)  # (P,)

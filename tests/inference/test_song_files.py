@@ -265,13 +265,16 @@ def peaks(n_frames: int, seed: int) -> torch.Tensor:
 def test_two_passes_find_the_path_of_one(tmp_path, n_frames):
     grid, activations = PitchGrid(320, 16000), peaks(n_frames, n_frames)
     expected = decode_viterbi(activations, grid, chunk_frames=n_frames, context_frames=0)
-    with WholeSongViterbi(grid, tmp_path) as viterbi:
+    with WholeSongViterbi(grid, tmp_path, library=torch) as viterbi:
         for at in range(0, n_frames, 700):
             viterbi.push(activations[at : at + 700].numpy())
         parts = list(viterbi.finish())
     hz, confidence = (torch.cat(field) for field in zip(*parts, strict=True))
     torch.testing.assert_close(hz, expected.hz)
     torch.testing.assert_close(confidence, expected.confidence)
+    arrays = decode_viterbi(activations.numpy(), grid)
+    np.testing.assert_allclose(arrays.hz, expected.hz.numpy(), rtol=1e-5)
+    np.testing.assert_array_equal(arrays.confidence, expected.confidence.numpy())
     assert names(tmp_path) == []
 
 

@@ -314,7 +314,7 @@ def test_windows_join_the_logits_of_one_pass(whole):
         stream.push(wav[:, at : at + 30011].numpy())
     stream.finish()
     assert len(logits) > 10
-    assert (torch.cat(logits) - expected.pitch_logits[0]).abs().max() < 1e-5
+    assert np.abs(np.concatenate(logits) - expected.pitch_logits[0].numpy()).max() < 1e-5
 
 
 def test_less_context_or_another_grid_shows(whole):
@@ -376,11 +376,11 @@ def test_exact_windows_rebuild_the_signal_and_the_frames(n_samples):
     out, frames = [], []
     for w in [*windows, cutter.finish()]:
         assert w.start % 320 == 0
-        out.append(fader.push(w.start, torch.from_numpy(w.samples), w.last))
-        index = w.start // 160 + torch.arange((w.samples.shape[1] - 1) // 160 + 1)
+        out.append(fader.push(w.start, w.samples, w.last))
+        index = w.start // 160 + np.arange((w.samples.shape[1] - 1) // 160 + 1)
         frames.append(joiner.push(w.start, w.samples.shape[1], index[:, None], w.last))
-    np.testing.assert_array_equal(torch.cat(out, 1).numpy(), wav)
-    assert torch.cat(frames)[:, 0].tolist() == list(range((n_samples - 1) // 160 + 1))
+    np.testing.assert_array_equal(np.concatenate(out, 1), wav)
+    assert np.concatenate(frames)[:, 0].tolist() == list(range((n_samples - 1) // 160 + 1))
 
 
 # Phase refinement

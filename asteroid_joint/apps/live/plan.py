@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from ...errors import ConfigError
 
 if TYPE_CHECKING:
+    from ...inference.runner import Runner
     from ...models.base import JointModel
 
 # Chosen on MIR-1K's validation side (benchmarks/live.py, five clips): compared with whole clips,
@@ -68,7 +69,7 @@ class LivePlan:
     @classmethod
     def of(
         cls,
-        model: "JointModel",
+        model: "Runner | JointModel",
         block_sec: float = BLOCK_SEC,
         lookahead_sec: float = LOOKAHEAD_SEC,
         context_sec: float = CONTEXT_SEC,

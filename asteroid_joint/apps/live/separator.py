@@ -13,14 +13,19 @@ after its first sound.
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from ...audio.roles import VOICE
 from ...dsp.overlap_add import CrossFader, Window, WindowPlan
+from ...inference.engines import as_runner
+from ...inference.runner import Runner
 from ...inference.stream import StreamSeparator, Windowing, WindowRunner
-from ...models.base import VOICE, JointModel
 from .plan import LivePlan
+
+if TYPE_CHECKING:
+    from ...models.base import JointModel
 
 
 class LiveWindows(Windowing):
@@ -29,17 +34,18 @@ class LiveWindows(Windowing):
     Args: see :class:`LiveSeparator`.
     """
 
-    def __init__(self, model: JointModel, plan: LivePlan, decoder: str) -> None:
+    def __init__(self, runner: Runner, plan: LivePlan, decoder: str) -> None:
         self.n_blocks = 0
-        self._model, self._plan, self._decoder = model, plan, decoder
-        self._held = np.zeros((int(model.in_channels), 0), np.float32)
+        self._runner, self._plan, self._decoder = runner, plan, decoder
+        self._held = np.zeros((runner.in_channels, 0), np.float32)
         self._held_from = 0  # position of the first held sample
         self._next = 0  # start of the next block
         self._next_frame = 0
         # a window is final up to its lookahead, or up to the fade where that is longer
         outer = max(plan.lookahead - plan.fade, 0)
         self._fader = CrossFader(
-            WindowPlan(plan.block, outer, plan.fade, plan.hop_length, 0, plan.hop_length)
+            WindowPlan(plan.block, outer, plan.fade, plan.hop_length, 0, plan.hop_length),
+            runner.library,
         )
 
     def cut(self, samples: np.ndarray) -> Iterator[Window]:
@@ -56,29 +62,28 @@ class LiveWindows(Windowing):
     def cut_rest(self) -> Window:
         return Window(self._held_from, self._held, True)
 
-    def join(self, window: Window, sources: torch.Tensor) -> torch.Tensor:
+    def join(self, window: Window, sources: np.ndarray) -> np.ndarray:
         return self._fader.push(window.start, sources, window.last)
 
     def rows(
-        self, window: Window, logits: torch.Tensor, activity: torch.Tensor
+        self, window: Window, logits: np.ndarray, activity: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         self.n_blocks += 1
-        model, hop = self._model, self._plan.hop_length
+        grid, hop = self._runner.pitch_grid, self._plan.hop_length
         n_samples = window.samples.shape[1]
-        end = model.pitch_grid.n_frames(n_samples)
+        end = grid.n_frames(n_samples)
         if not window.last:
             end = (n_samples - self._plan.lookahead) // hop
         offset = window.start // hop
         block = slice(self._next_frame - offset, end)
-        time = model.pitch_grid.frame_to_sec(np.arange(self._next_frame, offset + end))
+        time = grid.frame_to_sec(np.arange(self._next_frame, offset + end))
         self._next_frame = offset + end
         rows, active = np.zeros((0, 4)), np.zeros((0, 2))
         if len(logits) and len(time):
-            f0 = model.decode_pitch(logits.to(model.voicing_threshold.device), self._decoder)
-            hz, confidence, voiced = (field[block].double().cpu().numpy() for field in f0)
-            rows = np.stack([time, hz, confidence, voiced], 1)
+            f0 = self._runner.decode_pitch(logits, self._decoder)
+            rows = np.stack([time, *(field[block] for field in f0)], 1)
         if len(activity):
-            active = np.stack([time, activity[block].numpy()], 1)
+            active = np.stack([time, activity[block]], 1)
         return rows, active
 
 
@@ -110,16 +115,17 @@ class LiveSeparator(StreamSeparator):
 
     def __init__(
         self,
-        model: JointModel,
+        model: "Runner | JointModel",
         sample_rate: int,
         n_channels: int,
         plan: LivePlan | None = None,
         *,
         decoder: str = "argmax",
     ) -> None:
-        self.plan = plan = plan or LivePlan.of(model)
-        self.voice = model.sources.index(VOICE)
-        self._windows = LiveWindows(model, plan, decoder)
+        runner = as_runner(model)
+        self.plan = plan = plan or LivePlan.of(runner)
+        self.voice = runner.sources.index(VOICE)
+        self._windows = LiveWindows(runner, plan, decoder)
         self._again = partial(LiveSeparator, model, sample_rate, n_channels, plan, decoder=decoder)
         super().__init__(
             model, sample_rate, n_channels, batch_size=1, windowing=self._windows, look_ahead=0

@@ -29,7 +29,9 @@ from ..destination import (
     output_name,
     remove_leftovers,
 )
+from ..engines import as_runner
 from ..options import RunOptions, SeparateOptions
+from ..runner import Runner
 from ..stem_names import with_model
 from .inputs import Song
 from .manifest import Manifest
@@ -158,18 +160,16 @@ def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
     return ready_model(run.model, run.device, options.batch_size)
 
 
-def fingerprint(options: SeparateOptions, model: "JointModel") -> str:
+def fingerprint(options: SeparateOptions, model: "Runner | JointModel") -> str:
     """Sixteen characters that identify the options, model and weights that results depend on."""
     digest = hashlib.sha256(json.dumps(options.results()).encode())
-    digest.update(json.dumps(model.get_model_args(), default=str).encode())
-    for name, values in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+    for part in as_runner(model).identity():
+        digest.update(part)
     return digest.hexdigest()[:16]
 
 
 def _outcomes(
-    model: "JointModel",
+    model: "Runner | JointModel",
     jobs: Sequence[Job],
     options: SeparateOptions,
     run: RunOptions,
@@ -208,7 +208,7 @@ class MakeWorker:
 
 
 def separate_song(
-    model: "JointModel",
+    model: "Runner | JointModel",
     job: Job,
     options: SeparateOptions,
     run: RunOptions,
@@ -223,8 +223,6 @@ def separate_song(
         run: How to process it.
         say: See :func:`run_collection`; ``None`` shows no progress.
     """
-    import torch
-
     from ..separate import separate_file
 
     path = job.song.path
@@ -246,10 +244,10 @@ def separate_song(
         return replace(failed, reason=str(err), retry=True)
     except UserError as err:
         return replace(failed, reason=str(err))
-    except (torch.OutOfMemoryError, MemoryError):
-        reason = f"{path} needs more memory than is available: try --batch 1 or --device cpu."
-        return replace(failed, reason=reason, retry=True)
     except Exception as err:
+        if isinstance(err, MemoryError) or type(err).__name__ == "OutOfMemoryError":  # torch's
+            reason = f"{path} needs more memory than is available: try --batch 1 or --device cpu."
+            return replace(failed, reason=reason, retry=True)
         if run.debug:
             traceback.print_exc()
         said = (str(err).strip().splitlines() or [""])[0]

@@ -10,12 +10,11 @@ separation mistook for a voice shows, too: it follows the mixture.
 """
 
 import numpy as np
-import torch
 
 from ...dsp.downmix import DownmixFollower, downmix
 from ...dsp.overlap_add import SampleQueue
 from ...dsp.segments import SegmentStream
-from .network import REACH, load_cue_net
+from .odds import REACH, load_cue_odds
 
 HOP_SEC = 0.02  # seconds
 FRAME_SEC = 0.046  # seconds: harmonics blur, syllables do not
@@ -229,9 +228,8 @@ class VoiceCues:
             self._raw = np.concatenate([self._raw, after])
         rows = [np.zeros((0, 4))]
         while len(self._raw) >= BLOCK + 2 * CONTEXT and self._n_given < self._n_joined:
-            read = features(self._raw[: BLOCK + 2 * CONTEXT]).T[None]  # (B=1, D, N + 2 REACH)
-            with torch.inference_mode():
-                odds = load_cue_net()(torch.from_numpy(read.astype(np.float32)))[0].numpy().T
+            read = features(self._raw[: BLOCK + 2 * CONTEXT]).T  # (D, N + 2 REACH)
+            odds = load_cue_odds()(read.astype(np.float32)).T  # (N, 2)
             n = min(BLOCK, self._n_joined - self._n_given)
             times = (self._n_given + np.arange(n)) * HOP_SEC
             rows.append(np.column_stack([times, self._level_db[:n], odds[:n]]))

@@ -3,22 +3,22 @@
     features (B, D, N + 2 * REACH) -> residual dilated convolutions -> log-odds (B, 2, N)
 
 No convolution pads: an output frame depends only on ``REACH`` frames on either side, so processing
-a recording in blocks gives the same result as processing it whole.
+a recording in blocks gives the same result as processing it whole. This module is for training:
+:mod:`.odds` computes the trained network.
 """
 
 from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 
+import numpy as np
 import torch
 from torch import nn
 
 from ...errors import CheckpointError
 from ...files import atomic_write
+from .odds import DILATIONS, WEIGHTS, read_state
+from .odds import REACH as REACH
 
-WEIGHTS = Path(__file__).with_name("note_cues.pth")  # benchmarks/notes.py CORPUS --fit writes it
-DILATIONS = (1, 2, 4, 8, 16)  # frames
-REACH = 1 + sum(DILATIONS)  # frames on either side that an output depends on
 OUTPUTS = ("onset", "sung")
 
 
@@ -78,11 +78,11 @@ def save_cue_net(network: CueNet, path: Path, about: str) -> None:
         about: One line on its training data.
     """
     state = {
-        key: value.half() if value.is_floating_point() else value
+        key: (value.half() if value.is_floating_point() else value).numpy()
         for key, value in network.state_dict().items()
     }
-    with atomic_write(path) as part:
-        torch.save({"about": about, "n_features": network.n_features, "state_dict": state}, part)
+    with atomic_write(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, about=about, **state)
 
 
 @cache
@@ -92,11 +92,12 @@ def load_cue_net(path: Path = WEIGHTS) -> CueNet:
     Raises:
         CheckpointError: If the file cannot be read.
     """
+    state = read_state(path)
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        network = CueNet(stored["n_features"])
-        network.load_state_dict(stored["state_dict"])
-    except (OSError, KeyError, RuntimeError, UnpicklingError) as err:
+        network = CueNet(state["enter.1.weight"].shape[1])
+        del state["about"]
+        network.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
+    except (KeyError, RuntimeError, TypeError) as err:
         raise CheckpointError(
             f"The weights {path}, which detect notes, cannot be read: install the package again."
         ) from err
