@@ -1,7 +1,8 @@
 """The STFT as real matrix products, for runtimes without a Fourier transform.
 
 Replaces :class:`~asteroid_joint.dsp.stft.STFT` in graphs exported from PyTorch. Frames are cut and
-overlapped by reshaping and transformed by two matrices. In PyTorch it is slower than the original.
+overlapped by reshaping and transformed by two matrices, which a graph makes of its own operators:
+they are no part of a file. In PyTorch it is slower than the original.
 """
 
 import torch
@@ -28,24 +29,20 @@ class RealSTFT(nn.Module):
         True
     """
 
-    cos: torch.Tensor
-    sin: torch.Tensor
-    weight: torch.Tensor
     window: torch.Tensor
 
     def __init__(self, like: STFT) -> None:
         super().__init__()
         self.n_fft, self.hop_length = like.n_fft, like.hop_length
         self.n_blocks = -(-self.n_fft // self.hop_length)  # hops per frame, rounded up
+        self.register_buffer("window", like.window.float(), persistent=False)
+
+    def _angles(self) -> torch.Tensor:
+        """Phase of every frequency at every sample in radians, ``(n_fft, F)``."""
         sample, freq = torch.arange(self.n_fft), torch.arange(self.n_fft // 2 + 1)
         # reduce the product as an integer, so that the angle is exact
-        turns = (sample[:, None] * freq).remainder(self.n_fft).double() / self.n_fft  # (T, F)
-        self.register_buffer("cos", (2 * torch.pi * turns).cos().float(), persistent=False)
-        self.register_buffer("sin", (2 * torch.pi * turns).sin().float(), persistent=False)
-        # every bin but the first and the last represents its mirror image, too
-        weight = (2.0 - ((freq == 0) | (2 * freq == self.n_fft)).float()) / self.n_fft
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("window", like.window.float(), persistent=False)
+        turns = (sample[:, None] * freq).remainder(self.n_fft)
+        return turns.to(self.window) * (2 * torch.pi / self.n_fft)
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
         """See :meth:`STFT.forward`: ``(..., T)`` to complex ``(..., N, F)``."""
@@ -57,14 +54,20 @@ class RealSTFT(nn.Module):
         blocks = blocks.reshape(len(flat), -1, self.hop_length)  # (B, N', hop)
         shifted = [blocks[:, k : k + n_frames] for k in range(self.n_blocks)]
         frames = torch.cat(shifted, -1)[..., : self.n_fft] * self.window  # (B, N, n_fft)
-        spec = torch.complex(frames @ self.cos, -(frames @ self.sin))  # (B, N, F)
+        angles = self._angles()
+        spec = torch.complex(frames @ angles.cos(), -(frames @ angles.sin()))  # (B, N, F)
         return spec.reshape(*wav.shape[:-1], *spec.shape[1:])
 
     def inverse(self, spec: torch.Tensor, length: int) -> torch.Tensor:
         """See :meth:`STFT.inverse`: complex ``(..., N, F)`` to ``(..., length)``."""
         flat = spec.reshape(-1, *spec.shape[-2:])  # (B, N, F)
-        real, imag = flat.real * self.weight, flat.imag * self.weight
-        frames = real @ self.cos.T - imag @ self.sin.T  # (B, N, n_fft)
+        freq = torch.arange(self.n_fft // 2 + 1)
+        # every bin but the first and the last represents its mirror image, too
+        once = (freq == 0) | (2 * freq == self.n_fft)
+        weight = (2.0 - once.to(self.window)) / self.n_fft  # (F,)
+        real, imag = flat.real * weight, flat.imag * weight
+        angles = self._angles()
+        frames = real @ angles.cos().T - imag @ angles.sin().T  # (B, N, n_fft)
         added = self._overlap(frames * self.window)  # (B, T)
         ones = torch.ones_like(frames[:1])
         squared = self._overlap(ones * self.window.square())  # (1, T)

@@ -18,6 +18,7 @@ from .stem_names import STEM
 BATCH = 2  # windows per batch
 DECODER = "argmax"
 WINDOW_SEC = 10.0  # seconds
+RUNTIMES = ("auto", "torch", "onnx")  # what runs a model
 GATE = True  # whether there is silence where nobody sings
 SAME_RESULTS = "same_results"  # marks a field that results do not depend on
 USUAL_NOTES = ("midi", "csv")  # what ``notes`` writes
@@ -85,6 +86,7 @@ class RunOptions:
         overwrite: Replace earlier results.
         model: Name of shipped weights, or a model file.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        runtime: What runs the model, one of ``RUNTIMES``.
         plugins: Modules that register further models, separated by commas.
         resume: Skip songs that the manifest lists as done, or as failed because of the input; redo
             those that have changed since. Remove leftovers of killed runs.
@@ -99,6 +101,7 @@ class RunOptions:
     overwrite: bool = False
     model: str = DEFAULT_MODEL
     device: str = "auto"
+    runtime: str = "auto"
     plugins: str = ""
     resume: bool = False
     retry: bool = False

@@ -1,6 +1,7 @@
 """What runs a model: arrays in, arrays out. The chain behind ``separate`` knows nothing else of it.
 
-Joint models run in PyTorch (:mod:`.torch_runner`).
+Joint models run in PyTorch (:mod:`.torch_runner`), exported graphs in onnxruntime
+(:mod:`.graph_runner`); :mod:`.engines` chooses.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..pitch.grid import PitchGrid
+from ..registry import OPERATIONS
 
 
 class RunnerOutput(NamedTuple):
@@ -85,3 +87,7 @@ class Runner:
     def identity(self) -> Iterator[bytes]:
         """All that identifies the model and its weights."""
         raise NotImplementedError
+
+    def transcribe(self, audio: Any, sample_rate: float | None = None, **options: Any) -> Any:
+        """Stems, pitch and notes of a song: see ``JointModel.transcribe``."""
+        return OPERATIONS["transcribe"](self, audio, sample_rate, **options)

@@ -1,13 +1,14 @@
 """A joint model as one ONNX file: waveform in, stems and pitch out, nothing else needed.
 
-The transforms are part of the graph, as matrix products, for runtimes without an STFT. The graph
-takes windows of one length. The file's metadata, all of it text, describe how to use it:
+The transforms are part of the graph, as matrix products, for runtimes without an STFT. The file's
+metadata, all of it text, describe how to use it:
 
 =======================  ===========================================================================
 ``sources``              names of the stems, in order, separated by commas
 ``sample_rate``          sample rate in Hz
 ``n_channels``           channels of the input
-``window_samples``       length of the input
+``window_samples``       usual length of the input
+``least_samples``        shortest input; without this entry all inputs have the usual length
 ``context_samples``      samples to discard at either end of a window that has a neighbour
 ``fade_samples``         length of the cross-fade between what two windows keep; 0: butt-joined
 ``start_multiple``       windows start at multiples of this many samples
@@ -15,12 +16,17 @@ takes windows of one length. The file's metadata, all of it text, describe how t
 ``hop_samples``          hop between frames; frame ``n`` is centred at sample ``n * hop_samples``
 ``n_bins``               pitch bins; bin ``b`` is ``bin_0_cents + b * cents_per_bin`` cents above
                          10 Hz
+``reach_samples``        samples on either side that an output depends on, if that is bounded
+``shift_multiple``       shifts of the input by multiples of this shift the outputs alike
+``efficient_samples``    inputs below this are inefficient
+``own_activity``         1 if ``activity`` is an output of the model, 0 if it follows from the pitch
+``weights_sha256``       checksum of the file of the weights
 ``licence``              licence of the weights, if the model file states it
 =======================  ===========================================================================
 
-Pad a shorter recording with zeros to one window. Outputs, as far as the model has them:
+Pad a shorter recording with zeros. Outputs, as far as the model has them:
 
-* ``sources`` ``(1, n_src, n_channels, window_samples)``, stems that add up to the input if the
+* ``sources`` ``(1, n_src, n_channels, samples)``, stems that add up to the input if the
   model's do;
 * ``pitch_logits`` ``(1, frames, n_bins)``; their sigmoid is the activation of each bin;
 * ``f0_hz`` and ``confidence`` ``(1, frames)``, decoded by argmax and local average;
@@ -28,7 +34,7 @@ Pad a shorter recording with zeros to one window. Outputs, as far as the model h
 
 ``DJCM``, ``JointCascade``, ``JointXConvTasNet``, ``JointXUMX`` and ``VocalDetectionUNet`` were
 exported and compared; ``benchmarks/onnx_models.py`` checks any model. A Wiener filter cannot be
-exported.
+exported. Constants that half precision holds exactly are stored that way (:mod:`.onnx_size`).
 """
 
 import copy
@@ -46,29 +52,49 @@ from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
 from ..files import atomic_write
+from ..inference.engines import weights_digest
 from ..inference.options import WINDOW_SEC
 from ..inference.stream import plan_windows
+from ..masknn.residual_unet import FrequencyFold
 from ..models.base import JointModel
+from ..models.djcm import DJCM
 from ..optional import optional
 from ..registry import OPERATIONS
 from ..version import __version__
+from .onnx_layers import GraphFold, GraphLSTM
+from .onnx_size import make_small
 
 OPSET = 20
+ANY_LENGTH = (DJCM,)  # models whose graphs take inputs of any length
 LONGEST_SEC = 60.0  # of a window: tracing time and the runtime's memory grow with it
 
 
 class ExportGraph(nn.Module):
-    """The exported graph: a copy of a model, with real-valued transforms and decoded pitch."""
+    """The exported graph: a copy of a model, with real-valued transforms and decoded pitch.
 
-    def __init__(self, model: JointModel) -> None:
+    Args:
+        model: Any joint model.
+        any_length: Whether the graph is to take inputs of any length; it then computes nothing
+            before it is exported.
+    """
+
+    def __init__(self, model: JointModel, any_length: bool = False) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
         for name, module in list(self.model.named_modules()):
             if isinstance(module, nn.RNNBase):
                 module.dropout = 0.0  # only for training, but the exporter refuses it
             if isinstance(module, STFT):
-                parent = self.model.get_submodule(name.rpartition(".")[0])
-                setattr(parent, name.rpartition(".")[2], RealSTFT(module))
+                self._put(name, RealSTFT(module))
+            elif any_length and isinstance(module, FrequencyFold):
+                self._put(name, GraphFold(module.fold, module.time_factor))
+            elif any_length and GraphLSTM.fits(module):
+                self._put(name, GraphLSTM(module))
+
+    def _put(self, name: str, layer: nn.Module) -> None:
+        """Replace a layer of the model."""
+        parent = self.model.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], layer)
 
     def forward(self, wav: torch.Tensor) -> dict[str, torch.Tensor]:
         """``(1, C, T)`` to named outputs, as the module documents them."""
@@ -91,6 +117,7 @@ def export_onnx(
     *,
     window_sec: float = WINDOW_SEC,
     licence: str = "",
+    weights: str | os.PathLike | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a model as an ONNX file; see the module for inputs, outputs and metadata.
@@ -100,6 +127,7 @@ def export_onnx(
         path: File to write, ``.onnx``.
         window_sec: Length of the graph's input in seconds; rounded up to frames.
         licence: Licence of the weights, for the metadata.
+        weights: File of the weights, by which the graph knows them again.
         overwrite: Replace an existing file.
 
     Returns:
@@ -121,13 +149,20 @@ def export_onnx(
         optional(module, "onnx")
     path = Path(path)
     _check(path, window_sec, overwrite)
-    graph = ExportGraph(model)
-    plan = plan_windows(graph.model, window_sec)
+    plan = plan_windows(model, window_sec)
     wav = torch.zeros(1, int(model.in_channels), plan.length)
+    any_length = type(model) in ANY_LENGTH
+    graph = ExportGraph(model, any_length)
     with torch.no_grad():
         names = list(graph(wav))
-    program = _export(graph, wav, names)
-    for key, value in _metadata(model, plan, licence).items():
+        own_activity = graph.model.forward_joint(wav).activity_logits is not None
+    program = _export(graph, wav, names, any_length)
+    facts = _metadata(model, plan, licence) | {"own_activity": int(own_activity)}
+    if any_length:
+        facts["least_samples"] = least_samples(model)
+    if weights is not None:
+        facts["weights_sha256"] = weights_digest(Path(weights))
+    for key, value in facts.items():
         if value != "":
             program.model.metadata_props[key] = str(value)
     try:
@@ -136,6 +171,11 @@ def export_onnx(
     except OSError as err:
         raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err
     return path
+
+
+def least_samples(model: JointModel) -> int:
+    """Shortest input of a graph that takes inputs of any length."""
+    return max(model.min_samples, 2)
 
 
 def _check(path: Path, window_sec: float, overwrite: bool) -> None:
@@ -166,17 +206,25 @@ def _metadata(model: JointModel, plan: WindowPlan, licence: str) -> dict[str, An
         "cents_per_bin": model.pitch_grid.cents_per_bin,
         "bin_0_cents": model.pitch_grid.bin_0_cents,
         "model": type(model).__name__,
+        "reach_samples": "" if model.context_samples is None else model.context_samples,
+        "shift_multiple": model.window_multiple,
+        "efficient_samples": model.window_samples,
         "licence": licence,
         "producer": f"asteroid-joint {__version__}",
     }
 
 
 @torch.no_grad()
-def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
+def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str], any_length: bool) -> Any:
     """Trace, without the exporter's messages, on which a user cannot act."""
     chatter = logging.getLogger("torch.onnx")
     level = chatter.level
     chatter.setLevel(logging.ERROR)
+    shapes = None
+    if any_length:
+        most = int(LONGEST_SEC * graph.model.sample_rate)
+        length = torch.export.Dim("n_samples", min=least_samples(graph.model), max=most)
+        shapes = {"wav": {2: length}}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -187,6 +235,7 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
                 output_names=names,
                 opset_version=OPSET,
                 dynamo=True,
+                dynamic_shapes=shapes,
                 optimize=False,  # its rules treat "+ 1e-12" as "+ 0" and drop it
                 verbose=False,
             )
@@ -194,6 +243,7 @@ def _export(graph: ExportGraph, wav: torch.Tensor, names: list[str]) -> Any:
             optimizer = optional("onnxscript.optimizer", "onnx")
             optimizer.fold_constants(program.model)
             optimizer.remove_unused_nodes(program.model)
+            make_small(program.model.graph)
             return program
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError, ValueError) as err:
         raise UserError(

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import IO, Any
 
+from ...inference.options import RUNTIMES
 from ...version import DEFAULT_MODEL
 
 # exit codes: all done; some inputs failed, the others are complete; the call itself was wrong and
@@ -24,6 +25,17 @@ def add_model(parser: Any) -> None:
     )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s"
+    )
+
+
+def add_runtime(parser: Any) -> None:
+    """Add ``--runtime`` to a parser or a group of one."""
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="auto",
+        help="what runs the model: torch; onnx, on a CPU, for models with a graph (see export); "
+        "auto is onnx where it can be; default %(default)s",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import UserError
 from ...optional import optional
 from ..page.uploads import Limits, check_length, check_song
-from .common import DONE, add_model, say
+from .common import DONE, add_model, add_runtime, say
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -41,6 +41,7 @@ def add_demo_command(commands: Any) -> None:
         help="default %(default)s; 0 picks a free one",
     )
     add_model(demo)
+    add_runtime(demo)
     for flag, unit, default, text in (
         ("--max-minutes", "M", limits.minutes, "longest song accepted"),
         ("--max-mb", "MB", limits.megabytes, "largest file accepted, 10^6 bytes"),
@@ -88,14 +89,14 @@ def _demo(args: argparse.Namespace) -> int:
     for module in ("starlette", "uvicorn", "PIL.Image"):
         optional(module, "demo")
     optional("mido", "demo")
-    from ...inference.load import ready_model
+    from ...inference.engines import ready_runner
     from ..page.server import make_app
     from ..page.songs import Songs
 
     listener = _listen(args.host, args.port)
     address, port = listener.getsockname()[:2]
     with listener:
-        model = ready_model(args.model, args.device)
+        model = ready_runner(args.model, args.device, runtime=args.runtime)
         limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
         songs = Songs(worker(model, limits), limits, 60 * args.keep_minutes)
         try:

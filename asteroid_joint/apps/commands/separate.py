@@ -14,7 +14,7 @@ from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
 from ...inference.stem_names import PRESETS, stem_naming
 from ...registry import import_plugins
-from .common import DONE, SOME_FAILED, add_model, add_plugins, positive, say, tell
+from .common import DONE, SOME_FAILED, add_model, add_plugins, add_runtime, positive, say, tell
 
 NO_STEMS = "none"
 Options = TypeVar("Options", SeparateOptions, RunOptions)
@@ -136,6 +136,7 @@ def add_pitch_results(group: Any) -> None:
 
 def _add_model(group: Any) -> None:
     add_model(group)
+    add_runtime(group)
     add_decoding(group)
 
 

@@ -37,7 +37,8 @@ def add_share_commands(commands: Any) -> None:
         "export",
         help="export a model to ONNX, for stems and pitch without Python (extra: onnx)",
         description="Write an ONNX file that maps windows of samples to stems, pitch and activity. "
-        "It includes the transforms; its metadata describes the inputs and outputs.",
+        "It includes the transforms; its metadata describes the inputs and outputs. --runtime onnx "
+        "takes it where it lies beside the weights under their name, with .onnx.",
     )
     export.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     export.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
@@ -71,7 +72,7 @@ def _share(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ...models.pretrained import load
+    from ...models.pretrained import full_name, load, model_path
     from ...registry import import_plugins
     from ...share.facts import describe_weights
     from ...share.onnx import export_onnx
@@ -80,6 +81,13 @@ def _export(args: argparse.Namespace) -> int:
     model = load(args.model)
     licences = describe_weights(args.model)["licences"]
     said = "; ".join(f"{x['title']}: {x['licence']}" for x in licences)
-    overwrite = args.overwrite
-    file = export_onnx(model, args.out, window_sec=args.seconds, licence=said, overwrite=overwrite)
+    weights = Path(model_path(full_name(args.model)))
+    file = export_onnx(
+        model,
+        args.out,
+        window_sec=args.seconds,
+        licence=said,
+        weights=weights if weights.is_file() else None,
+        overwrite=args.overwrite,
+    )
     return DONE if tell(str(file)) else SOME_FAILED

@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import AudioError, UserError
 from ..live.formats import SAMPLE_FORMATS
 from ..live.plan import BLOCK_SEC, CONTEXT_SEC, LOOKAHEAD_SEC, LivePlan
-from .common import DONE, SOME_FAILED, add_model, add_plugins, say, tell
+from .common import DONE, SOME_FAILED, add_model, add_plugins, add_runtime, say, tell
 
 DESCRIPTION = """\
 Separate a live input and track its pitch: write F0 lines and the voice while sound arrives.
@@ -103,6 +103,7 @@ def _add_work(work: Any) -> None:
             help=f"{text}; default %(default)s",
         )
     add_model(work)
+    add_runtime(work)
     work.add_argument(
         "--decoder",
         default="argmax",
@@ -114,7 +115,7 @@ def _add_work(work: Any) -> None:
 
 def _stream(args: argparse.Namespace) -> int:
     """Run a live stream; returns the exit code."""
-    from ...inference.load import ready_model
+    from ...inference.engines import ready_runner
     from ...registry import DECODERS, import_plugins
     from ..live.outputs import Gone
     from ..live.separator import LiveSeparator
@@ -127,7 +128,7 @@ def _stream(args: argparse.Namespace) -> int:
     _check_options(args)
     import_plugins(args.plugins)
     DECODERS[args.decoder]  # raises for an unknown name before the model is loaded
-    model = ready_model(args.model, args.device, batch_size=1)
+    model = ready_runner(args.model, args.device, 1, args.runtime)
     wants_f0 = _wants_f0(args, model)
     plan = LivePlan.of(model, args.block, args.lookahead, args.context)
     source = _source(args)

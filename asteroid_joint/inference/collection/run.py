@@ -29,7 +29,7 @@ from ..destination import (
     output_name,
     remove_leftovers,
 )
-from ..engines import as_runner
+from ..engines import as_runner, ready_runner
 from ..options import RunOptions, SeparateOptions
 from ..runner import Runner
 from ..stem_names import with_model
@@ -147,17 +147,16 @@ def run_collection(
             yield plan.record(job.song, outcome)
 
 
-def load(options: SeparateOptions, run: RunOptions) -> "JointModel":
+def load(options: SeparateOptions, run: RunOptions) -> Runner:
     """Import the plugins, load the model and optimise it for its device.
 
     Raises:
         UserError: If there is no such model, device or plugin.
     """
     from ...registry import import_plugins
-    from ..load import ready_model
 
     import_plugins(run.plugins)
-    return ready_model(run.model, run.device, options.batch_size)
+    return ready_runner(run.model, run.device, options.batch_size, run.runtime)
 
 
 def fingerprint(options: SeparateOptions, model: "Runner | JointModel") -> str:
