@@ -68,4 +68,4 @@ docs: $(VENV)/.all
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo_out peers_out docs/_build docs/reference
+	rm -rf $(VENV) build dist *.egg-info light/build light/*.egg-info demo_out peers_out docs/_build docs/reference

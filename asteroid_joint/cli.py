@@ -39,6 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as err:
         say(str(err))
         return USAGE
+    except ModuleNotFoundError as err:
+        if (err.name or "").partition(".")[0] not in ("asteroid", "asteroid_joint", "torch"):
+            raise
+        say("This needs the full package, with torch: pip install asteroid-joint.")
+        return USAGE
     finally:
         signal.signal(signal.SIGTERM, previous)
 

@@ -1,10 +1,13 @@
 """ONNX files: the same numbers as the model's, and all that a stranger needs to know."""
 
+import subprocess
+import sys
 import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile as sf
 import torch
 from conftest import play, sing
 
@@ -14,12 +17,15 @@ from asteroid_joint.cli import main
 from asteroid_joint.dsp.real_stft import RealSTFT
 from asteroid_joint.dsp.stft import STFT
 from asteroid_joint.errors import ConfigError, UserError
+from asteroid_joint.inference.graph_runner import GraphRunner
+from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.inference.stream import plan_windows
 from asteroid_joint.share import onnx as share_onnx
 from asteroid_joint.share.onnx import export_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 TOLERANCE = 1e-4
+RATE = 44100
 
 
 def run(path, wav: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -107,6 +113,55 @@ def test_the_default_weights(tmp_path, capsys):
     off = 1200 * np.log2(found["f0_hz"][0] / (10 * 2 ** (cents / 1200)))
     assert np.abs(off).max() < 4.5 * float(facts["cents_per_bin"])
     assert len(best) == -(-int(facts["window_samples"]) // int(facts["hop_samples"]))
+    assert path.stat().st_size < 12e6
+    songs_alike(model, path)
+    a_song_without_torch(path, tmp_path)
+
+
+def song(n_samples: int) -> np.ndarray:
+    """Stereo at ``RATE``."""
+    rng = np.random.default_rng(0)
+    voice, band = sing(rng, n_samples)[0], play(rng, n_samples)
+    return np.stack([voice + band, voice + 0.5 * band]).astype(np.float32)
+
+
+def songs_alike(model, path) -> None:
+    """Of any length: one window, several, and less than the model takes."""
+    graph = GraphRunner(path)
+    for n_samples, decoder in ((1, "argmax"), (900, "viterbi"), (3 * RATE + 17, "argmax")):
+        wav, options = song(n_samples), {"decoder": decoder, "window_sec": 1.0}
+        expected = separate_array(model, wav, RATE, **options)
+        found = separate_array(graph, wav, RATE, **options)
+        np.testing.assert_array_equal(found.mixture, expected.mixture)
+        np.testing.assert_allclose(found.stems, expected.stems, atol=TOLERANCE)
+        assert found.f0.shape == expected.f0.shape
+        same = np.isclose(found.f0, expected.f0, rtol=TOLERANCE, atol=TOLERANCE).all(1)
+        assert same.mean() >= 0.999
+        np.testing.assert_allclose(found.activity, expected.activity, atol=TOLERANCE)
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchaudio", "asteroid"):
+    sys.modules[name] = None  # importing it fails
+from asteroid_joint.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def a_song_without_torch(graph, folder) -> None:
+    """Stems that add up bit for bit, pitch, notes."""
+    path, out = folder / "song.wav", folder / "out"
+    sf.write(path, 0.5 * song(2 * RATE).T, RATE, subtype="PCM_16")
+    call = ["separate", str(path), "-o", str(out), "--model", str(graph)]
+    call += ["--notes", "--two-pass-viterbi", "--activity"]
+    command = [sys.executable, "-c", WITHOUT_TORCH, *call]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    stems = [sf.read(out / "song" / f"{name}.wav")[0] for name in ("vocals", "accompaniment")]
+    np.testing.assert_array_equal(sum(stems), sf.read(path)[0])
+    written = {file.name for file in (out / "song").iterdir()}
+    assert written >= {"f0.csv", "notes.mid", "notes.csv", "activity.csv"}
 
 
 EXPORTED = ["JointCascade"]  # all: benchmarks/onnx_models.py
