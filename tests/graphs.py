@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from asteroid_joint.inference.graph_runner import NEEDED
+from asteroid_joint.inference.fast.graph_runner import NEEDED
 
 
 def halves(path: Path, **more: str) -> None:

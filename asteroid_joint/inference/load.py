@@ -1,30 +1,155 @@
 """Load a model by name and optimise it for inference on this machine.
 
-On a CPU that is the fused model, with the items of a batch on several cores, one thread each.
-PyTorch divides each operation among its threads and synchronises them some thousand times per
+In PyTorch on a CPU that is the fused model, with the items of a batch on several cores, one thread
+each. PyTorch divides each operation among its threads and synchronises them some thousand times per
 second of audio. If another program occupies one of the cores, all threads spin until it is free: a
 two-core command took 30 times as long as on one core. Items of a batch are independent, so here
 each thread processes whole items, and threads synchronise once per batch.
+
+Without a GPU, onnxruntime runs a graph where there is one. It lies beside the weights that it is
+made of, is called like them, ``djcm_pop.onnx``, and names them, so that one of older weights is not
+taken. Torch is loaded only where it is needed.
 """
 
 import copy
+import ctypes
+import hashlib
+import importlib.util
 import os
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
+from typing import TYPE_CHECKING
 
-import torch
-
-from ..models.base import JointModel, JointOutput
-from ..models.pretrained import load_model
+from ..errors import CheckpointError, ConfigError
 from ..optional import pick_device
-from .fast.fuse import optimize_for_inference
-from .options import BATCH
+from ..version import DEFAULT_MODEL
+from .fast.choice import as_runner
+from .fast.runner import Runner
+from .options import BATCH, RUNTIMES
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..models.base import JointModel, JointOutput
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+GRAPH_SUFFIX = ".onnx"
+
+
+def ready_runner(
+    name: str | os.PathLike = DEFAULT_MODEL,
+    device: str = "auto",
+    batch_size: int = BATCH,
+    runtime: str = "auto",
+) -> Runner:
+    """Load a model for inference.
+
+    Args:
+        name: Shipped weights, a graph, a model file, or anything else ``load_model`` accepts.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        batch_size: Windows per batch.
+        runtime: ``"torch"``; ``"onnx"``; or ``"auto"`` for the latter on a CPU where it is
+            installed and there is a graph of the very weights.
+
+    Raises:
+        UserError: If there is no such model, graph, runtime or device.
+    """
+    name = os.fspath(name)
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"Unknown runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}.")
+    path = graph_path(name)
+    if path is not None and (runtime == "onnx" or name.endswith(GRAPH_SUFFIX)):
+        return _load_graph(path, device, runtime)
+    if runtime == "onnx":
+        raise CheckpointError(
+            f"There is no graph of {name}: make one with asteroid-joint export, or leave "
+            "--runtime out."
+        )
+    if path is not None and runtime == "auto" and device in ("auto", "cpu"):
+        if _installed("onnxruntime") and (device == "cpu" or not _may_have_gpu()):
+            from .fast.graph_runner import GraphRunner
+
+            runner = GraphRunner(path)
+            if _is_of(runner.facts, path):
+                return runner
+    if not _installed("torch"):
+        raise CheckpointError(
+            f"There is no graph of {name}, and no torch to run other files: choose one of "
+            f"{', '.join(available_graphs()) or '(none shipped)'}, or install asteroid-joint."
+        )
+    return as_runner(ready_model(name, device, batch_size))
+
+
+def _load_graph(path: Path, device: str, runtime: str) -> Runner:
+    from .fast.graph_runner import GraphRunner
+
+    if runtime == "torch" or device not in ("auto", "cpu"):
+        raise ConfigError("A graph runs in onnxruntime on a CPU: leave --runtime and --device out.")
+    runner = GraphRunner(path)
+    if not _is_of(runner.facts, path):
+        raise CheckpointError(
+            f"{path} is not a graph of the weights beside it: replace it with asteroid-joint "
+            "export --overwrite."
+        )
+    return runner
+
+
+def graph_path(name: str) -> Path | None:
+    """Graph of a model by name or file, if there is one."""
+    path = Path(name)
+    if path.suffix == GRAPH_SUFFIX:
+        return path
+    beside = path.with_suffix(GRAPH_SUFFIX) if path.is_file() else _shipped(name)
+    return beside if beside is not None and beside.is_file() else None
+
+
+def _shipped(name: str) -> Path | None:
+    """Shipped graph by its full or short name, preferably DJCM's."""
+    if not name or Path(name).name != name:
+        return None
+    found = [WEIGHTS / f"{full}{GRAPH_SUFFIX}" for full in (name, f"djcm_{name}")]
+    found += sorted(WEIGHTS.glob(f"*_{name}{GRAPH_SUFFIX}"))
+    return next((path for path in found if path.is_file()), None)
+
+
+def available_graphs() -> list[str]:
+    """Names of the shipped graphs."""
+    return sorted(path.stem for path in WEIGHTS.glob(f"*{GRAPH_SUFFIX}"))
+
+
+def weights_digest(path: Path) -> str:
+    """What a graph knows its weights by."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_of(facts: dict[str, str], graph: Path) -> bool:
+    """Whether a graph is of the weights beside it, where there are some."""
+    weights = graph.with_suffix(".pth")
+    digest = facts.get("weights_sha256")
+    return digest is None or not weights.is_file() or digest == weights_digest(weights)
+
+
+def _installed(module: str) -> bool:
+    return sys.modules.get(module) is not None or (
+        module not in sys.modules and importlib.util.find_spec(module) is not None
+    )
+
+
+def _may_have_gpu() -> bool:
+    """Whether NVIDIA's driver is installed; torch, which takes seconds, is asked only then."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return _installed("torch")
 
 
 def ready_model(
     name: str | os.PathLike, device: str = "auto", batch_size: int = BATCH
-) -> JointModel:
+) -> "JointModel":
     """Load a model and optimise it for a device.
 
     On a CPU its forward pass is fused and the windows of a batch are distributed over torch's
@@ -38,6 +163,8 @@ def ready_model(
     Raises:
         UserError: If there is no such model or device.
     """
+    from ..models.pretrained import load_model
+
     chosen = pick_device(device)
     with warnings.catch_warnings():  # torch warns about foreign files; our error is clearer
         warnings.simplefilter("ignore")
@@ -45,7 +172,7 @@ def ready_model(
     return prepare(model, chosen, batch_size)
 
 
-def prepare(model: JointModel, chosen: torch.device, batch_size: int = BATCH) -> JointModel:
+def prepare(model: "JointModel", chosen: "torch.device", batch_size: int = BATCH) -> "JointModel":
     """Optimise a model for a device, as :func:`ready_model` does, for a process of its own.
 
     Args:
@@ -54,6 +181,10 @@ def prepare(model: JointModel, chosen: torch.device, batch_size: int = BATCH) ->
         batch_size: Windows per batch.
     """
     if chosen.type == "cpu":
+        import torch
+
+        from .fast.fuse import optimize_for_inference
+
         n_threads = torch.get_num_threads()
         spread_batches(optimized := optimize_for_inference(model), min(n_threads, batch_size))
         if batch_size > 1:
@@ -62,7 +193,7 @@ def prepare(model: JointModel, chosen: torch.device, batch_size: int = BATCH) ->
     return model.to(chosen)
 
 
-def spread_batches(model: JointModel, n_workers: int | None = None) -> JointModel:
+def spread_batches(model: "JointModel", n_workers: int | None = None) -> "JointModel":
     """Make a model on the CPU run the items of a batch in parallel, for inference.
 
     Args:
@@ -73,6 +204,8 @@ def spread_batches(model: JointModel, n_workers: int | None = None) -> JointMode
     Returns:
         The model.
     """
+    import torch
+
     n_threads = torch.get_num_threads()
     n_workers = min(n_threads, n_workers or n_threads)
     if n_workers > 1:
@@ -83,7 +216,9 @@ def spread_batches(model: JointModel, n_workers: int | None = None) -> JointMode
 class _Spread:
     """Replaces ``model.estimate``."""
 
-    def __init__(self, model: JointModel, n_workers: int) -> None:
+    def __init__(self, model: "JointModel", n_workers: int) -> None:
+        import torch
+
         models = [copy.deepcopy(model) for _ in range(n_workers)]
         self.workers = [torch.inference_mode()(each.estimate) for each in models]
         n_threads = torch.get_num_threads()
@@ -103,8 +238,12 @@ class _Spread:
     def __deepcopy__(self, memo: dict) -> "_Spread":
         return self
 
-    def __call__(self, wav: torch.Tensor) -> JointOutput:
+    def __call__(self, wav: "torch.Tensor") -> "JointOutput":
         """``(B, C, T)`` to the output of ``estimate``."""
+        import torch
+
+        from ..models.base import JointOutput
+
         parts = wav.tensor_split(min(len(self.workers), wav.shape[0]))
         fields = zip(*self.pool.map(lambda run, part: run(part), self.workers, parts), strict=True)
         joined = [None if field[0] is None else torch.cat(field) for field in fields]

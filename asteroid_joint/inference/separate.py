@@ -20,9 +20,9 @@ from ..audio.reading import BLOCK
 from ..dsp.gate import GateRules
 from ..errors import AudioError, ModelOutputError, OutputError
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
-from .engines import as_runner
+from .fast.choice import as_runner
+from .fast.runner import Runner
 from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
-from .runner import Runner
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
 

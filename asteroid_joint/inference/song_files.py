@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..audio import AUDIO_FORMATS, AudioReader, StemWriter, to_pcm24
-from ..audio.roles import COMPLEMENT, VOICE, stem_index
+from ..dsp.roles import COMPLEMENT, VOICE, stem_index
 from ..errors import ConfigError
 from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
-from .engines import as_runner
+from .fast.choice import as_runner
+from .fast.runner import Runner
 from .notes import NOTES_FORMATS, Note, NotesWriter, NoteTracker, SongFacts, lyrics_beside
 from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
 from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
-from .runner import Runner
 from .stem_names import stem_file_names, stem_naming
 from .stream import Chunk
 from .tempo import estimate_tempo

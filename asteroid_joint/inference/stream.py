@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from ..audio.roles import COMPLEMENT, VOICE, stem_index
 from ..dsp.downmix import DownmixFollower, downmix
 from ..dsp.full_band import FullBand
 from ..dsp.gate import GateRules, VoiceGate
 from ..dsp.offset import OffsetFollower
 from ..dsp.overlap_add import CrossFader, FrameJoiner, SampleQueue, Window, WindowCutter, WindowPlan
+from ..dsp.roles import COMPLEMENT, VOICE, stem_index
 from ..dsp.segments import LOOK_AHEAD, Follower, SegmentStream
 from ..errors import ModelOutputError
 from ..pitch.whole_song import WholeSongViterbi
-from .engines import as_runner
+from .fast.choice import as_runner
+from .fast.runner import Runner
 from .options import BATCH, DECODER, WINDOW_SEC
-from .runner import Runner
 
 if TYPE_CHECKING:
     from ..models.base import JointModel

@@ -13,9 +13,9 @@ import numpy as np
 from ..audio import AudioReader, open_audio
 from ..dsp.overlap_add import SampleQueue
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
-from .engines import as_runner
+from .fast.choice import as_runner
+from .fast.runner import Runner
 from .options import SeparateOptions
-from .runner import Runner
 from .separate import Progress, Separated, explain_failure, under_final_name
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, Resampler, WholeSongPitchTrack

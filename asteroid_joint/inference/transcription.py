@@ -18,19 +18,19 @@ import numpy as np
 
 from ..audio import open_audio
 from ..audio.arrays import check_array
-from ..audio.roles import COMPLEMENT, VOICE
 from ..audio.writing import channels_text
 from ..dsp.gate import GateRules
+from ..dsp.roles import COMPLEMENT, VOICE
 from ..errors import AudioError, ConfigError, UserError
 from ..optional import optional
 from ..registry import DECODERS, OPERATIONS
 from .curve import PitchCurve
-from .engines import as_runner
+from .fast.choice import as_runner
+from .fast.runner import Runner
 from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
 from .notes.formats import TEMPO_BPM, check_tempo
 from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC
 from .pitch_files import PITCH_FORMATS, PitchWriter
-from .runner import Runner
 from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
 from .stream import StreamSeparator

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..dsp.overlap_add import Window
 from .curve import PitchCurve
+from .fast.runner import Runner
 from .options import BATCH, DECODER, WINDOW_SEC
-from .runner import Runner
 from .stream import OverlapAdd, PitchTrack, Resampler, WindowRunner, plan_windows
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from asteroid.models import BaseModel
 from torch import nn
 from torch.nn import functional
 
-from ..audio.roles import COMPLEMENT, VOICE
-from ..audio.roles import stem_index as stem_index
 from ..compat import called_by_stock_loader, plain_types, register_once, separate_in_eval_mode
 from ..data.base import JointDataset
+from ..dsp.roles import COMPLEMENT, VOICE
+from ..dsp.roles import stem_index as stem_index
 from ..errors import CheckpointError, ConfigError
 from ..pitch import PitchGrid
 from ..registry import DECODERS, MODELS, OPERATIONS

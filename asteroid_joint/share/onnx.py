@@ -52,7 +52,7 @@ from ..dsp.real_stft import RealSTFT
 from ..dsp.stft import STFT
 from ..errors import ConfigError, UserError
 from ..files import atomic_write
-from ..inference.engines import weights_digest
+from ..inference.load import weights_digest
 from ..inference.options import WINDOW_SEC
 from ..inference.stream import plan_windows
 from ..masknn.residual_unet import FrequencyFold

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from asteroid_joint.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from asteroid_joint.inference.runner import Runner
+    from asteroid_joint.inference.fast.runner import Runner
 
 __all__ = ["available_graphs", "load"]
 
@@ -26,13 +26,13 @@ def load(name: str | os.PathLike = "pop") -> "Runner":
     Raises:
         CheckpointError: If there is no such graph, or it cannot be used.
     """
-    from asteroid_joint.inference.engines import ready_runner
+    from asteroid_joint.inference.load import ready_runner
 
     return ready_runner(name, "cpu")
 
 
 def available_graphs() -> list[str]:
     """Names of the shipped graphs."""
-    from asteroid_joint.inference import engines
+    from asteroid_joint.inference import load as loading
 
-    return engines.available_graphs()
+    return loading.available_graphs()

@@ -11,11 +11,11 @@ from graphs import halves
 from asteroid_joint import DJCM
 from asteroid_joint.cli import main
 from asteroid_joint.errors import CheckpointError, ConfigError
-from asteroid_joint.inference import engines
-from asteroid_joint.inference.engines import ready_runner, weights_digest
-from asteroid_joint.inference.graph_runner import GraphRunner, n_threads
+from asteroid_joint.inference import load
+from asteroid_joint.inference.fast.graph_runner import GraphRunner, n_threads
+from asteroid_joint.inference.fast.torch_runner import TorchRunner
+from asteroid_joint.inference.load import ready_runner, weights_digest
 from asteroid_joint.inference.separate import separate_array
-from asteroid_joint.inference.torch_runner import TorchRunner
 from asteroid_joint.models.model_file import write_model_file
 
 pytest.importorskip("onnx")
@@ -47,7 +47,7 @@ def test_who_runs_a_model(copy, monkeypatch):
     assert isinstance(ready_runner(name, "cpu", runtime="onnx"), GraphRunner)
     assert isinstance(ready_runner(copy / "tiny.onnx"), GraphRunner)
     assert isinstance(ready_runner(name, "cpu", 1, "torch"), TorchRunner)
-    monkeypatch.setattr(engines, "_may_have_gpu", lambda: True)
+    monkeypatch.setattr(load, "_may_have_gpu", lambda: True)
     assert isinstance(ready_runner(name, "auto", 1), TorchRunner)
     torch.manual_seed(1)
     write_model_file(DJCM.from_preset("tiny").serialize(), name)  # trained again

@@ -17,7 +17,7 @@ from asteroid_joint.cli import main
 from asteroid_joint.dsp.real_stft import RealSTFT
 from asteroid_joint.dsp.stft import STFT
 from asteroid_joint.errors import ConfigError, UserError
-from asteroid_joint.inference.graph_runner import GraphRunner
+from asteroid_joint.inference.fast.graph_runner import GraphRunner
 from asteroid_joint.inference.separate import separate_array
 from asteroid_joint.inference.stream import plan_windows
 from asteroid_joint.share import onnx as share_onnx

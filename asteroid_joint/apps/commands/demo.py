@@ -89,7 +89,7 @@ def _demo(args: argparse.Namespace) -> int:
     for module in ("starlette", "uvicorn", "PIL.Image"):
         optional(module, "demo")
     optional("mido", "demo")
-    from ...inference.engines import ready_runner
+    from ...inference.load import ready_runner
     from ..page.server import make_app
     from ..page.songs import Songs
 

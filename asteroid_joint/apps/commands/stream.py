@@ -115,7 +115,7 @@ def _add_work(work: Any) -> None:
 
 def _stream(args: argparse.Namespace) -> int:
     """Run a live stream; returns the exit code."""
-    from ...inference.engines import ready_runner
+    from ...inference.load import ready_runner
     from ...registry import DECODERS, import_plugins
     from ..live.outputs import Gone
     from ..live.separator import LiveSeparator

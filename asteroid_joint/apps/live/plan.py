@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from ...errors import ConfigError
 
 if TYPE_CHECKING:
-    from ...inference.runner import Runner
+    from ...inference.fast.runner import Runner
     from ...models.base import JointModel
 
 # Chosen on MIR-1K's validation side (benchmarks/live.py, five clips): compared with whole clips,

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...audio.roles import VOICE
 from ...dsp.overlap_add import CrossFader, Window, WindowPlan
-from ...inference.engines import as_runner
-from ...inference.runner import Runner
+from ...dsp.roles import VOICE
+from ...inference.fast.choice import as_runner
+from ...inference.fast.runner import Runner
 from ...inference.stream import StreamSeparator, Windowing, WindowRunner
 from .plan import LivePlan
 

@@ -29,9 +29,10 @@ from ..destination import (
     output_name,
     remove_leftovers,
 )
-from ..engines import as_runner, ready_runner
+from ..fast.choice import as_runner
+from ..fast.runner import Runner
+from ..load import ready_runner
 from ..options import RunOptions, SeparateOptions
-from ..runner import Runner
 from ..stem_names import with_model
 from .inputs import Song
 from .manifest import Manifest

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, ConfigError
-from ..optional import optional
-from ..pitch.grid import PitchGrid
-from ..registry import DECODERS
+from ...errors import CheckpointError, ConfigError
+from ...optional import optional
+from ...pitch.grid import PitchGrid
+from ...registry import DECODERS
 from .runner import Runner, RunnerOutput
 
 NEEDED = ("sources", "sample_rate", "n_channels", "least_samples", "hop_samples", "n_bins")
 
 
 class GraphRunner(Runner):
-    """See :class:`~asteroid_joint.inference.runner.Runner`.
+    """See :class:`~asteroid_joint.inference.fast.runner.Runner`.
 
     Args:
         path: What ``asteroid-joint export`` wrote of a model whose graph takes inputs of any

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ..models.base import JointModel, check_activity
+from ...models.base import JointModel, check_activity
 from .runner import Runner, RunnerOutput
 
 
 class TorchRunner(Runner):
-    """See :class:`~asteroid_joint.inference.runner.Runner`.
+    """See :class:`~asteroid_joint.inference.fast.runner.Runner`.
 
     Args:
         model: Any joint model; it runs in evaluation mode on the device of its weights.

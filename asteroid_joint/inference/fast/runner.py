@@ -1,7 +1,7 @@
 """What runs a model: arrays in, arrays out. The chain behind ``separate`` knows nothing else of it.
 
 Joint models run in PyTorch (:mod:`.torch_runner`), exported graphs in onnxruntime
-(:mod:`.graph_runner`); :mod:`.engines` chooses.
+(:mod:`.graph_runner`); :mod:`asteroid_joint.inference.load` chooses.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..pitch.grid import PitchGrid
-from ..registry import OPERATIONS
+from ...pitch.grid import PitchGrid
+from ...registry import OPERATIONS
 
 
 class RunnerOutput(NamedTuple):
