@@ -65,11 +65,6 @@ class SeparateOptions:
     batch_size: int = field(default=BATCH, metadata={SAME_RESULTS: True})
     window_sec: float = field(default=WINDOW_SEC, metadata={NO_FLAG: True})
 
-    def all_notes_formats(self) -> tuple[str, ...]:
-        """Names of all formats of notes that are to be written, each once."""
-        usual = USUAL_NOTES if self.notes else ()
-        return tuple(dict.fromkeys((*usual, *self.notes_formats)))
-
     def results(self) -> dict[str, Any]:
         """Plain values of all fields that results depend on, to recognise outdated results."""
         same = {known.name for known in fields(self) if known.metadata.get(SAME_RESULTS)}

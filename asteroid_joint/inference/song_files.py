@@ -14,12 +14,13 @@ from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
-from .notes import NOTES_FORMATS, Note, NotesWriter, NoteTracker, SongFacts, lyrics_beside
-from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
+from .notes import NOTES_FORMATS, Note, NotesWriter, SongFacts, lyrics_beside
+from .notes.formats import BEND_SEMITONES, TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
+from .notes.tracker import NoteTracker
 from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
-from .stem_names import stem_file_names, stem_naming
+from .stem_names import STEM, stem_file_names, stem_naming
 from .stream import Chunk
 from .tempo import estimate_tempo
 
@@ -45,7 +46,7 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         )
     for name in options.f0_formats:
         PITCH_FORMATS[name]
-    formats = [NOTES_FORMATS[name] for name in options.all_notes_formats()]
+    formats = [NOTES_FORMATS[name] for name in all_notes_formats(options)]
     if formats and not model.has_pitch:
         raise ConfigError(
             f"This {type(model).__name__} estimates no pitch, which notes need: choose another "
@@ -56,9 +57,12 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
     for known in formats:
         if known.library is not None:
             optional(known.library, "notes")
-    stem_naming(options.stem_name)
-    check_tempo(options.tempo)
-    check_bend(options.bend_semitones)
+    if options.stem_name != STEM:
+        stem_naming(options.stem_name)
+    if options.tempo != TEMPO_BPM:
+        check_tempo(options.tempo)
+    if options.bend_semitones != BEND_SEMITONES:
+        check_bend(options.bend_semitones)
     if options.plot:
         optional("matplotlib", "demo")
         optional("scipy", "demo")
@@ -70,8 +74,16 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
         )
 
 
+def all_notes_formats(options: SeparateOptions) -> tuple[str, ...]:
+    """Names of all formats of notes that are to be written, each once."""
+    usual = USUAL_NOTES if options.notes else ()
+    return tuple(dict.fromkeys((*usual, *options.notes_formats)))
+
+
 def stem_names(options: SeparateOptions, model: JointModel, song: str) -> dict[str, str]:
     """File names of all stems of a song, without their extension, by the model's names."""
+    if options.stem_name == STEM:
+        return {name: name for name in model.sources}
     name = type(model).__name__
     return stem_file_names(options.stem_name, model.sources, COMPLEMENT, song, name)
 
@@ -90,7 +102,7 @@ def file_names(options: SeparateOptions, model: JointModel, song: str) -> list[s
     if model.has_pitch:
         names += [file for name in options.f0_formats for file in PITCH_FORMATS[name].file_names()]
     names += [ACTIVITY_FILE] * (options.activity is not None)
-    names += [NOTES_FORMATS[name].file_name for name in options.all_notes_formats()]
+    names += [NOTES_FORMATS[name].file_name for name in all_notes_formats(options)]
     return [*names, *[PICTURE_FILE] * options.plot]
 
 
@@ -306,7 +318,7 @@ class SongFiles:
             if options.activity is not None:
                 self._segments = _Segments(folder, options.activity, hop_sec, stack)
             self._notes: _Notes | None = None
-            written = options.all_notes_formats()
+            written = all_notes_formats(options)
             if written:
                 facts = self._facts(model, name)
                 note_files = NoteFiles(folder, stack, written, facts)
@@ -327,7 +339,7 @@ class SongFiles:
         stems = model.sources if options.stems is None else options.stems
         called = stem_names(options, model, title)
         file = {name: f"{called[name]}.{options.audio_format}" for name in stems}
-        sung = any(NOTES_FORMATS[name].with_lyrics for name in options.all_notes_formats())
+        sung = any(NOTES_FORMATS[name].with_lyrics for name in all_notes_formats(options))
         given = TEMPO_BPM if options.tempo == TEMPO_AUTO else options.tempo
         return SongFacts(
             tempo_bpm=round(tempo, 2) if tempo else float(given),
@@ -390,7 +402,7 @@ class SongFiles:
     @property
     def n_notes(self) -> int | None:
         """Number of notes written so far, ``None`` if notes were not requested."""
-        written = self._options.all_notes_formats()
+        written = all_notes_formats(self._options)
         return self._notes.n_notes if self._notes and written else None
 
     def warning(self) -> str | None:

@@ -264,7 +264,8 @@ def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> No
     """Refuse contradictory options and unknown names before a model is loaded."""
     import_plugins(run.plugins)  # which may register formats
     check_pitch_results(options, decoder_given)
-    stem_naming(options.stem_name)
+    if options.stem_name != SeparateOptions.stem_name:
+        stem_naming(options.stem_name)
     if run.retry and not run.resume:
         raise UserError("--retry needs --resume: give both.")
     if run.engine == "local" and (run.address is not None or run.workers is not None):
@@ -283,8 +284,10 @@ def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
         PITCH_FORMATS[name]
     for name in options.notes_formats:
         NOTES_FORMATS[name]
-    check_tempo(options.tempo)
-    check_bend(options.bend_semitones)
+    if options.tempo != SeparateOptions.tempo:
+        check_tempo(options.tempo)
+    if options.bend_semitones != SeparateOptions.bend_semitones:
+        check_bend(options.bend_semitones)
     if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
 
