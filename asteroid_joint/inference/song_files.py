@@ -57,7 +57,7 @@ def check_options(options: SeparateOptions, model: JointModel) -> None:
     for known in formats:
         if known.library is not None:
             optional(known.library, "notes")
-    if options.stem_name != STEM:
+    if options.stem_name != STEM:  # as other defaults, it is right
         stem_naming(options.stem_name)
     if options.tempo != TEMPO_BPM:
         check_tempo(options.tempo)

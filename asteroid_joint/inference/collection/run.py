@@ -295,10 +295,10 @@ def show_progress(label: str, say: Say | None) -> Iterator[Callable[[float, floa
             bar.total = max(done_sec, total_sec or 0.0)
             bar.update(done_sec - bar.n)
 
-        yield _sentences(label, say) if bar.disable and say else update
+        yield _say_now_and_then(label, say) if bar.disable and say else update
 
 
-def _sentences(label: str, say: Say) -> Callable[[float, float | None], None]:
+def _say_now_and_then(label: str, say: Say) -> Callable[[float, float | None], None]:
     """A sentence every ``EVERY_SEC``, so that a long song is known to be alive."""
     last = time.monotonic()
 
