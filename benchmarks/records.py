@@ -205,6 +205,8 @@ def tracker(name: str) -> Callable[[np.ndarray, int], tuple[float, np.ndarray, n
                 model=name.removeprefix("crepe-"),
                 batch_size=256,
                 return_periodicity=True,
+                # with librosa 0.11 its own default, Viterbi, ends in the highest bin on real songs
+                decoder=torchcrepe.decode.weighted_argmax,
             )
             return 0.02, hz[0].numpy(), confidence[0].numpy() > 0.5
 
