@@ -37,7 +37,7 @@ class SeparateOptions:
             ``{model}``, or ``"demucs"`` or ``"audio-separator"`` for theirs.
         notes: Whether to write notes as ``midi`` and ``csv`` (extra: notes).
         notes_formats: Further formats of notes, names in ``NOTES_FORMATS``; one file each.
-        tempo: Beats per minute of the notes' grid; ``"auto"`` estimates it.
+        tempo: Beats per minute of the notes' grid; ``"auto"`` is 120, which is said.
         bend_semitones: Range of the pitch bend of MIDI, either way.
         plot: Whether to draw a picture (extra: demo).
         activity: What counts as a segment of ``activity.csv``; ``None`` omits the file.

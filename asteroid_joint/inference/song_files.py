@@ -15,14 +15,21 @@ from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
 from .notes import NOTES_FORMATS, Note, NotesWriter, SongFacts, lyrics_beside
-from .notes.formats import BEND_SEMITONES, TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
+from .notes.formats import (
+    BEND_SEMITONES,
+    TEMPO_AUTO,
+    TEMPO_BPM,
+    check_bend,
+    check_tempo,
+    tempo_bpm,
+    untracked,
+)
 from .notes.tracker import NoteTracker
 from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
 from .stem_names import STEM, stem_file_names, stem_naming
 from .stream import Chunk
-from .tempo import estimate_tempo
 
 ACTIVITY_FILE = "activity.csv"
 ACTIVITY_HEADER = "start,end"
@@ -291,7 +298,6 @@ class SongFiles:
         self.n_frames = self.n_voiced = 0
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
         name = output_name(self._song)
-        self._no_tempo = False
         first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
         self._picture: SongPicture | None = None
@@ -334,15 +340,12 @@ class SongFiles:
     def _facts(self, model: JointModel, title: str) -> SongFacts:
         """What files of notes say besides notes."""
         options, path = self._options, self._song
-        tempo = estimate_tempo(path) if options.tempo == TEMPO_AUTO else None
-        self._no_tempo = options.tempo == TEMPO_AUTO and tempo is None
         stems = model.sources if options.stems is None else options.stems
         called = stem_names(options, model, title)
         file = {name: f"{called[name]}.{options.audio_format}" for name in stems}
         sung = any(NOTES_FORMATS[name].with_lyrics for name in all_notes_formats(options))
-        given = TEMPO_BPM if options.tempo == TEMPO_AUTO else options.tempo
         return SongFacts(
-            tempo_bpm=round(tempo, 2) if tempo else float(given),
+            tempo_bpm=tempo_bpm(options.tempo),
             bend_semitones=options.bend_semitones,
             title=title.encode(errors="replace").decode(),
             audio=path.name.encode(errors="replace").decode(),
@@ -406,13 +409,10 @@ class SongFiles:
         return self._notes.n_notes if self._notes and written else None
 
     def warning(self) -> str | None:
-        """Sentences on clipped samples, and on a tempo that was not found; ``None`` without."""
+        """Sentences on clipped samples, and on a tempo left to us; ``None`` without."""
         said = []
-        if self._no_tempo:
-            said.append(
-                f"{self._song} has no steady beat: its notes are on a grid of {TEMPO_BPM:g} "
-                "BPM, give --tempo for another."
-            )
+        if self._options.tempo == TEMPO_AUTO and all_notes_formats(self._options):
+            said.append(untracked(str(self._song)))
         if self._stems.n_clipped:
             said.append(self._clipped())
         return " ".join(said) or None

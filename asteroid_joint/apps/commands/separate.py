@@ -108,8 +108,8 @@ def add_pitch_results(group: Any) -> None:
         "--tempo",
         type=_tempo,
         metavar="BPM|auto",
-        help="beats per minute of midi, ultrastar and musicxml; auto listens for the beat; "
-        f"default {SeparateOptions.tempo:g}",
+        help="beats per minute of midi, ultrastar and musicxml; auto is the default, "
+        f"{SeparateOptions.tempo:g}, and says so: the beat is not tracked",
     )
     group.add_argument(
         "--bend-range",
