@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, names that every system takes, and checksums."""
+"""Atomic writing of files and folders, names that every system takes, checksums."""
 
 import hashlib
 import os
@@ -31,6 +31,11 @@ def portable_name(name: str) -> str:
     """
     plain = UNPORTABLE.sub("_", name).rstrip(" .")
     return DEVICES.sub(lambda device: device[0].rstrip() + "_", plain, count=1) or "_"
+
+
+def native_path(path: Path) -> str | bytes:
+    """Convert a path for libsndfile's wrapper: names on POSIX need not be valid UTF-8."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def replace_file(source: str | os.PathLike, target: str | os.PathLike) -> None:

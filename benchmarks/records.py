@@ -19,6 +19,9 @@ records.json ...`` prints the table of stored runs.
     ``SINGER.{wav,ogg}`` and ``SINGER_f0.csv`` of singers in time with one another; singers whose
     names are equal up to the last digits share a part. Each leads in turn; one singer of every
     other part sings with them, 12 and 6 dB below the lead.
+``--picture``
+    PNG to draw of the song at which the first model has its median SDR: its mixture, and the voice
+    with its F0 over the reference's.
 ``--trackers``
     Of torchcrepe (``crepe-tiny``, ``crepe-full``), FCPE (``fcpe``) and SwiftF0 (``swift_f0``),
     where they are installed: on the mixture, and on the voice of the first model.
@@ -38,10 +41,14 @@ from typing import Any
 import av
 import numpy as np
 import soundfile as sf
+import soxr
 import torch
 from tqdm import tqdm
 
 from asteroid_joint import load_model
+from asteroid_joint.data import JointExample
+from asteroid_joint.engine.evaluation.pictures import draw_clip
+from asteroid_joint.engine.evaluation.systems import Estimate as SystemEstimate
 from asteroid_joint.engine.training.run_facts import commit, hardware
 from asteroid_joint.metrics.melody import melody_metrics
 from asteroid_joint.metrics.museval_bss import museval_metrics
@@ -205,6 +212,8 @@ def tracker(name: str) -> Callable[[np.ndarray, int], tuple[float, np.ndarray, n
                 model=name.removeprefix("crepe-"),
                 batch_size=256,
                 return_periodicity=True,
+                # with librosa 0.11 its own default, Viterbi, ends in the highest bin on real songs
+                decoder=torchcrepe.decode.weighted_argmax,
             )
             return 0.02, hz[0].numpy(), confidence[0].numpy() > 0.5
 
@@ -328,6 +337,27 @@ def measure(system: System, args: argparse.Namespace) -> dict[str, dict[str, flo
     return found
 
 
+def draw_median(path: Path, model: JointModel, args: argparse.Namespace) -> None:
+    """Draw the song of one side at which a model has its median SDR of the voice."""
+    songs = list(musdb_songs(args.musdb / args.side, args.f0 and args.f0 / args.side))
+    found = [model.transcribe(song.mixture, song.rate) for song in songs]
+    pairs = zip(songs, found, strict=True)
+    order = np.argsort([sdr(song.voice, one.stems["vocals"]) for song, one in pairs])
+    song, one = ((x[order[len(order) // 2]]) for x in (songs, found))
+
+    def mono(wav: np.ndarray) -> np.ndarray:
+        return soxr.resample(wav.mean(0), song.rate, model.sample_rate).astype(np.float32)[None]
+
+    truth = None
+    if song.f0 is not None:
+        nearest = np.abs(song.f0.times[None] - one.f0.times[:, None]).argmin(1)
+        truth = song.f0.hz[nearest]
+    example = JointExample(mono(song.mixture), f0_hz=truth, name=song.name)
+    confidence = np.where(one.f0.voiced, one.f0.confidence, 0.0)
+    estimate = SystemEstimate(mono(one.stems["vocals"])[None], one.f0.hz, confidence)
+    draw_clip(path, example, estimate, model.pitch_grid, float(model.voicing_threshold))
+
+
 # ------------------------------------------------------------------ the table
 
 COLUMNS = (  # title, part, figure, factor, digits
@@ -383,6 +413,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--music_sec", type=float, default=60.0, help="default %(default)s")
     parser.add_argument("--choir", type=Path, help="folder of singers")
     parser.add_argument("--trackers", default="", metavar="NAME,...")
+    parser.add_argument("--picture", type=Path, help="PNG of the song of median SDR (--musdb)")
     parser.add_argument("--side", choices=("valid", "test"), default="test")
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--table", type=Path, nargs="+", help="JSON of earlier runs: print them")
@@ -414,6 +445,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(name, json.dumps(run["systems"][name]), file=sys.stderr, flush=True)
         if args.out:
             args.out.write_text(json.dumps(run, indent=1) + "\n")
+    if args.picture and args.models and args.musdb:
+        draw_median(args.picture, load_model(args.models[0]), args)
     print(table([run]))
 
 

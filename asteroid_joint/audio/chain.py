@@ -6,132 +6,71 @@ its own.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .ffmpeg import FFmpegSource
-from .links import FileSlice, Link, find_links
-from .mp3_header import is_mp3
-from .sndfile import SndfileSource
+from .links import FileSlice
 from .source import TOLERANCE_SEC, CannotDecode, Source
 from .uniform import Uniform
 
 
-def open_source(path: Path, head: bytes) -> Source:
-    """The decoder, or decoders, that read a file to its end.
+def decode_rest(
+    source: Source, file: Path | FileSlice, n_given: int, checksums: bool
+) -> Iterator[np.ndarray]:
+    """Decode with FFmpeg what another decoder has left, if it is more than a rounding.
 
     Args:
-        path: A file.
-        head: Its first bytes, at least four if it is that long.
+        source: The other decoder, which has ended; it is told what is damaged and what is lost.
+        file: What it reads.
+        n_given: Samples per channel that it has given.
+        checksums: Whether frames have checksums, as those of FLAC.
 
-    Raises:
-        CannotDecode: If no decoder knows the format.
+    Yields:
+        float32 ``(T, C)`` with the rate and channels of ``source``.
     """
-    if is_mp3(head):  # libsndfile's decoder prints its own warnings on damaged files
-        return FFmpegSource(path)
-    links = find_links(path)
-    if len(links) > 1:
-        return ChainedSource(path, links)
-    return _open_whole(path)
-
-
-def _open_whole(path: Path, link: Link | None = None) -> Source:
-    """A decoder for a file or a part of it; rather one that finds samples."""
-    empty: Source | None = None
-    for kind in (ContinuedSource, FFmpegSource):
+    n_more = 0
+    for strict in (True, False) if checksums else (True,):  # all may be wrong, and the rest right
         try:
-            source: Source = kind(_file(path, link))
+            rest = FFmpegSource(file if isinstance(file, Path) else file.again(), strict)
         except CannotDecode:
             continue
-        if source.announced != 0:
-            return source
-        empty = source
-    if empty is None:
-        raise CannotDecode
-    return empty
-
-
-def _file(path: Path, link: Link | None) -> Path | FileSlice:
-    return path if link is None else FileSlice(path, link)
-
-
-class ContinuedSource(SndfileSource):
-    """libsndfile, and FFmpeg from where libsndfile ends before the file does.
-
-    Args:
-        file: A path, or a part of a file.
-
-    Raises:
-        CannotDecode: If libsndfile does not know the format.
-    """
-
-    def __init__(self, file: Path | FileSlice) -> None:
-        super().__init__(file)
-        self._given = file
-
-    def decode(self) -> Iterator[np.ndarray]:
-        n_given = 0
-        for part in super().decode():
-            n_given += len(part)
-            yield part
-        incomplete = self.damaged or n_given < (self.announced or 0)
-        if incomplete or self._is_larger(n_given):
-            yield from self._continue(n_given)
-
-    def _is_larger(self, n_given: int) -> bool:
-        """Whether the size of the file leaves room for more samples."""
-        if self.container == "OGG" or not isinstance(self._given, Path):
-            return False
-        n_most = n_given + TOLERANCE_SEC * self.sample_rate
-        return self._given.stat().st_size > n_most * self.frame_bytes
-
-    def _continue(self, n_given: int) -> Iterator[np.ndarray]:
-        """What FFmpeg decodes after the first samples, if it is more than a rounding."""
-        given, n_more = self._given, 0
-        for strict in (True, False):  # where every checksum is wrong, the rest may be right
-            try:
-                source = FFmpegSource(given if isinstance(given, Path) else given.again(), strict)
-            except CannotDecode:
-                continue
-            with contextlib.closing(source):
-                rest = _without(n_given, _converted(source, self.sample_rate, self.n_channels))
-                for part in _if_longer_than(round(TOLERANCE_SEC * self.sample_rate), rest):
-                    n_more += len(part)
-                    yield part
-            self.goes_on = source.goes_on
-            if n_more:  # what was lost is for FFmpeg to say
-                scale = self.sample_rate / source.sample_rate
-                self.damaged = source.damaged or not strict
-                self.n_silenced = round(scale * source.n_silenced)
-                self.first_silenced = round(scale * source.first_silenced)
-            if n_more or self.container != "FLAC":
-                return
+        with contextlib.closing(rest):
+            more = _without(n_given, _converted(rest, source.sample_rate, source.n_channels))
+            for part in _if_longer_than(round(TOLERANCE_SEC * source.sample_rate), more):
+                n_more += len(part)
+                yield part
+        source.goes_on = rest.goes_on
+        if n_more:  # what was lost is for FFmpeg to say
+            scale = source.sample_rate / rest.sample_rate
+            source.damaged = rest.damaged or not strict
+            source.n_silenced = round(scale * rest.n_silenced)
+            source.first_silenced = round(scale * rest.first_silenced)
+            return
 
 
 class ChainedSource(Source):
     """Recordings one after the other in one file, with the rate and channels of the first.
 
     Args:
-        path: The file.
-        links: Its recordings.
+        recordings: Opens each of them, more than once.
 
     Raises:
         CannotDecode: If no decoder knows any of them.
     """
 
-    def __init__(self, path: Path, links: Sequence[Link]) -> None:
-        self._path = path
-        self._links: list[Link] = []
+    def __init__(self, recordings: Sequence[Callable[[], Source]]) -> None:
+        self._recordings: list[Callable[[], Source]] = []
         sources: list[Source] = []
-        for link in links:
+        for recording in recordings:
             try:
-                sources.append(_open_whole(path, link))
+                sources.append(recording())
             except CannotDecode:
                 self.damaged = True
                 continue
-            self._links.append(link)
+            self._recordings.append(recording)
             sources[-1].close()
         if not sources:
             raise CannotDecode
@@ -146,8 +85,8 @@ class ChainedSource(Source):
                 self.announced += source.announced * self.sample_rate // source.sample_rate
 
     def decode(self) -> Iterator[np.ndarray]:
-        for link in self._links:
-            with contextlib.closing(_open_whole(self._path, link)) as source:
+        for recording in self._recordings:
+            with contextlib.closing(recording()) as source:
                 yield from _converted(source, self.sample_rate, self.n_channels)
             self.damaged |= source.damaged
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 OGG = b"OggS"
+FLAC = b"fLaC"
+JOINED = OGG, FLAC  # what begins with them may be several recordings
 OGG_HEADER_BYTES = 27  # of a page, without its table of segments
 OGG_BEGINS = 2  # flag of the first page of a logical stream
-FLAC = b"fLaC"
 FLAC_HEADS = (FLAC + b"\0\0\0\x22", FLAC + b"\x80\0\0\x22")  # with the block that comes first
 
 
@@ -39,7 +40,7 @@ def find_links(path: Path) -> list[Link]:
     """
     with open(path, "rb") as file:
         head = file.read(4)
-        if head not in (OGG, FLAC):
+        if head not in JOINED:
             return [Link(0, path.stat().st_size)]
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             starts = list(_ogg_starts(data) if head == OGG else _flac_starts(data))

@@ -4,16 +4,14 @@ Without a Xing (or Info) header, or where it does not fit the size of the file, 
 from the bit rate of the first frame.
 """
 
+import re
 from pathlib import Path
 
+ID3 = b"ID3"  # a tag before the first frame
+FRAME = re.compile(rb"\xff[\xe0-\xff]")  # what a frame of MP3 begins with, or of AAC as such
 SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}  # by the two version bits: MPEG 1, 2, 2.5
 SEARCHED = 4096  # bytes after the tags: more than a frame
 HAS_FRAMES = 1  # flag: the number of frames is stated
-
-
-def is_mp3(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is an MP3 file, or AAC without a container."""
-    return head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
 
 
 def stated_length(path: Path) -> int | None:
@@ -28,16 +26,16 @@ def stated_length(path: Path) -> int | None:
     with open(path, "rb") as file:
         tag = file.read(10)
         skip = 0
-        if tag[:3] == b"ID3":  # its size is stored in four times seven bits
+        if tag.startswith(ID3):  # its size is stored in four times seven bits
             skip = 10 + sum(byte << 7 * k for k, byte in enumerate(reversed(tag[6:10])))
         file.seek(skip)
         data = file.read(SEARCHED)
-    frame = next((k for k in range(len(data) - 3) if is_mp3(data[k : k + 2])), None)
+    frame = FRAME.search(data[:-2])
     at = max(data.find(b"Xing"), data.find(b"Info"))
-    if frame is None or at < frame or len(data) < at + 12:
+    if frame is None or at < frame.start() or len(data) < at + 12:
         return None
     if not int.from_bytes(data[at + 4 : at + 8], "big") & HAS_FRAMES:
         return None
-    version = data[frame + 1] >> 3 & 3
+    version = data[frame.start() + 1] >> 3 & 3
     n_frames = int.from_bytes(data[at + 8 : at + 12], "big")
     return n_frames * SAMPLES_PER_FRAME.get(version, 1152)

@@ -5,19 +5,32 @@ libsndfile leaves out: see :mod:`~asteroid_joint.audio.chain`.
 """
 
 import os
+import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import AudioError
+from ..files import native_path
 from .arrays import HIGHEST_RATE, LOWEST_RATE
-from .chain import open_source
+from .chain import ChainedSource, decode_rest
+from .ffmpeg import FFmpegSource
+from .links import JOINED, FileSlice, Link, find_links
+from .mp3_header import FRAME, ID3
 from .source import TOLERANCE_SEC, CannotDecode, Source
 
 BLOCK = 1 << 16  # samples per returned block, at least
 SHORTFALL = 0.02  # tolerated fraction of the length, which containers round
+
+# libsndfile
+READ_SAMPLES = 1 << 12  # per call; lost at an error in a damaged file
+INTEGER_SUBTYPES = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "ALAC_16", "ALAC_20", "ALAC_24"}
+SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4}
+SAMPLE_BYTES |= {"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1}
+LONGEST = 1 << 48  # samples; it announces 2**63 - 1 where it does not know
 
 
 class AudioReader:
@@ -138,6 +151,102 @@ def open_audio(path: str | os.PathLike) -> AudioReader:
             f"{HIGHEST_RATE} Hz are usable: correct its header."
         )
     return reader
+
+
+def open_source(path: Path, head: bytes) -> Source:
+    """The decoder, or decoders, that read a file to its end.
+
+    Args:
+        path: A file.
+        head: Its first bytes, at least four if it is that long.
+
+    Raises:
+        CannotDecode: If no decoder knows the format.
+    """
+    if head.startswith(ID3) or FRAME.match(head):  # libsndfile prints warnings on damaged MP3
+        return FFmpegSource(path)
+    links = find_links(path) if head in JOINED else []
+    if len(links) > 1:
+        return ChainedSource([partial(_open_recording, path, link) for link in links])
+    return _open_recording(path)
+
+
+def _open_recording(path: Path, link: Link | None = None) -> Source:
+    """A decoder for a file or a part of it; rather one that finds samples."""
+    empty: Source | None = None
+    for kind in (SndfileSource, FFmpegSource):
+        try:
+            source: Source = kind(path if link is None else FileSlice(path, link))
+        except CannotDecode:
+            continue
+        if source.announced != 0:
+            return source
+        empty = source
+    if empty is None:
+        raise CannotDecode
+    return empty
+
+
+class SndfileSource(Source):
+    """A file that libsndfile decodes; FFmpeg goes on where libsndfile ends before the file does.
+
+    Args:
+        file: Its path, or a part of a file.
+
+    Raises:
+        CannotDecode: If libsndfile does not know the format.
+    """
+
+    def __init__(self, file: Path | FileSlice) -> None:
+        import soundfile
+
+        self._error = soundfile.LibsndfileError
+        self._where = file
+        try:
+            self._file = soundfile.SoundFile(native_path(file) if isinstance(file, Path) else file)
+        except soundfile.LibsndfileError as err:
+            raise CannotDecode from err
+        self.sample_rate = self._file.samplerate
+        self.n_channels = self._file.channels
+        self.subtype = "PCM_24" if self._file.subtype in INTEGER_SUBTYPES else "FLOAT"
+        announced = max(self._file.frames, self._in_header())
+        self.announced = announced if announced < LONGEST else None
+
+    def _in_header(self) -> int:
+        """Samples according to the header of a truncated WAV file, otherwise 0.
+
+        libsndfile corrects the count silently but logs the original. Sizes near the end of the
+        32-bit range come from programs that did not know the length yet.
+        """
+        found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", self._file.extra_info, re.M)
+        if found is None or int(found[1]) >= 0x7FFF0000 or int(found[2]) == 0:
+            return 0
+        return self._file.frames * int(found[1]) // int(found[2])
+
+    def decode(self) -> Iterator[np.ndarray]:
+        n_given = 0
+        try:
+            while len(part := self._file.read(READ_SAMPLES, "float32", always_2d=True)):
+                n_given += len(part)
+                yield part  # (T, C)
+        except self._error:
+            self.damaged = True
+        incomplete = self.damaged or n_given < (self.announced or 0)
+        if incomplete or self._is_larger(n_given):
+            yield from decode_rest(self, self._where, n_given, self._file.format == "FLAC")
+
+    def _is_larger(self, n_given: int) -> bool:
+        """Whether the size of the file leaves room for more samples."""
+        if self._file.format == "OGG" or not isinstance(self._where, Path):
+            return False
+        frame_bytes = SAMPLE_BYTES.get(self._file.subtype, 0) * self.n_channels
+        n_most = n_given + TOLERANCE_SEC * self.sample_rate
+        return self._where.stat().st_size > n_most * frame_bytes
+
+    def close(self) -> None:
+        self._file.close()
+        if not isinstance(self._where, Path):
+            self._where.close()
 
 
 def _gather(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

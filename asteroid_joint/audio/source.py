@@ -1,8 +1,6 @@
 """What a decoder of one file offers to :class:`~asteroid_joint.audio.AudioReader`."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -49,8 +47,3 @@ class Source:
     def close(self) -> None:
         """Close the file."""
         raise NotImplementedError
-
-
-def native_path(path: Path) -> str | bytes:
-    """Convert a path for libsndfile's wrapper: names on POSIX need not be valid UTF-8."""
-    return os.fsencode(path) if os.name == "posix" else str(path)

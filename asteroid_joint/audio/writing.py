@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, OutputError
+from ..files import native_path
 from ..registry import Registry
 from .reading import BLOCK
-from .source import native_path
 
 AUDIO_FORMATS = Registry("audio format")
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz

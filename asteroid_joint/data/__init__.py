@@ -3,7 +3,6 @@
 from .activity_folder import ActivityFolder as ActivityFolder
 from .base import Clip as Clip
 from .base import JointDataset as JointDataset
-from .base import Track as Track
 from .batch import Batch as Batch
 from .batch import Collate as Collate
 from .batch import JointExample as JointExample

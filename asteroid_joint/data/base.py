@@ -1,7 +1,7 @@
 """The interface of a dataset: clips with audio and, where available, labels at any time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,37 +17,6 @@ class Clip(NamedTuple):
     song: str
     singer: str
     n_samples: int
-
-
-class Track(NamedTuple):
-    """A clip, or a piece of it, as material to draw from: see :meth:`JointDataset.tracks`.
-
-    Attributes:
-        name: Name of the clip.
-        song: Song identity.
-        singer: Singer identity; empty = unknown.
-        voice: ``(C, T)`` float32; ``None`` where the dataset offers none (instrumental music).
-        accompaniment: ``(C, T)`` float32, sum of all stems but the voice; ``None`` where the
-            dataset offers none (solo voices).
-        f0_hz: F0 of the voice, ``(N,)`` Hz, 0 = unvoiced, NaN = unknown; ``None`` = no labels.
-        activity: Vocal activity, ``(N,)``: 0, 1 or NaN = unknown; ``None`` = no labels.
-        f0_quality: Reliability of F0, ``(N,)``; ``None`` = true labels.
-        sources_quality: Reliability of the stems; 1 = true sources.
-        voice_weight: Sampling weight as a voice, of this piece; 0 where ``voice`` is ``None``.
-        rest_weight: Likewise as accompaniment.
-    """
-
-    name: str
-    song: str
-    singer: str
-    voice: np.ndarray | None
-    accompaniment: np.ndarray | None
-    f0_hz: np.ndarray | None
-    activity: np.ndarray | None
-    f0_quality: np.ndarray | None
-    sources_quality: float
-    voice_weight: float
-    rest_weight: float
 
 
 class JointDataset(ABC):
@@ -148,39 +117,6 @@ class JointDataset(ABC):
             self.f0_quality_at(index, times),
         )
 
-    def tracks(self, grid: PitchGrid, piece_sec: float = 0.0) -> Iterator[Track]:
-        """Everything there is to draw from, clip by clip, each read when it is asked for.
-
-        A stem of weight 0 is not read. So the shares of a blend, voices without accompaniment and
-        accompaniment without a voice need no attention. Clips without stems are left out.
-
-        Args:
-            grid: Frames of the labels.
-            piece_sec: A longer clip comes in equal pieces of at most this, which share its weight;
-                0 = whole, however long.
-        """
-        weights = zip(self.voice_weights, self.rest_weights, strict=True)
-        for index, (voice_weight, rest_weight) in enumerate(weights):
-            stretches = self.stretches(index, grid, piece_sec)
-            wanted = voice_weight > 0, rest_weight > 0
-            for start, n_samples in stretches:
-                voice, rest = self._voice_and_rest(index, wanted, start, n_samples)
-                if voice is None and rest is None:
-                    continue
-                length = max(stem.shape[-1] for stem in (voice, rest) if stem is not None)
-                times = start / self.sample_rate + grid.times(grid.n_frames(length))
-                yield Track(
-                    *self.clips[index][:3],
-                    voice,
-                    rest,
-                    self.f0_at(index, times),
-                    self.activity_at(index, times),
-                    self.f0_quality_at(index, times),
-                    self.sources_quality(index),
-                    float(voice_weight) / len(stretches),
-                    float(rest_weight) / len(stretches),
-                )
-
     def stretches(
         self, index: int, grid: PitchGrid, piece_sec: float = 0.0
     ) -> list[tuple[int, int | None]]:
@@ -199,21 +135,6 @@ class JointDataset(ABC):
             return [(0, None)]
         length = int(np.ceil(n_samples / n_pieces / grid.hop_length)) * grid.hop_length
         return [(start, length) for start in range(0, n_samples, length)]
-
-    def _voice_and_rest(
-        self, index: int, wanted: tuple[bool, bool], start: int, n_samples: int | None
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The voice and the sum of the other stems, ``(C, T)`` each, where it is wanted."""
-        if wanted == (False, False):
-            return None, None
-        if wanted == (True, False):
-            return self.read_source(index, 0, start, n_samples), None
-        if wanted == (False, True) and len(self.sources) == 2:
-            return None, self.read_source(index, 1, start, n_samples)
-        sources = self.read(index, start, n_samples)[1]
-        if sources is None:
-            return None, None
-        return sources[0] if wanted[0] else None, sources[1:].sum(0)
 
 
 class Place(NamedTuple):

@@ -260,10 +260,10 @@ class Store:
         for found, label in self._clips():
             self.recordings.append(found)
             labels.append(label)
-        first, length, scale = zip(*self._at, strict=True)
-        self.first = torch.tensor(first, device=device)
-        self.length = torch.tensor(length, device=device)
-        self.scale = torch.tensor(scale, dtype=torch.float32, device=device)
+        first, length, scale = np.array(self._at, np.float64).reshape(-1, 3).T  # (R,) each
+        self.first = torch.from_numpy(first.astype(np.int64)).to(device)
+        self.length = torch.from_numpy(length.astype(np.int64)).to(device)
+        self.scale = torch.from_numpy(scale.astype(np.float32)).to(device)
         self._pack_labels(labels)
         logger.warning(
             "%d recordings, %.1f h, in the memory of the %s (%.2f GB, read in %.0f s).",

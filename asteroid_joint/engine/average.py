@@ -85,7 +85,8 @@ def validate(model: JointModel, dataset: Any) -> dict[str, dict[str, float]]:
         if example.f0_hz is not None and out.pitch_logits is not None:
             hz, confidence, _ = (x.numpy() for x in model.decode_pitch(out.pitch_logits[0]))
             curves[part].append((example.f0_hz, hz, confidence))
-    threshold = best_threshold(chain.from_iterable(curves.values()))
+    parts_of = [part for part, clips in curves.items() for _ in clips]
+    threshold = best_threshold(chain.from_iterable(curves.values()), parts_of)
     if threshold is not None:
         model.voicing_threshold.fill_(threshold)
     parts: dict[str, dict[str, float]] = {

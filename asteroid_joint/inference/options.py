@@ -38,7 +38,7 @@ class SeparateOptions:
             ``{model}``, or ``"demucs"`` or ``"audio-separator"`` for theirs.
         notes: Whether to write notes as ``midi`` and ``csv`` (extra: notes).
         notes_formats: Further formats of notes, names in ``NOTES_FORMATS``; one file each.
-        tempo: Beats per minute of the notes' grid; ``"auto"`` estimates it.
+        tempo: Beats per minute of the notes' grid; ``"auto"`` is 120, which is said.
         bend_semitones: Range of the pitch bend of MIDI, either way.
         plot: Whether to draw a picture (extra: demo).
         activity: What counts as a segment of ``activity.csv``; ``None`` omits the file.
@@ -65,11 +65,6 @@ class SeparateOptions:
     two_pass_viterbi: bool = False
     batch_size: int = field(default=BATCH, metadata={SAME_RESULTS: True})
     window_sec: float = field(default=WINDOW_SEC, metadata={NO_FLAG: True})
-
-    def all_notes_formats(self) -> tuple[str, ...]:
-        """Names of all formats of notes that are to be written, each once."""
-        usual = USUAL_NOTES if self.notes else ()
-        return tuple(dict.fromkeys((*usual, *self.notes_formats)))
 
     def results(self) -> dict[str, Any]:
         """Plain values of all fields that results depend on, to recognise outdated results."""

@@ -16,14 +16,22 @@ from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
 from .fast.choice import as_runner
 from .fast.runner import Runner
-from .notes import NOTES_FORMATS, Note, NotesWriter, NoteTracker, SongFacts, lyrics_beside
-from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_bend, check_tempo
+from .notes import NOTES_FORMATS, Note, NotesWriter, SongFacts, lyrics_beside
+from .notes.formats import (
+    BEND_SEMITONES,
+    TEMPO_AUTO,
+    TEMPO_BPM,
+    check_bend,
+    check_tempo,
+    tempo_bpm,
+    untracked,
+)
+from .notes.tracker import NoteTracker
 from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
 from .pitch_files import PITCH_FORMATS
-from .stem_names import stem_file_names, stem_naming
+from .stem_names import STEM, stem_file_names, stem_naming
 from .stream import Chunk
-from .tempo import estimate_tempo
 
 if TYPE_CHECKING:
     from ..models.base import JointModel
@@ -50,7 +58,7 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
         )
     for name in options.f0_formats:
         PITCH_FORMATS[name]
-    formats = [NOTES_FORMATS[name] for name in options.all_notes_formats()]
+    formats = [NOTES_FORMATS[name] for name in all_notes_formats(options)]
     if formats and not runner.has_pitch:
         raise ConfigError(
             f"This {runner.name} estimates no pitch, which notes need: choose another model."
@@ -60,9 +68,12 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
     for known in formats:
         if known.library is not None:
             optional(known.library, "notes")
-    stem_naming(options.stem_name)
-    check_tempo(options.tempo)
-    check_bend(options.bend_semitones)
+    if options.stem_name != STEM:  # as other defaults, it is right
+        stem_naming(options.stem_name)
+    if options.tempo != TEMPO_BPM:
+        check_tempo(options.tempo)
+    if options.bend_semitones != BEND_SEMITONES:
+        check_bend(options.bend_semitones)
     if options.plot:
         optional("matplotlib", "demo")
         optional("scipy", "demo")
@@ -73,8 +84,16 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
         )
 
 
+def all_notes_formats(options: SeparateOptions) -> tuple[str, ...]:
+    """Names of all formats of notes that are to be written, each once."""
+    usual = USUAL_NOTES if options.notes else ()
+    return tuple(dict.fromkeys((*usual, *options.notes_formats)))
+
+
 def stem_names(options: SeparateOptions, model: "Runner | JointModel", song: str) -> dict[str, str]:
     """File names of all stems of a song, without their extension, by the model's names."""
+    if options.stem_name == STEM:
+        return {name: name for name in model.sources}
     runner = as_runner(model)
     return stem_file_names(options.stem_name, runner.sources, COMPLEMENT, song, runner.name)
 
@@ -93,7 +112,7 @@ def file_names(options: SeparateOptions, model: "Runner | JointModel", song: str
     if model.has_pitch:
         names += [file for name in options.f0_formats for file in PITCH_FORMATS[name].file_names()]
     names += [ACTIVITY_FILE] * (options.activity is not None)
-    names += [NOTES_FORMATS[name].file_name for name in options.all_notes_formats()]
+    names += [NOTES_FORMATS[name].file_name for name in all_notes_formats(options)]
     return [*names, *[PICTURE_FILE] * options.plot]
 
 
@@ -283,7 +302,6 @@ class SongFiles:
         model = as_runner(model)
         rate, hop_sec = reader.sample_rate, float(model.pitch_grid.hop)
         name = output_name(self._song)
-        self._no_tempo = False
         first = stem_index(model.sources, VOICE) or 0
         self._order = [first, *(s for s in range(len(model.sources)) if s != first)]
         self._picture: SongPicture | None = None
@@ -310,7 +328,7 @@ class SongFiles:
             if options.activity is not None:
                 self._segments = _Segments(folder, options.activity, hop_sec, stack)
             self._notes: _Notes | None = None
-            written = options.all_notes_formats()
+            written = all_notes_formats(options)
             if written:
                 facts = self._facts(model, name)
                 note_files = NoteFiles(folder, stack, written, facts)
@@ -326,15 +344,12 @@ class SongFiles:
     def _facts(self, model: Runner, title: str) -> SongFacts:
         """What files of notes say besides notes."""
         options, path = self._options, self._song
-        tempo = estimate_tempo(path) if options.tempo == TEMPO_AUTO else None
-        self._no_tempo = options.tempo == TEMPO_AUTO and tempo is None
         stems = model.sources if options.stems is None else options.stems
         called = stem_names(options, model, title)
         file = {name: f"{called[name]}.{options.audio_format}" for name in stems}
-        sung = any(NOTES_FORMATS[name].with_lyrics for name in options.all_notes_formats())
-        given = TEMPO_BPM if options.tempo == TEMPO_AUTO else options.tempo
+        sung = any(NOTES_FORMATS[name].with_lyrics for name in all_notes_formats(options))
         return SongFacts(
-            tempo_bpm=round(tempo, 2) if tempo else float(given),
+            tempo_bpm=tempo_bpm(options.tempo),
             bend_semitones=options.bend_semitones,
             title=title.encode(errors="replace").decode(),
             audio=path.name.encode(errors="replace").decode(),
@@ -394,17 +409,14 @@ class SongFiles:
     @property
     def n_notes(self) -> int | None:
         """Number of notes written so far, ``None`` if notes were not requested."""
-        written = self._options.all_notes_formats()
+        written = all_notes_formats(self._options)
         return self._notes.n_notes if self._notes and written else None
 
     def warning(self) -> str | None:
-        """Sentences on clipped samples, and on a tempo that was not found; ``None`` without."""
+        """Sentences on clipped samples, and on a tempo left to us; ``None`` without."""
         said = []
-        if self._no_tempo:
-            said.append(
-                f"{self._song} has no steady beat: its notes are on a grid of {TEMPO_BPM:g} "
-                "BPM, give --tempo for another."
-            )
+        if self._options.tempo == TEMPO_AUTO and all_notes_formats(self._options):
+            said.append(untracked(str(self._song)))
         if self._stems.n_clipped:
             said.append(self._clipped())
         return " ".join(said) or None

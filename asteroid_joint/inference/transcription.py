@@ -6,6 +6,7 @@ The whole song is held in memory: for hours of audio, use
 
 import html
 import io
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -28,13 +29,14 @@ from .curve import PitchCurve
 from .fast.choice import as_runner
 from .fast.runner import Runner
 from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
-from .notes.formats import TEMPO_BPM, check_tempo
+from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_tempo, tempo_bpm, untracked
 from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC
 from .pitch_files import PITCH_FORMATS, PitchWriter
 from .separate import separate_at_once
 from .song_files import PICTURE_FILE, NoteFiles, StemFiles
 from .stream import StreamSeparator
-from .tempo import tempo_of
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from ..models.base import JointModel
@@ -135,7 +137,7 @@ class Transcription:
             overwrite: Replace files of the same names.
             f0_formats: Formats of F0, names in ``PITCH_FORMATS``.
             notes_formats: Formats of notes, names in ``NOTES_FORMATS``.
-            tempo: Beats per minute of the notes' grid; ``"auto"`` estimates it, 120 without a beat.
+            tempo: Beats per minute of the notes' grid; ``"auto"`` is 120, with a warning.
 
         Returns:
             The folder.
@@ -198,15 +200,15 @@ class Transcription:
 
     def _facts(self, parts: Sequence[str], tempo: float | str) -> SongFacts:
         """What files of notes say besides notes."""
-        if isinstance(tempo, str):
-            tempo = tempo_of(self.mixture.mean(0), self.sample_rate) or TEMPO_BPM
+        if tempo == TEMPO_AUTO:
+            logger.warning(untracked(self.title, "tempo"))
         file = {name: f"{name}.wav" for name in self.stems} if "stems" in parts else {}
         return SongFacts(
             title=self.title,
             audio=f"{self.title}.wav",
             vocals=file.get(VOICE),
             instrumental=file.get(COMPLEMENT),
-            tempo_bpm=round(tempo, 2),
+            tempo_bpm=tempo_bpm(tempo),
         )
 
     def __repr__(self) -> str:

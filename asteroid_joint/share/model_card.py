@@ -141,7 +141,14 @@ def _schedule(facts: Facts) -> dict[str, Any]:
     training, data = config["training"], config["data"]
     n_examples, segment_sec = training["draws_per_epoch"], data["segment_sec"]
     epochs = facts["run"].get("epochs", training["epochs"])
-    hours = epochs * n_examples * segment_sec / 3600
+    sampled = f"{n_examples} of {segment_sec} s per epoch"
+    if training.get("max_minutes"):  # ended by the clock, perhaps within an epoch
+        steps = facts["run"].get("steps", 0)
+        n_all = steps * training["batch_size"] * facts["run"].get("processes", 1)
+        sampled = f"{n_all} of {segment_sec} s in {steps} steps"
+    else:
+        n_all = epochs * n_examples
+    hours = n_all * segment_sec / 3600
     begun = config["model"].get("init_from")
     also = ", as was the voicing threshold" if facts["has_pitch"] else ""
     split = f", `{facts['split']}` split" if facts["split"] else ""
@@ -149,8 +156,7 @@ def _schedule(facts: Facts) -> dict[str, Any]:
         "Recipe": f"recipes/{facts['recipe'].removeprefix('recipes/')}",
         "Songs": f"training side only{split}",
         "Initial weights": f"`{begun}`" if begun else "",
-        "Sampled examples": f"{n_examples} of {segment_sec} s per epoch ({hours:.0f} hours of "
-        "audio in total)",
+        "Sampled examples": f"{sampled} ({hours:.0f} hours of audio in total)",
         "Batch size": training["batch_size"],
         "Precision": facts["run"].get("precision", training["precision"]),
         "Selected": f"by `{training['monitor']}` on the validation side{also}",

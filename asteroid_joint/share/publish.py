@@ -100,10 +100,10 @@ def store_figures(path: Path, finals: Sequence[dict[str, Any]]) -> None:
 
 def shorten_folders(conf: dict[str, Any]) -> None:
     """Keep only the last part of absolute paths: the rest would reveal somebody's folders."""
-    data = conf["infos"].get("training_config", {}).get("data", {})
-    for key, value in data.items():
-        if isinstance(value, str) and Path(value).is_absolute():
-            data[key] = Path(value).name
+    for group in conf["infos"].get("training_config", {}).values():
+        for key, value in group.items():
+            if isinstance(value, str) and Path(value).is_absolute():
+                group[key] = Path(value).name
 
 
 def main(argv: list[str] | None = None) -> None:

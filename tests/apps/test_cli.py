@@ -151,6 +151,8 @@ def test_infer_fails_in_one_sentence(weights, tmp_path, monkeypatch, capsys):
     assert main(["infer", str(weights), *options]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "22050Hz for a model of 16000Hz. You can give --res" in said
+    assert main(["infer", "mir1k", *options]) == 1  # a short name is not what is wrong
+    assert "22050Hz for a model of 16000Hz" in capsys.readouterr().err
     assert main(["infer", "djcm_opera", *options]) == 2
     assert "There is no model 'djcm_opera': give a file, or one of " in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from conftest import RATE, play, sing
 from records_miniature import BAND, STEM_RATE, write_song, write_stem_mp4
 
@@ -17,16 +18,19 @@ from asteroid_joint.data import (
     MUSDB18Sample,
     SoloVoice,
     TwoStems,
+    WholeClips,
 )
 from asteroid_joint.data import blend as blend_module
 from asteroid_joint.data.check import check_dataset
 from asteroid_joint.data.files import audio_file, read_stretch, sum_of
 from asteroid_joint.data.musdb18_sample import MUSDB18
+from asteroid_joint.data.resident import Store
 from asteroid_joint.data.stem_mp4 import read_stream, stream_facts
 from asteroid_joint.errors import ConfigError, DataError
 from asteroid_joint.pitch import PitchGrid
 
 GRID = PitchGrid(320, RATE)
+CPU = torch.device("cpu")
 FORM = {"sample_rate": RATE, "n_channels": 1}
 
 
@@ -187,7 +191,9 @@ def test_solo_voices_of_any_format_with_or_without_f0(tmp_path):
         (audio_file(tmp_path / f"{name}.wav"), tmp_path / f"{name}_f0.csv") for name in "bc"
     ]
     assert dataset.f0_at(0, np.array([0.5])) == 220 and dataset.f0_at(1, np.zeros(1)) is None
-    assert all(track.accompaniment is None for track in dataset.tracks(GRID))
+    assert not dataset.rest_weights.any()
+    store = Store(SoloVoice(str(tmp_path), "train", **FORM, whole_side="train"), GRID, CPU)
+    assert [list(clip.numbers) for clip in store.recordings] == 3 * [[(0, 0)]]
     with pytest.raises(DataError, match="no .wav files for the valid side, nor"):
         SoloVoice(str(tmp_path), "valid", whole_side="train")
 
@@ -199,9 +205,11 @@ def test_nobody_sings_in_instrumental_music(music):
     np.testing.assert_array_equal(mixture, sources[1])
     times = GRID.times(5)
     assert not dataset.f0_at(0, times).any() and not dataset.activity_at(0, times).any()
-    for track in dataset.tracks(GRID, piece_sec=1.0):
-        assert track.voice is None and not track.f0_hz.any() and not track.activity.any()
-        assert track.accompaniment.shape == (1, RATE)
+    assert not dataset.voice_weights.any()
+    assert all(list(clip.numbers) == [(1, 0)] for clip in Store(dataset, GRID, CPU).recordings)
+    for piece in WholeClips(dataset, GRID, piece_sec=1.0):
+        assert not piece.sources[0].any() and not piece.f0_hz.any() and not piece.activity.any()
+        assert piece.sources[1].shape == (1, RATE)
 
 
 def test_sides_of_music_are_listed_or_folders_or_drawn_by_a_seed(music, tmp_path):
@@ -272,10 +280,10 @@ def parts(sample, music, mir1k_dir, tmp_path) -> list[dict]:
 def test_a_blend_of_all_kinds_trains_on_each(parts, tmp_path):
     train = Blend("train", parts, data_dir=str(tmp_path))
     voices, rests = set(), set()
-    for track in train.tracks(GRID):
-        kind = track.name.partition("/")[0]
-        voices |= {kind} if track.voice is not None else set()
-        rests |= {kind} if track.accompaniment is not None else set()
+    for clip, kept in zip(train.clips, Store(train, GRID, CPU).recordings, strict=True):
+        kind = clip.name.partition("/")[0]
+        voices |= {kind} if (0, 0) in kept.numbers else set()
+        rests |= {kind} if (1, 0) in kept.numbers else set()
     assert voices == {"mir1k", "musdb18_sample", "two_stems", "solo"}
     assert rests == {"mir1k", "musdb18_sample", "two_stems", "instrumental"}
     draws = DrawnExamples(train, GRID, RATE)

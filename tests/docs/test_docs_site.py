@@ -1,13 +1,17 @@
 """The pages: every link leads somewhere, every module is in the reference, the site is built."""
 
 import ast
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import fuzz_files
 import pytest
+import test_bad_input
+import test_fuzz
 from conftest import ROOT, child_env
 
 DOCS = ROOT / "docs"
@@ -88,6 +92,23 @@ def test_the_sentences_of_the_troubleshooting_page_are_those_of_the_program():
     quoted = re.findall(r"^`(.+)`\n:", page, re.MULTILINE)
     assert len(quoted) > 15
     assert [sentence for sentence in quoted if sentence not in said] == []
+
+
+def n_cases(test: object) -> int:
+    """How many cases a test has: one for each set of its parameters."""
+    marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    return math.prod(len(mark.args[1]) for mark in marks)
+
+
+def test_the_counts_of_the_troubleshooting_page_are_those_of_the_tests():
+    page = " ".join((DOCS / "troubleshooting.md").read_text().split())
+    tests = [test for name, test in vars(test_bad_input).items() if name.startswith("test_")]
+    n_odd = sum(map(n_cases, tests))
+    n_formats = len(fuzz_files.SNDFILE) + len(fuzz_files.FFMPEG)
+    longest, loss = fuzz_files.MOST_SEC, fuzz_files.TOLERANCE_SEC
+    assert f"The tests try {n_odd} cases of odd input one by one, and {test_fuzz.IN_CI} " in page
+    assert f"files of {n_formats} formats with bytes overwritten" in page
+    assert f"hang for {longest:g} s, lose more than {loss} s of sound" in page
 
 
 def test_options_in_the_pages_exist():

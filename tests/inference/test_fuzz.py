@@ -15,7 +15,8 @@ from fuzz_files import FAULTS, FFMPEG, SNDFILE, fault_of, make, valid
 
 from asteroid_joint.cli import main
 
-N_INPUTS = int(os.environ.get("FUZZ_INPUTS", "460"))
+IN_CI = 460
+N_INPUTS = int(os.environ.get("FUZZ_INPUTS", IN_CI))
 FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
 N_SEPARATED = 46  # two of every container
 

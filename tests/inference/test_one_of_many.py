@@ -16,7 +16,7 @@ import soundfile as sf
 from filelock import FileLock
 
 import asteroid_joint.inference.collection.manifest as manifest_module
-import asteroid_joint.inference.collection.progress as progress_module
+import asteroid_joint.inference.collection.run as run_module
 from asteroid_joint.cli import main
 from asteroid_joint.errors import OutputError, UserError
 from asteroid_joint.inference.collection import MANIFEST, find_songs
@@ -300,7 +300,7 @@ def test_what_python_writes_at_its_end(run):
 def test_a_sentence_now_and_then_without_a_terminal(call, tmp_path, capsys, monkeypatch):
     path = song(tmp_path / "long.wav", 25 * RATE)
     assert call(path) == 0 and capsys.readouterr().err == ""
-    monkeypatch.setattr(progress_module, "EVERY_SEC", 0.0)
+    monkeypatch.setattr(run_module, "EVERY_SEC", 0.0)
     assert call(path, options=("--stems", "none", "--overwrite")) == 0
     said = capsys.readouterr().err.splitlines()
     assert len(said) > 2 and said[-1] == "asteroid-joint: long.wav: 25 of 25 s are done."

@@ -161,10 +161,11 @@ def test_save_writes_what_separate_writes(model, tmp_path):
     np.testing.assert_allclose(ours[:, [0, 2]], theirs[:, [0, 2]], atol=1e-4)
 
 
-def test_save_in_other_formats(model, tmp_path):
+def test_save_in_other_formats(model, tmp_path, caplog):
     result = model.transcribe(song(1, 0.5), RATE)
     formats = {"f0_formats": ["npy", "rvc"], "notes_formats": ["ultrastar"], "tempo": "auto"}
     folder = result.save(tmp_path / "out", ["stems", "f0", "notes"], **formats)
+    assert "notes are on a grid of 120 BPM, give tempo for another." in caplog.text
     files = {file.name for file in folder.iterdir()}
     assert files == {
         *("vocals.wav", "accompaniment.wav", "f0.npy", "f0_coarse.npy", "f0_fine.npy"),

@@ -129,6 +129,16 @@ def test_threshold_is_the_one_with_the_best_overall_accuracy():
     assert best_threshold([]) is None
 
 
+def test_the_voicing_threshold_is_fair_to_small_parts():
+    """Nine clips that gain a little do not outvote three of another part that lose much."""
+    ref_hz, hz = np.repeat([200.0, 0.0], 10), np.full(20, 200.0)
+    wants_high = (ref_hz, hz, np.r_[np.full(10, 0.9), np.full(6, 0.7), np.full(4, 0.05)])
+    wants_low = (ref_hz, hz, np.r_[np.full(10, 0.5), np.full(10, 0.1)])
+    curves = [wants_high] * 9 + [wants_low] * 3
+    assert best_threshold(curves) >= 0.7  # (9 x 1.0 + 3 x 0.5) / 12 against (9 x 0.7 + 3) / 12
+    assert 0.1 <= best_threshold(curves, ["a"] * 9 + ["b"] * 3) < 0.5  # 0.75 against 0.85
+
+
 def test_clip_row_has_what_labels_and_outputs_allow(rng):
     grid = PitchGrid(320, 16000)
     sources = rng.standard_normal((2, 1, 16000)).astype(np.float32)

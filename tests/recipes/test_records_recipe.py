@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, run_command
 
 from asteroid_joint.data import agreed
+from asteroid_joint.data.resident import Store
 from asteroid_joint.engine.recipe import prepare_main
 from asteroid_joint.engine.training.build import build_dataset
 from asteroid_joint.engine.training.config import parse_recipe_args, recipe_config
@@ -27,14 +29,17 @@ SHARES = {  # of voices and accompaniments
 
 
 def shares(recipe: str, *options: str) -> dict[str, tuple[float, float]]:
-    """Sums of the weights of the tracks that a recipe trains on, by set."""
+    """Sums of the weights of the clips that a recipe trains on, by set."""
     conf = parse_recipe_args(RECIPES / recipe, list(options))
+    dataset = build_dataset(conf, "train")
+    store = Store(dataset, PitchGrid(320, 16000), torch.device("cpu"))
     found: dict[str, tuple[float, float]] = {}
-    for track in build_dataset(conf, "train").tracks(PitchGrid(320, 16000)):
-        assert (track.voice is None) == (track.voice_weight == 0)
-        assert (track.accompaniment is None) == (track.rest_weight == 0)
-        voice, rest = found.get(name := track.name.partition("/")[0], (0.0, 0.0))
-        found[name] = voice + track.voice_weight, rest + track.rest_weight
+    weights = zip(dataset.voice_weights, dataset.rest_weights, strict=True)
+    for clip, kept, (voice, rest) in zip(dataset.clips, store.recordings, weights, strict=True):
+        assert ((0, 0) in kept.numbers) == (voice > 0)
+        assert ((1, 0) in kept.numbers) == (rest > 0)
+        voices, rests = found.get(name := clip.name.partition("/")[0], (0.0, 0.0))
+        found[name] = voices + voice, rests + rest
     return found
 
 

@@ -33,7 +33,7 @@ def infer(argv: list[str]) -> int:
         raise
     except Exception as err:  # of Asteroid, whose sentences name the arguments of its functions
         if not argv[0].startswith("-"):
-            model_path(argv[0])  # raises if there is no model of that name
+            model_path(_with_paths(argv)[0])  # raises if there is no model of that name
         reason = " ".join(str(err).split()).rstrip(".")
         reason = reason.replace("pass `resample=True`", "give --resample")
         say(f"asteroid-infer failed with {type(err).__name__}: {reason}.")

@@ -108,8 +108,8 @@ def add_pitch_results(group: Any) -> None:
         "--tempo",
         type=_tempo,
         metavar="BPM|auto",
-        help="beats per minute of midi, ultrastar and musicxml; auto listens for the beat; "
-        f"default {SeparateOptions.tempo:g}",
+        help="beats per minute of midi, ultrastar and musicxml; auto is the default, "
+        f"{SeparateOptions.tempo:g}, and says so: the beat is not tracked",
     )
     group.add_argument(
         "--bend-range",
@@ -265,7 +265,8 @@ def _check(options: SeparateOptions, run: RunOptions, decoder_given: bool) -> No
     """Refuse contradictory options and unknown names before a model is loaded."""
     import_plugins(run.plugins)  # which may register formats
     check_pitch_results(options, decoder_given)
-    stem_naming(options.stem_name)
+    if options.stem_name != SeparateOptions.stem_name:
+        stem_naming(options.stem_name)
     if run.retry and not run.resume:
         raise UserError("--retry needs --resume: give both.")
     if run.engine == "local" and (run.address is not None or run.workers is not None):
@@ -284,8 +285,10 @@ def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
         PITCH_FORMATS[name]
     for name in options.notes_formats:
         NOTES_FORMATS[name]
-    check_tempo(options.tempo)
-    check_bend(options.bend_semitones)
+    if options.tempo != SeparateOptions.tempo:
+        check_tempo(options.tempo)
+    if options.bend_semitones != SeparateOptions.bend_semitones:
+        check_bend(options.bend_semitones)
     if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
 

@@ -99,7 +99,7 @@ def train(conf: Config) -> Path:
     except SIGTERMException:  # Lightning would exit with code 0, as if training were finished
         logger.warning("Stopped by SIGTERM: the same command resumes from the last checkpoint.")
         raise SystemExit(143) from None
-    return _finish(conf, system, trainer, exp_dir, facts)
+    return _finish(conf, system, trainer, exp_dir, facts, loaders.train_set.infos)
 
 
 def _check_resumable(conf: Config, exp_dir: Path) -> None:
@@ -284,7 +284,14 @@ def _checkpoints(training: dict[str, Any], exp_dir: Path) -> list[Any]:
     ]
 
 
-def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[str, Any]) -> Path:
+def _finish(
+    conf: Config,
+    system: Any,
+    trainer: Any,
+    exp_dir: Path,
+    facts: dict[str, Any],
+    infos: dict[str, Any],
+) -> Path:
     """Best checkpoints -> voicing threshold on validation -> ``best_model.pth`` and others."""
     best = exp_dir / "best_model.pth"
     trainer.strategy.barrier()
@@ -304,16 +311,26 @@ def _finish(conf: Config, system: Any, trainer: Any, exp_dir: Path, facts: dict[
     dataset = build_dataset(conf, "valid")
     model = system.cpu().model
     for other in others:
-        _save_best(conf, model, dataset, other, exp_dir / f"best_{other.monitor}.pth", facts)
-    facts = _save_best(conf, model, dataset, checkpoints, best, facts)
+        target = exp_dir / f"best_{other.monitor}.pth"
+        _save_best(conf, model, dataset, other, target, facts, infos)
+    facts = _save_best(conf, model, dataset, checkpoints, best, facts, infos)
     write_text(exp_dir / "run_facts.json", json.dumps(facts, indent=1))
     return best
 
 
 def _save_best(
-    conf: Config, model: Any, dataset: Any, checkpoints: Any, target: Path, facts: dict[str, Any]
+    conf: Config,
+    model: Any,
+    dataset: Any,
+    checkpoints: Any,
+    target: Path,
+    facts: dict[str, Any],
+    infos: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the best state of ``checkpoints`` as a model file; return the facts stored in it."""
+    """Write the best state of ``checkpoints`` as a model file; return the facts stored in it.
+
+    ``dataset`` is for the voicing threshold, ``infos`` has the licences of what was trained on.
+    """
     name = Path(checkpoints.best_model_path or "last.ckpt").name
     path = target.parent / "checkpoints" / name
     # our own checkpoint, read as plain data
@@ -324,7 +341,7 @@ def _save_best(
     model.eval()
     if model.has_pitch:
         choose_voicing_threshold(model, dataset, piece_sec=conf["training"].get("valid_sec", 0.0))
-    saved = {**model.serialize(), **dataset.infos}
+    saved = {**model.serialize(), **infos}
     facts = {**facts, "best": path.stem}
     saved["infos"].update(training_config=plain_types(conf), run_facts=facts)
     write_model_file(saved, target)

@@ -13,12 +13,16 @@ from ...models.base import JointModel
 CANDIDATES = np.round(np.arange(0.02, 0.96, 0.02), 2)
 
 
-def best_threshold(curves: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float | None:
+def best_threshold(
+    curves: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], parts: Iterable[str] | None = None
+) -> float | None:
     """Threshold that gives the best mean overall accuracy.
 
     Args:
         curves: Per clip the true F0 (0 = unvoiced, NaN = unknown), the estimate and its
             confidence, ``(frames,)`` each.
+        parts: Part of a blend that each clip belongs to; each part then counts as much as any
+            other, however many clips it has. By default each clip does.
 
     Returns:
         One of ``CANDIDATES``; ``None`` without clips.
@@ -27,7 +31,13 @@ def best_threshold(curves: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) 
         [melody_metrics(ref_hz, hz, confidence > c)["oa"] for c in CANDIDATES]
         for ref_hz, hz, confidence in curves
     ]
-    return float(CANDIDATES[int(np.mean(scores, 0).argmax())]) if scores else None
+    if not scores:
+        return None
+    found = np.array(scores)  # (clips, candidates)
+    if parts is not None:
+        named = np.array(list(parts))
+        found = np.array([found[named == part].mean(0) for part in np.unique(named)])
+    return float(CANDIDATES[int(found.mean(0).argmax())])
 
 
 @torch.inference_mode()
@@ -46,7 +56,7 @@ def choose_voicing_threshold(
         The threshold; the model's own if no clip has labels.
     """
     model.eval()
-    curves = []
+    curves, parts = [], []
     for example in WholeClips(dataset, model.pitch_grid, n_clips, piece_sec):
         if example.f0_hz is None:
             continue
@@ -54,7 +64,14 @@ def choose_voicing_threshold(
         assert logits is not None
         hz, confidence, _ = (x.numpy() for x in model.decode_pitch(logits[0]))
         curves.append((example.f0_hz, hz, confidence))
-    best = best_threshold(curves)
+        parts.append(part_of(example.name))
+    best = best_threshold(curves, parts)
     if best is not None:
         model.voicing_threshold.fill_(best)
     return float(model.voicing_threshold)
+
+
+def part_of(name: str) -> str:
+    """Part of a blend that a clip belongs to, by its name; empty if it is no blend's."""
+    part, slash, _ = name.partition("/")
+    return part if slash else ""

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +34,15 @@ from ..fast.choice import as_runner
 from ..fast.runner import Runner
 from ..load import ready_runner
 from ..options import RunOptions, SeparateOptions
-from ..stem_names import with_model
+from ..stem_names import STEM, with_model
 from .inputs import Song
 from .manifest import Manifest
-from .progress import Say, show_progress
 
 if TYPE_CHECKING:
     from ...models.base import JointModel
 
+Say = Callable[[str], object]
+EVERY_SEC = 30.0  # between two sentences on how far a song is
 KEYS = ("input", "size", "mtime_ns", "settings")  # what must agree for results to be up to date
 
 
@@ -130,8 +132,9 @@ def run_collection(
         if run.resume:
             remove_leftovers(run.out)
         model = load(options, run)
-        called = Path(run.model).stem
-        options = replace(options, stem_name=with_model(options.stem_name, called))
+        if options.stem_name != STEM:
+            name = with_model(options.stem_name, Path(run.model).stem)
+            options = replace(options, stem_name=name)
         check_options(options, model)
         settings = "" if book is None else fingerprint(options, model)
         names = partial(file_names, options, model)
@@ -267,6 +270,44 @@ def separate_song(
             "elapsed": round(time.monotonic() - start, 3),
         },
     )
+
+
+@contextlib.contextmanager
+def show_progress(label: str, say: Say | None) -> Iterator[Callable[[float, float | None], None]]:
+    """Show how far a song is on standard error: a bar on a terminal, or a sentence now and then.
+
+    Args:
+        label: What the bar, and every sentence, begins with.
+        say: Prints a sentence if standard error is no terminal; ``None`` shows nothing anywhere.
+
+    Yields:
+        Function to call with the seconds done and the total seconds (``None``: not known).
+    """
+    from tqdm import tqdm
+
+    form = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+    hidden = None if say and sys.stderr else True  # None: unless it is a terminal
+    with tqdm(desc=label, total=1.0, bar_format=form, disable=hidden, leave=False) as bar:
+
+        def update(done_sec: float, total_sec: float | None) -> None:
+            bar.total = max(done_sec, total_sec or 0.0)
+            bar.update(done_sec - bar.n)
+
+        yield _say_now_and_then(label, say) if bar.disable and say else update
+
+
+def _say_now_and_then(label: str, say: Say) -> Callable[[float, float | None], None]:
+    """A sentence every ``EVERY_SEC``, so that a long song is known to be alive."""
+    last = time.monotonic()
+
+    def update(done_sec: float, total_sec: float | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= EVERY_SEC:
+            last = time.monotonic()
+            total = "" if total_sec is None else f" of {max(total_sec, done_sec):.0f}"
+            say(f"{label}: {done_sec:.0f}{total} s are done.")
+
+    return update
 
 
 @dataclass

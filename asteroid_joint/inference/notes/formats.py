@@ -17,7 +17,7 @@ from .note import Note
 NOTES_FORMATS = Registry("notes format")
 TONES = "C C# D D# E F F# G G# A A# B".split()
 TEMPO_BPM = 120.0
-TEMPO_AUTO = "auto"  # estimated
+TEMPO_AUTO = "auto"  # TEMPO_BPM, and a sentence: no beat is tracked
 TEMPO_RANGE_BPM = (20.0, 400.0)
 BEND_SEMITONES = 12  # either way; a step of the bend is 0.15 cents then
 MOST_BEND_SEMITONES = 96
@@ -64,6 +64,19 @@ def check_tempo(tempo: float | str) -> None:
         return
     raise ConfigError(
         f"The tempo is {tempo}: give {low:g} to {high:g} beats per minute, or {TEMPO_AUTO}."
+    )
+
+
+def tempo_bpm(tempo: float | str) -> float:
+    """Beats per minute of the grid: those given, or ``TEMPO_BPM`` for ``"auto"``."""
+    return TEMPO_BPM if isinstance(tempo, str) else float(tempo)
+
+
+def untracked(song: str, option: str = "--tempo") -> str:
+    """The sentence for ``"auto"``: the notes of ``song`` are on a grid that nobody chose."""
+    return (
+        f"The tempo of {song} is not estimated: its notes are on a grid of {TEMPO_BPM:g} BPM, "
+        f"give {option} for another."
     )
 
 

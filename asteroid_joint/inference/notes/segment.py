@@ -49,6 +49,8 @@ class NoteRules:
         slack: How far the log-odds of voicing may lie below the voicing threshold without other
             evidence.
         sung_floor: Neutral value of the network's log-odds of being sung.
+        trust: Log-odds of voicing above the voicing threshold from which on the model's own voicing
+            counts, less this, if the network's evidence is lower; infinity = never.
         sure_share: Fraction of a note's voiced frames that the model itself must call voiced.
 
     References:
@@ -70,10 +72,13 @@ class NoteRules:
     step_reward: float = -0.23
     slack: float = 1.4
     sung_floor: float = 0.4
+    trust: float = float("inf")
     sure_share: float = 0.25
 
 
-VOICE_RULES = NoteRules(price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0)
+VOICE_RULES = NoteRules(
+    price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0, trust=1.0
+)
 
 
 class Segment(NamedTuple):
