@@ -303,12 +303,22 @@ def test_leftovers_go_and_live_runs_stay(tmp_path):
         touch(dead[0] / "lock", dead[0] / "files" / "vocals.wav")  # its process is gone
         dead[1].mkdir()  # killed before it had a lock, long ago
         os.utime(dead[1], (0, 0))
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        (tmp_path / f".w.part-abcdefgh.{process.pid}").mkdir()  # just now, before it had a lock
         (tmp_path / ".new.part-abcdefgh").mkdir()  # about to get its lock
+        (tmp_path / f".new.part-abcdefgh.{os.getpid()}").mkdir()  # likewise, of a live process
         touch(tmp_path / "song/vocals.wav", tmp_path / ".mine" / "x", tmp_path / ".z.part-abcdefgi")
-        assert remove_leftovers(tmp_path) == 2
+        assert remove_leftovers(tmp_path) == 3
         assert work.exists()
         hidden = work.parent.name
-    expected = [".mine", ".new.part-abcdefgh", ".z.part-abcdefgi", "song"]
+    expected = [
+        ".mine",
+        ".new.part-abcdefgh",
+        f".new.part-abcdefgh.{os.getpid()}",
+        ".z.part-abcdefgi",
+        "song",
+    ]
     assert names(tmp_path) == expected and hidden not in expected
 
 
