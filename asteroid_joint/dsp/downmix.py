@@ -26,7 +26,7 @@ OBSERVED = 4  # segments that are judged together: a second
 MOST_LOST = 0.07  # before another downmix is looked for
 ALIKE = 0.03  # downmixes that lose little more than the best are as good
 SAFE, SAFE_SEGMENTS = 0.02, 16  # loss of the mean to return to it, and for how long: 4 seconds
-OUT_OF_PHASE = 0.25  # power of the mean over that of the difference, below which it does not do
+OUT_OF_PHASE = 0.25  # least power of the mean over that of the difference
 SILENCE = 1e-7  # mean compressed power
 
 
