@@ -158,11 +158,14 @@ def separate_file(
         def write(work: Path) -> tuple[SongFiles, str | None]:
             return _write(model, reader, work, options, tell), None
 
-        return into_folder(reader, folder, names, write, overwrite=overwrite, receipt=receipt)
+        return into_folder(
+            reader, out_dir, folder, names, write, overwrite=overwrite, receipt=receipt
+        )
 
 
 def into_folder(
     reader: AudioReader,
+    out_dir: Path,
     folder: Path,
     names: Sequence[str],
     write: Callable[[Path], tuple[SongFiles, str | None]],
@@ -170,11 +173,12 @@ def into_folder(
     overwrite: bool,
     receipt: dict[str, Any] | None = None,
 ) -> Separated:
-    """Write results next to their destination, and move them there when they are complete.
+    """Write results to a hidden folder, and move them when they are complete.
 
     Args:
         reader: What is read, from its beginning.
-        folder: Destination.
+        out_dir: Where the hidden folder is, and where leftovers of one are looked for.
+        folder: Destination, anywhere in ``out_dir``.
         names: Files that are going to be there.
         write: Writes them to a folder; returns them, and a warning of its own.
         overwrite: Replace files of an earlier run.
@@ -183,7 +187,6 @@ def into_folder(
     Raises:
         AudioError: One sentence on what went wrong; no files are left behind.
     """
-    out_dir = folder.parent
     check_destination(folder, names, overwrite, reader.path)
     make_folder(out_dir)
     with _explain_failure(reader.path, out_dir, folder):

@@ -105,7 +105,7 @@ def track_file(
         def write(work: Path) -> tuple[SongFiles, str | None]:
             return _track(model, voice, song, work, options, tell)
 
-        return into_folder(voice, folder, names, write, overwrite=overwrite)
+        return into_folder(voice, out_dir, folder, names, write, overwrite=overwrite)
 
 
 def _track(
