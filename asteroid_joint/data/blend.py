@@ -292,3 +292,9 @@ def _rms(wav: np.ndarray) -> float:
 def _clip(part: str, clip: Clip) -> Clip:
     singer = f"{part}/{clip.singer}" if clip.singer else ""
     return Clip(f"{part}/{clip.name}", f"{part}/{clip.song}", singer, clip.n_samples)
+
+
+def part_of(name: str) -> str:
+    """Part of a blend that a clip belongs to, by its name; empty if it is no blend's."""
+    part, slash, _ = name.partition("/")
+    return part if slash else ""

@@ -12,6 +12,7 @@ from scipy.fft import next_fast_len
 EQ_LOW_HZ = 40.0  # knots of the equaliser are spread evenly in log frequency from here to Nyquist
 EQ_KNOTS = 9  # 0.96 octaves apart at 16 kHz
 IMPULSE_SEC = 0.75  # length of a room's response
+NOISE_SAMPLES = 1 << 18  # of the bank of noise that rooms are made of
 
 
 def equalise(wav: torch.Tensor, gains_db: torch.Tensor, sample_rate: int) -> torch.Tensor:

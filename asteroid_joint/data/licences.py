@@ -43,3 +43,18 @@ def dataset_infos(
         "non_commercial": non_commercial,
     }
     return {"dataset": dataset, "task": task, "licenses": [licence]}
+
+
+def musdb18_infos(title: str, link: str) -> dict[str, Any]:
+    """:func:`dataset_infos` of an edition of MUSDB18."""
+    page = "https://sigsep.github.io/datasets/musdb.html"
+    return dataset_infos(
+        title,
+        author="Zafar Rafii, Antoine Liutkus, Fabian-Robert Stöter, Stylianos Ioannis Mimilakis "
+        "and Rachel Bittner",
+        license="for non-commercial research, mostly CC BY-NC-SA 4.0",
+        title_link=link,
+        author_link=page,
+        license_link=page,
+        non_commercial=True,
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..registry import DATASETS
-from .licences import dataset_infos
+from .licences import musdb18_infos
 from .medleydb import titles
 from .multitrack import MUSDB18 as PUBLISHED
 from .multitrack import Multitrack
@@ -36,16 +36,7 @@ class MUSDB18(Multitrack):
         DataError: As there; also if MedleyDB is not in its folder, or no track is left.
     """
 
-    infos = dataset_infos(
-        "MUSDB18-HQ",
-        author="Zafar Rafii, Antoine Liutkus, Fabian-Robert Stöter, Stylianos Ioannis Mimilakis "
-        "and Rachel Bittner",
-        license="for non-commercial research, mostly CC BY-NC-SA 4.0",
-        title_link="https://doi.org/10.5281/zenodo.3338373",
-        author_link="https://sigsep.github.io/datasets/musdb.html",
-        license_link="https://sigsep.github.io/datasets/musdb.html",
-        non_commercial=True,
-    )
+    infos = musdb18_infos("MUSDB18-HQ", "https://doi.org/10.5281/zenodo.3338373")
 
     def __init__(
         self,

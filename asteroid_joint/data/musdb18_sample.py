@@ -13,7 +13,7 @@ References:
 """
 
 from ..registry import DATASETS
-from .licences import dataset_infos
+from .licences import musdb18_infos
 from .multitrack import MUSDB18, Multitrack
 
 
@@ -33,16 +33,7 @@ class MUSDB18Sample(Multitrack):
     """
 
     partial = True
-    infos = dataset_infos(
-        "MUSDB18, the 7-second sample",
-        author="Zafar Rafii, Antoine Liutkus, Fabian-Robert Stöter, Stylianos Ioannis Mimilakis "
-        "and Rachel Bittner",
-        license="for non-commercial research, mostly CC BY-NC-SA 4.0",
-        title_link="https://doi.org/10.5281/zenodo.1117371",
-        author_link="https://sigsep.github.io/datasets/musdb.html",
-        license_link="https://sigsep.github.io/datasets/musdb.html",
-        non_commercial=True,
-    )
+    infos = musdb18_infos("MUSDB18, the 7-second sample", "https://doi.org/10.5281/zenodo.1117371")
 
     def __init__(
         self,

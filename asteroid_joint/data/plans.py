@@ -13,7 +13,7 @@ from ..pitch import PitchGrid
 from ..pitch.grid import cents_to_hz
 from .base import JointDataset
 from .drawing import WeightedChoice
-from .effects import EQ_KNOTS
+from .effects import EQ_KNOTS, NOISE_SAMPLES
 
 MIXTURE = -1  # instead of the number of a stem
 DOUBLES = (0.1, -0.1, 3, 4, 5, 7, -5, -12)  # semitones from the lead
@@ -298,7 +298,7 @@ class Planner:
         if rng.random() < options.reverb:
             ranges = (DECAY_SEC, DELAY_SEC, WET_DB)
             decay_sec, delay_sec, wet_db = (_within(rng, *r) for r in ranges)
-            plan.room = (decay_sec, delay_sec, wet_db, int(rng.integers(1 << 18)))
+            plan.room = (decay_sec, delay_sec, wet_db, int(rng.integers(NOISE_SAMPLES)))
         if rng.random() < options.saturation:
             plan.drive = _within(rng, *DRIVE)
 

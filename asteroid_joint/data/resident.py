@@ -24,6 +24,7 @@ from .base import JointDataset
 from .batch import Batch
 from .effects import (
     IMPULSE_SEC,
+    NOISE_SAMPLES,
     PADDING,
     STEP_BITS,
     band_limit,
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 BYTES = 2  # of a sample in the store
 SHARE = 0.6  # of the free memory that a store may take
-NOISE_SAMPLES = 1 << 18  # of the bank that rooms are made of
 QUIET = 1e-3  # -60 dB re full scale
 AT_ONCE = 64  # clips read before they go to the device
 

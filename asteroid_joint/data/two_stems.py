@@ -17,7 +17,7 @@ class TwoStems(Multitrack):
 
     Args:
         data_dir: Folder of the sides, or of the songs if all are for ``whole_side``.
-        side, sample_rate, n_channels, whole_side: See :class:`.multitrack.Multitrack`.
+        side, sample_rate, n_channels, whole_side, ...: See :class:`.multitrack.Multitrack`.
 
     Raises:
         DataError: As there.
@@ -30,15 +30,3 @@ class TwoStems(Multitrack):
         license="see the folder",
         title="Songs of two stems",
     )
-
-    def __init__(
-        self,
-        data_dir: str,
-        side: str,
-        sample_rate: int | None = None,
-        n_channels: int | None = None,
-        whole_side: str = "",
-    ) -> None:
-        super().__init__(
-            data_dir, side, sample_rate=sample_rate, n_channels=n_channels, whole_side=whole_side
-        )

@@ -98,8 +98,10 @@ class SwiftF0:
         theirs = usual if self._threshold is None else self._threshold
         samples = np.asarray(audio)
         if samples.ndim == 2:  # channels last
+            from ..dsp.downmix import audible_channel  # with torch, when it is needed
+
             dtype = samples.dtype
-            samples = samples.mean(1).astype(dtype)
+            samples = audible_channel(samples.T).astype(dtype)
         curve, threshold = track(samples, sample_rate)
         low, high = RANGE_HZ[0] if fmin is None else fmin, RANGE_HZ[1] if fmax is None else fmax
         curve = within(curve, low, high)

@@ -15,6 +15,8 @@ import math
 import numpy as np
 
 from .library import hann_window
+from .overlap_add import SampleQueue
+from .segments import SegmentStream
 
 FRAME_SEC = 0.046  # frame length, rounded to a power of two: 2048 samples at 44.1 kHz
 RANGE_HZ = (300.0, 4000.0)  # where voices are heard
@@ -24,7 +26,7 @@ OBSERVED = 4  # segments that are judged together: a second
 MOST_LOST = 0.07  # before another downmix is looked for
 ALIKE = 0.03  # downmixes that lose little more than the best are as good
 SAFE, SAFE_SEGMENTS = 0.02, 16  # loss of the mean to return to it, and for how long: 4 seconds
-OUT_OF_PHASE = 0.25  # power of the mean over that of the difference, below which it is not drawn
+OUT_OF_PHASE = 0.25  # least power of the mean over that of the difference
 SILENCE = 1e-7  # mean compressed power
 
 
@@ -130,11 +132,44 @@ def downmix(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(even.all(0), mean, (weights * samples).sum(0, keepdims=True))
 
 
-def drawn(samples: np.ndarray) -> np.ndarray:
-    """One channel of several to draw, in which nothing is invisible because it cancels.
+class StreamDownmix:
+    """One channel of a voice, and of its mixture alike: never a mean that loses voices.
+
+    Args:
+        n_channels: Channels of both.
+        sample_rate: Sample rate in Hz.
+    """
+
+    def __init__(self, n_channels: int, sample_rate: int) -> None:
+        self._stream: SegmentStream | None = None
+        if n_channels > 1:
+            follower = DownmixFollower(n_channels, sample_rate)
+            self._stream = SegmentStream(n_channels, sample_rate, [follower])
+        self._voice = SampleQueue(n_channels)
+
+    def push(self, voice: np.ndarray, mixture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Add ``(C, T)`` each, the voice alone if there is no mixture; returns ``(T',)`` each."""
+        heard = voice if mixture is None else mixture
+        if self._stream is None:
+            return voice[0], heard[0]
+        self._voice.push(voice)
+        return self._mixed(self._stream.push(heard))
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rest."""
+        nothing = np.zeros(0, np.float32)
+        return (nothing, nothing) if self._stream is None else self._mixed(self._stream.finish())
+
+    def _mixed(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mixture, weights = np.split(taken, 2)  # (C, T) each
+        voice = self._voice.take(mixture.shape[1])
+        return downmix(voice, weights)[0], downmix(mixture, weights)[0]
+
+
+def audible_channel(samples: np.ndarray) -> np.ndarray:
+    """One channel of several for a short signal, as :class:`StreamDownmix` is for a long one.
 
     The mean, or half the difference of two channels where their mean has lost most of the power.
-    For pictures only: it is chosen anew for every block.
 
     Args:
         samples: ``(..., C, T)``.
@@ -143,12 +178,13 @@ def drawn(samples: np.ndarray) -> np.ndarray:
         ``(..., T)`` float32.
 
     Example:
-        >>> drawn(np.array([[0.5, -0.5], [-0.5, 0.5]])).tolist()
+        >>> audible_channel(np.array([[0.5, -0.5], [-0.5, 0.5]])).tolist()
         [0.5, -0.5]
     """
-    mean = samples.mean(-2, dtype=np.float32)  # (..., T)
+    samples = samples.astype(np.float32, copy=False)
+    mean = samples.mean(-2)  # (..., T)
     if samples.shape[-2] != 2:
         return mean
-    difference = (samples[..., 0, :] - samples[..., 1, :]).astype(np.float32) / 2
+    difference = (samples[..., 0, :] - samples[..., 1, :]) / 2
     cancels = np.square(mean).sum(-1) < OUT_OF_PHASE * np.square(difference).sum(-1)
     return np.where(cancels[..., None], difference, mean)

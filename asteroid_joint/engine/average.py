@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..data.blend import part_of
 from ..data.drawing import WholeClips
 from ..errors import ConfigError, UserError
 from ..files import write_text
@@ -77,7 +78,7 @@ def validate(model: JointModel, dataset: Any) -> dict[str, dict[str, float]]:
     nsdr: dict[str, list[float]] = defaultdict(list)
     curves: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(list)
     for example in tqdm(WholeClips(dataset, model.pitch_grid), unit="clip", disable=None):
-        part = example.name.partition("/")[0] if "/" in example.name else "all"
+        part = part_of(example.name) or "all"
         out = run.forward_joint(torch.from_numpy(example.mixture)[None])  # (1, C, T)
         if example.sources is not None and np.any(voice := example.sources[0]):
             gain = sdr(voice, out.stems()[0, 0].numpy()) - sdr(voice, example.mixture)

@@ -24,7 +24,7 @@ from ..files import portable_name, replace_file
 RECEIPT = ".receipt.json"  # what a run leaves with results until its manifest names them
 LOCK = "lock"
 STEM_ENDINGS = (".stem.mp4", ".stem.m4a")  # a mixture with its stems: MUSDB18, NI Stems
-HIDDEN = re.compile(r"\..*\.part-[a-z0-9_]{8}", re.DOTALL)
+HIDDEN = re.compile(r"\..*\.part-[a-z0-9_]{8}(?:\.(\d+))?", re.DOTALL)  # with a process id
 UNLOCKED_SEC = 60.0  # a folder without a lock that is younger may be about to get one
 
 
@@ -105,7 +105,8 @@ class HiddenFolder:
 
     def __init__(self, out_dir: Path, name: str) -> None:
         try:  # a name may take all of the 255 bytes that file systems allow
-            self.path = Path(tempfile.mkdtemp(prefix=f".{name[:40]}.part-", dir=out_dir))
+            prefix, suffix = f".{name[:40]}.part-", f".{os.getpid()}"
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=out_dir))
         except OSError as err:
             raise OutputError(
                 f"The folder {out_dir} cannot be written to: {err.strerror}."
@@ -131,7 +132,8 @@ def remove_leftovers(out_dir: Path) -> int:
     """Remove hidden folders left by killed runs, not those of live runs; return how many."""
     n_removed = 0
     for folder in out_dir.iterdir():
-        if not HIDDEN.fullmatch(folder.name) or not folder.is_dir():
+        found = HIDDEN.fullmatch(folder.name)
+        if not found or not folder.is_dir():
             continue
         if (folder / LOCK).exists():
             lock = FileLock(folder / LOCK)
@@ -140,13 +142,26 @@ def remove_leftovers(out_dir: Path) -> int:
             except (Timeout, OSError):
                 continue
             lock.release()
-        else:
+        elif not _is_dead(found[1]):
             with contextlib.suppress(OSError):  # gone meanwhile
                 if time.time() - folder.stat().st_mtime < UNLOCKED_SEC:
                     continue
         shutil.rmtree(folder, ignore_errors=True)
         n_removed += not folder.exists()
     return n_removed
+
+
+def _is_dead(process_id: str | None) -> bool:
+    """Whether a process of this machine has ended, as far as that can be known."""
+    if process_id is None or os.name != "posix":
+        return False
+    try:
+        os.kill(int(process_id), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def move(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dsp.columns import COLUMN_SEC, Columns, LogSpectrogram, shades_db, surest
-from ..dsp.downmix import drawn
+from ..dsp.downmix import audible_channel
 from ..optional import optional
 from ..pitch import hz_to_midi, midi_to_hz
 from .lettering import lettering
@@ -78,7 +78,7 @@ class SongPicture:
             f0: ``(n_frames, 4)`` time, frequency in Hz, confidence, voiced.
             notes: Newly final notes.
         """
-        mono = drawn(stems)  # (S, T)
+        mono = audible_channel(stems)  # (S, T)
         self._n_samples += mono.shape[1]
         self._mono = np.concatenate([self._mono, mono], 1)
         whole = self._mono.shape[1] // self._hop

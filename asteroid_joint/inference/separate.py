@@ -7,7 +7,7 @@ separates, and :class:`~asteroid_joint.inference.song_files.SongFiles` writes th
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -157,14 +157,49 @@ def separate_file(
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
     names = file_names(options, runner, output_name(path))
+    tell = progress or (lambda *_: None)
     with open_audio(path) as reader:
-        check_destination(folder, names, overwrite, path)
-        make_folder(out_dir)
-        with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            with under_final_name(work, folder):
-                files = _write(runner, reader, work, options, progress or (lambda *_: None))
+
+        def write(work: Path) -> tuple[SongFiles, str | None]:
+            return _write(runner, reader, work, options, tell), None
+
+        return into_folder(
+            reader, out_dir, folder, names, write, overwrite=overwrite, receipt=receipt
+        )
+
+
+def into_folder(
+    reader: AudioReader,
+    out_dir: Path,
+    folder: Path,
+    names: Sequence[str],
+    write: Callable[[Path], tuple[SongFiles, str | None]],
+    *,
+    overwrite: bool,
+    receipt: dict[str, Any] | None = None,
+) -> Separated:
+    """Write results to a hidden folder, and move them when they are complete.
+
+    Args:
+        reader: What is read, from its beginning.
+        out_dir: Where the hidden folder is, and where leftovers of one are looked for.
+        folder: Destination, anywhere in ``out_dir``.
+        names: Files that are going to be there.
+        write: Writes them to a folder; returns them, and a warning of its own.
+        overwrite: Replace files of an earlier run.
+        receipt: See :func:`separate_file`.
+
+    Raises:
+        AudioError: One sentence on what went wrong; no files are left behind.
+    """
+    check_destination(folder, names, overwrite, reader.path)
+    make_folder(out_dir)
+    with _explain_failure(reader.path, out_dir, folder):
+        with HiddenFolder(out_dir, folder.name) as work:
+            with _under_final_name(work, folder):
+                files, said = write(work)
             move(work, folder, receipt, overwrite=overwrite)
-    warnings = filter(None, (reader.warning(), files.warning()))
+    warnings = filter(None, (reader.warning(), files.warning(), said))
     return Separated(
         folder,
         " ".join(warnings) or None,
@@ -210,7 +245,7 @@ def _write(
 
 
 @contextlib.contextmanager
-def under_final_name(work: Path, folder: Path) -> Iterator[None]:
+def _under_final_name(work: Path, folder: Path) -> Iterator[None]:
     """Let sentences name the folder that the user knows, not the hidden one."""
     try:
         yield
@@ -219,7 +254,7 @@ def under_final_name(work: Path, folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def explain_failure(path: Path, out_dir: Path, folder: Path) -> Iterator[None]:
+def _explain_failure(path: Path, out_dir: Path, folder: Path) -> Iterator[None]:
     """Explain in one sentence why there are no results of a file."""
     try:
         yield

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..audio import AudioReader, open_audio
 from ..dsp.overlap_add import SampleQueue
-from .destination import HiddenFolder, check_destination, make_folder, move, output_name
+from .destination import output_name
 from .fast.choice import as_runner
 from .fast.runner import Runner
 from .options import SeparateOptions
-from .separate import Progress, Separated, explain_failure, under_final_name
+from .separate import Progress, Separated, into_folder
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, Resampler, WholeSongPitchTrack
 from .voice_stream import PitchStream
@@ -102,27 +102,15 @@ def track_file(
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / output_name(path)
     names = file_names(options, runner, output_name(path))
+    tell = progress or (lambda *_: None)
     with ExitStack() as stack:
         voice = stack.enter_context(open_audio(path))
         song = None if mixture is None else stack.enter_context(open_audio(mixture))
-        check_destination(folder, names, overwrite, path)
-        make_folder(out_dir)
-        with explain_failure(path, out_dir, folder), HiddenFolder(out_dir, folder.name) as work:
-            with under_final_name(work, folder):
-                tell = progress or (lambda *_: None)
-                files, said = _track(runner, voice, song, work, options, tell)
-            move(work, folder, overwrite=overwrite)
-    warnings = filter(None, (voice.warning(), files.warning(), said))
-    return Separated(
-        folder,
-        " ".join(warnings) or None,
-        tuple(names),
-        files.seconds()[0],
-        voice.sample_rate,
-        voice.n_channels,
-        files.n_voiced / files.n_frames if files.n_frames else None,
-        files.n_notes,
-    )
+
+        def write(work: Path) -> tuple[SongFiles, str | None]:
+            return _track(runner, voice, song, work, options, tell)
+
+        return into_folder(voice, out_dir, folder, names, write, overwrite=overwrite)
 
 
 def _track(

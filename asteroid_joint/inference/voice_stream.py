@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..dsp.downmix import StreamDownmix
 from ..dsp.overlap_add import Window
 from .curve import PitchCurve
 from .fast.runner import Runner
@@ -41,16 +42,22 @@ class PitchStream:
         runner = self._runner.runner
         track = pitch_track or PitchTrack(runner, decoder)
         self._windowing = OverlapAdd(runner, plan_windows(runner, window_sec), track)
+        self._sample_rate = sample_rate
+        self._downmix: StreamDownmix | None = None  # its channels are not known before a block
         self._down = Resampler(sample_rate, runner.sample_rate, 1)
         self._n_samples = 0  # at the model's rate
 
     def push(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Add ``(C, T)``; returns final rows of F0 and of activity, as in ``Chunk``."""
-        return self._run(self._windowing.cut(self._resampled(block.mean(0, keepdims=True))))
+        if self._downmix is None:
+            self._downmix = StreamDownmix(len(block), self._sample_rate)
+        voice, _ = self._downmix.push(block, None)  # (T',)
+        return self._run(self._windowing.cut(self._resampled(voice[None])))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the remaining rows."""
-        rest = self._down.finish()
+        held = np.zeros(0, np.float32) if self._downmix is None else self._downmix.finish()[0]
+        rest = np.concatenate([self._resampled(held[None]), self._down.finish()], 1)
         if self._n_samples + rest.shape[1] == 0:  # too short for one sample at the model's rate
             rest = np.zeros((1, 1), np.float32)
         return self._run([*self._windowing.cut(rest), self._windowing.cut_rest()])

@@ -19,6 +19,7 @@ from torch import nn
 
 from ..compat import plain_types
 from ..data.base import JointDataset
+from ..dsp.downmix import OUT_OF_PHASE
 from ..dsp.resample import Resample
 from ..errors import ConfigError
 from ..pitch import PitchGrid
@@ -181,7 +182,7 @@ class JointCascade(JointModel):
         """
         n_frames = self.pitch_grid.n_frames(voice.shape[-1])
         if voice.ndim == 3:
-            voice = voice.mean(1)  # (B, T)
+            voice = _audible(voice)  # (B, T)
         if self.detach_cascade:
             voice = voice.detach()
         return self.bridge(self.estimator(self.resample(voice.float())), n_frames)
@@ -331,3 +332,13 @@ def order_stems(
     if len(others) < 2 and known is None or not others:
         others = [COMPLEMENT]
     return order, (VOICE, *others)
+
+
+def _audible(voice: torch.Tensor) -> torch.Tensor:
+    """:func:`asteroid_joint.dsp.downmix.audible_channel` as a part of the graph, ``(B, T)``."""
+    mean = voice.mean(1)
+    if voice.shape[1] != 2:
+        return mean
+    difference = (voice[:, 0] - voice[:, 1]) / 2
+    cancels = mean.square().sum(-1) < OUT_OF_PHASE * difference.square().sum(-1)
+    return torch.where(cancels[:, None], difference, mean)

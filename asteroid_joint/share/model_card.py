@@ -153,6 +153,7 @@ def _schedule(facts: Facts) -> dict[str, Any]:
     also = ", as was the voicing threshold" if facts["has_pitch"] else ""
     split = f", `{facts['split']}` split" if facts["split"] else ""
     return {
+        "Epochs": "" if training.get("max_minutes") else epochs,
         "Recipe": f"recipes/{facts['recipe'].removeprefix('recipes/')}",
         "Songs": f"training side only{split}",
         "Initial weights": f"`{begun}`" if begun else "",

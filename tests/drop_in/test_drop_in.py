@@ -202,6 +202,8 @@ def test_swift_f0_as_its_users_call_it(tmp_path):
     later = SwiftF0(threads=1, spin=False).detect_file(tmp_path / "voice.wav")
     np.testing.assert_allclose(later.pitch_hz, result.pitch_hz, rtol=1e-4)
     np.testing.assert_array_equal(later.confidence >= 0.5, result.voicing)
+    opposite = SwiftF0(fmin=47.0, fmax=2093.0).detect_from_array(np.stack([y, -y], 1), sr)
+    np.testing.assert_array_equal(opposite.voicing, result.voicing)
     integers = SwiftF0().detect((y * 32767).astype(np.int16)[:, None], sr, fmin=100.0)
     assert np.mean(integers.voicing == result.voicing) > 0.98
     with pytest.raises(ConfigError, match="^confidence_threshold is 2: give one between"):

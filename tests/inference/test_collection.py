@@ -303,12 +303,22 @@ def test_leftovers_go_and_live_runs_stay(tmp_path):
         touch(dead[0] / "lock", dead[0] / "files" / "vocals.wav")  # its process is gone
         dead[1].mkdir()  # killed before it had a lock, long ago
         os.utime(dead[1], (0, 0))
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        (tmp_path / f".w.part-abcdefgh.{process.pid}").mkdir()  # just now, before it had a lock
         (tmp_path / ".new.part-abcdefgh").mkdir()  # about to get its lock
+        (tmp_path / f".new.part-abcdefgh.{os.getpid()}").mkdir()  # likewise, of a live process
         touch(tmp_path / "song/vocals.wav", tmp_path / ".mine" / "x", tmp_path / ".z.part-abcdefgi")
-        assert remove_leftovers(tmp_path) == 2
+        assert remove_leftovers(tmp_path) == 3
         assert work.exists()
         hidden = work.parent.name
-    expected = [".mine", ".new.part-abcdefgh", ".z.part-abcdefgi", "song"]
+    expected = [
+        ".mine",
+        ".new.part-abcdefgh",
+        f".new.part-abcdefgh.{os.getpid()}",
+        ".z.part-abcdefgi",
+        "song",
+    ]
     assert names(tmp_path) == expected and hidden not in expected
 
 
@@ -510,10 +520,11 @@ def test_killed_twice_and_resumed(weights, tmp_path):
     music, out = tmp_path / "music", tmp_path / "out"
     rng = np.random.default_rng(0)
     bad = {"d02/song.wav", "d09/song.wav", "d13/song.wav", "d20/song.wav"}
+    seconds = [4] * 14 + [15] * 10  # the late ones take long enough to be seen half written
     for n in range(24):
         path = music / f"d{n:02d}" / "song.wav"
         path.parent.mkdir(parents=True)
-        sf.write(path, rng.uniform(-0.5, 0.5, (4 * RATE + n, 1)), RATE)
+        sf.write(path, rng.uniform(-0.5, 0.5, (seconds[n] * RATE + n, 1)), RATE)
         if f"{path.parent.name}/song.wav" in bad:
             path.write_bytes(b"broken" * 50)
     command = [sys.executable, "-m", "asteroid_joint.cli", "separate", str(music), "-o", str(out)]
@@ -549,7 +560,8 @@ def test_killed_twice_and_resumed(weights, tmp_path):
             mixture = sf.read(music / f"d{n:02d}/song.wav", dtype="int32")[0]
             stems = [sf.read(folder / name, dtype="int32")[0] for name in names(folder)[::2]]
             np.testing.assert_array_equal(sum(stems), mixture)
-            assert len((folder / "f0.csv").read_text().splitlines()) == 202 - (n == 0)
+            n_lines = 50 * seconds[n] + 2 - (n == 0)
+            assert len((folder / "f0.csv").read_text().splitlines()) == n_lines
     assert names(out) == sorted(
         [*{f"d{n:02d}" for n in range(24)} - {b[:3] for b in bad}, MANIFEST]
     )

@@ -73,6 +73,13 @@ def test_blocks_do_not_show(tiny, rate, n_samples):
     assert len(whole) == max(int(np.ceil(n_samples / rate / 0.02 - 1e-6)), 1)
 
 
+def test_a_given_voice_out_of_phase_has_its_pitch(tiny):
+    wav = np.random.default_rng(3).uniform(-0.5, 0.5, 3 * RATE).astype(np.float32)
+    curves = [track_voice(tiny, np.stack([wav, sign * wav]), RATE) for sign in (1, -1)]
+    np.testing.assert_allclose(curves[1].confidence, curves[0].confidence, atol=1e-4)
+    assert len(curves[0]) == len(curves[1]) and curves[0].confidence.max() > 0
+
+
 def test_a_voice_that_is_none(tiny):
     for wrong in (np.zeros((1, 0)), np.zeros((1, 2, 3))):
         with pytest.raises(ValueError, match="^Expected"):

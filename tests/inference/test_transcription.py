@@ -109,11 +109,13 @@ def test_the_model_is_left_as_it_was(model):
 def test_weights_that_have_changed_are_heard():
     model = DJCM.from_preset("tiny").eval()
     wav = song(1, 0.3)
-    before = model.transcribe(wav, RATE).stems["vocals"]
+    # without the gate: untrained, it may find nothing voiced
+    before = model.transcribe(wav, RATE, gate=False).stems["vocals"]
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(0.5)
-    assert not np.allclose(before, model.transcribe(wav, RATE).stems["vocals"], atol=1e-4)
+    after = model.transcribe(wav, RATE, gate=False).stems["vocals"]
+    assert not np.allclose(before, after, atol=1e-4)
 
 
 def test_a_model_without_pitch(tmp_path):

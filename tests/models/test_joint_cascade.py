@@ -411,6 +411,15 @@ def test_pitch_module_of_a_trained_djcm():
         DJCMPitch.from_model(nn.Identity())
 
 
+def test_a_voice_out_of_phase_is_heard_by_the_estimator():
+    model = cascade().eval()
+    voice = torch.randn(2, 1, 8000, generator=torch.Generator().manual_seed(0))
+    heard = model.listen(torch.cat([voice, voice], 1))
+    one = voice * torch.tensor([1.0, -1.0])[:, None, None]  # in phase in one song of the batch
+    mixed = model.listen(torch.cat([voice, one], 1))
+    torch.testing.assert_close(mixed, heard)
+
+
 # ------------------------------------------------------------------ rates and grids
 
 

@@ -143,10 +143,11 @@ def _add_model(group: Any) -> None:
 def add_decoding(group: Any) -> None:
     """Add how activations become pitch, the batch, and plugins."""
     group.add_argument(
-        "--gate",
-        action=argparse.BooleanOptionalAction,
-        help="leave the voice silent, and its pitch unvoiced, where the model finds nothing voiced "
-        f"for a while; default {'on' if SeparateOptions.gate else 'off'}",
+        "--no-gate",
+        dest="gate",
+        action="store_false",
+        help="keep what is left in the voice where the model finds nothing voiced for a while; by "
+        "default the voice is silent there, and its pitch unvoiced",
     )
     group.add_argument(
         "--decoder",

@@ -15,7 +15,7 @@ import soundfile as sf
 
 from ...audio.reading import BLOCK
 from ...dsp.columns import COLUMN_SEC, RANGE_DB, Columns, LogSpectrogram, shades_db
-from ...dsp.downmix import drawn
+from ...dsp.downmix import audible_channel
 from ...inference.pitch_files import F0_FILE
 from ...optional import optional
 from ...pitch import hz_to_midi
@@ -80,7 +80,9 @@ def _draw(folder: Path, stems: list[Path]) -> dict[str, Any]:
         spectrogram = LogSpectrogram(file.samplerate, LOWEST_HZ, HIGHEST_HZ)
         column_sec = spectrogram.hop / file.samplerate
         blocks = file.blocks(BLOCK, dtype="float32", always_2d=True)  # (T, C) each
-        parts = [_levels(spectrogram.push(drawn(b.T)), spectrogram.unit_power) for b in blocks]
+        parts = [
+            _levels(spectrogram.push(audible_channel(b.T)), spectrogram.unit_power) for b in blocks
+        ]
     parts.append(_levels(spectrogram.finish(), spectrogram.unit_power))
     levels = np.concatenate(parts)  # (N, F)
     overview = Columns(lambda block: block.max(1), MOST_OVERVIEW)
@@ -111,7 +113,7 @@ def _below_db(stems: list[Path]) -> float:
         step = max(1, round(COLUMN_SEC * files[0].samplerate))
         blocks = (file.blocks(step * 256, dtype="float32", always_2d=True) for file in files)
         for block in zip(*blocks, strict=True):  # (T, C) of each stem
-            mono = np.stack([drawn(stem.T) for stem in block])  # (S, T)
+            mono = np.stack([audible_channel(stem.T) for stem in block])  # (S, T)
             both = np.pad([mono[0], mono.sum(0)], ((0, 0), (0, -mono.shape[1] % step)))
             powers = np.square(both.reshape(2, -1, step)).mean(2)
             loudest = np.maximum(loudest, powers.max(1, initial=0))

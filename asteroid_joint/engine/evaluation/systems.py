@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ...data.batch import JointExample
+from ...dsp.downmix import audible_channel
 from ...errors import DataError
 from ...inference.separate import separate_array
 from ...models.base import JointModel
@@ -173,7 +174,7 @@ class CrepeEstimator:
         crepe = optional("torchcrepe", "eval")
         channels, sources = self.select(example)  # (C, T)
         n_frames = self.grid.n_frames(channels.shape[-1])
-        wav = channels.mean(0)
+        wav = audible_channel(channels)
         if self.grid.sample_rate != CREPE_RATE:
             wav = soxr.resample(wav, self.grid.sample_rate, CREPE_RATE)
         hop = round(CREPE_RATE * self.grid.hop)

@@ -1,7 +1,6 @@
 """Whether recordings stay in the memory of the device, and the examples that are made of them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -44,7 +43,7 @@ def is_resident(confs: Sequence[Config], device: torch.device) -> bool:
     if wanted not in ("auto", "true", "false"):
         raise ConfigError(f"--resident {wanted}: expected auto, true or false.")
     from_files = [key for conf in confs for key in FROM_FILES if conf["data"].get(key)]
-    effects = [key for conf in confs for key in _effects(conf["data"])]
+    effects = [key for conf in confs for key in EFFECTS if conf["data"].get(key)]
     if wanted == "true" and from_files:
         raise ConfigError(
             f"{from_files[0]} is not available with recordings in memory: set --resident false, or "
@@ -56,11 +55,6 @@ def is_resident(confs: Sequence[Config], device: torch.device) -> bool:
             f"{effects[0]} needs recordings in memory: set --resident true, or --{effects[0]} 0."
         )
     return resident
-
-
-def _effects(data: dict[str, Any]) -> list[str]:
-    """Options in use that only resident recordings have."""
-    return [key for key in EFFECTS if data.get(key)]
 
 
 def build_resident(conf: Config, model: JointModel, device: torch.device) -> ResidentExamples:

@@ -9,6 +9,7 @@ from asteroid.engine import System
 
 from ...compat import flat_hparams, loader_or_empty, log_hp_metric
 from ...data.batch import Batch
+from ...data.blend import part_of
 from ...errors import DataError
 from ...metrics.detection import auc
 from ...metrics.melody import melody_metrics
@@ -73,8 +74,7 @@ class JointSystem(System):
         }
         metrics = clip_metrics(self.model, output, batch)
         logs.update({f"val_{k}": v for k, v in metrics.items()})
-        part, slash, _ = batch["name"][0].partition("/")
-        if slash:
+        if part := part_of(batch["name"][0]):
             logs.update({f"val_{k}_{part}": metrics[k] for k in PART_METRICS if k in metrics})
         self.log_dict(logs, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=1)
         if output.activity_logits is not None and bool(batch["has_activity"][0]):

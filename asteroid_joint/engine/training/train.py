@@ -56,6 +56,8 @@ def train(conf: Config) -> Path:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+    from .clock import Clock  # a callback: it needs Lightning
+
     training = conf["training"]
     exp_dir = Path(conf["main_args"]["exp_dir"])
     exp_dir.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ def train(conf: Config) -> Path:
 
     # the trainer comes first: it knows the rank of this process with any launcher
     last = exp_dir / "checkpoints" / "last.ckpt"
-    clock = _clock(training, last)
+    clock = Clock(training.get("max_minutes", 0), training.get("save_minutes", 0), last)
     trainer = _trainer(conf, exp_dir, clock)
     _check_resumable(conf, exp_dir)
     model = build_model(conf)
@@ -176,13 +178,6 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], Any]:
         return average + (new - average) * (1 - min(decay, (1 + n) / (10 + n)))
 
     return step
-
-
-def _clock(training: dict[str, Any], last: Path) -> Any:
-    """What ends a run by the clock and saves on the way; imports Lightning."""
-    from .clock import Clock
-
-    return Clock(training.get("max_minutes", 0), training.get("save_minutes", 0), last)
 
 
 def _trainer(conf: Config, exp_dir: Path, clock: Any) -> Any:

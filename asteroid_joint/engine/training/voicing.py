@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...data.blend import part_of
 from ...data.drawing import WholeClips
 from ...metrics.melody import melody_metrics
 from ...models.base import JointModel
@@ -69,9 +70,3 @@ def choose_voicing_threshold(
     if best is not None:
         model.voicing_threshold.fill_(best)
     return float(model.voicing_threshold)
-
-
-def part_of(name: str) -> str:
-    """Part of a blend that a clip belongs to, by its name; empty if it is no blend's."""
-    part, slash, _ = name.partition("/")
-    return part if slash else ""

@@ -11,9 +11,7 @@ separation mistook for a voice shows, too: it follows the mixture.
 
 import numpy as np
 
-from ...dsp.downmix import DownmixFollower, downmix
-from ...dsp.overlap_add import SampleQueue
-from ...dsp.segments import SegmentStream
+from ...dsp.downmix import StreamDownmix
 from .odds import REACH, load_cue_odds
 
 HOP_SEC = 0.02  # seconds
@@ -145,7 +143,7 @@ class VoiceCues:
         self._sample_rate = sample_rate
         self._step = HOP_SEC / hop_sec  # F0 rows per frame
         self._voice, self._mixture = MelFrames(sample_rate), MelFrames(sample_rate)
-        self._downmix: _Downmix | None = None  # not known before the first samples
+        self._downmix: StreamDownmix | None = None  # not known before the first samples
         self._with_mixture: bool | None = None
         self._bands = np.zeros((0, N_MELS + 2))  # of the voice, not yet joined with the others
         self._mixed = np.zeros((0, N_MELS + 2))
@@ -172,7 +170,7 @@ class VoiceCues:
         if voice.shape[-1]:
             if self._downmix is None:
                 self._with_mixture = mixture is not None
-                self._downmix = _Downmix(len(voice), self._sample_rate)
+                self._downmix = StreamDownmix(len(voice), self._sample_rate)
             self._hear(*self._downmix.push(voice, mixture))
         self._join(last=False)
         return self._rows(last=False)
@@ -237,37 +235,3 @@ class VoiceCues:
             self._n_given += n
         self._raw = self._raw.copy()  # a view would keep processed frames in memory
         return np.concatenate(rows)
-
-
-class _Downmix:
-    """One channel of voice and mixture, alike: where the mixture's mean loses voices, not the mean.
-
-    Args:
-        n_channels: Channels of both.
-        sample_rate: Sample rate in Hz.
-    """
-
-    def __init__(self, n_channels: int, sample_rate: int) -> None:
-        self._stream: SegmentStream | None = None
-        if n_channels > 1:
-            follower = DownmixFollower(n_channels, sample_rate)
-            self._stream = SegmentStream(n_channels, sample_rate, [follower])
-        self._voice = SampleQueue(n_channels)
-
-    def push(self, voice: np.ndarray, mixture: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Add ``(C, T)`` each, the voice alone if there is no mixture; returns ``(T',)`` each."""
-        heard = voice if mixture is None else mixture
-        if self._stream is None:
-            return voice[0], heard[0]
-        self._voice.push(voice)
-        return self._mixed(self._stream.push(heard))
-
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """The rest."""
-        nothing = np.zeros(0, np.float32)
-        return (nothing, nothing) if self._stream is None else self._mixed(self._stream.finish())
-
-    def _mixed(self, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mixture, weights = np.split(taken, 2)  # (C, T) each
-        voice = self._voice.take(mixture.shape[1])
-        return downmix(voice, weights)[0], downmix(mixture, weights)[0]
