@@ -1,13 +1,16 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 VENV ?= .venv
+LIGHT ?= .venv-light
 ifeq ($(OS),Windows_NT)
 PYTHON ?= python
 BIN := $(VENV)/Scripts
 PY := $(BIN)/python.exe
+LIGHT_PY := $(LIGHT)/Scripts/python.exe
 else
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+LIGHT_PY := $(LIGHT)/bin/python
 endif
 SONG ?=
 ARGS ?=
@@ -17,7 +20,7 @@ PROCESSES := $(if $(ARGS),0,2)
 .PHONY: help demo page test lint benchmark benchmark-peers docs clean
 
 help:
-	@echo "make demo       environment, then a real recording through the shipped weights -> demo_out/"
+	@echo "make demo       small environment, then a real recording through the shipped weights -> demo_out/"
 	@echo "                (your own: make demo SONG=song.mp3)"
 	@echo "make page       the same on a web page of this computer"
 	@echo "make test       environment with everything, then all tests in two processes"
@@ -26,26 +29,28 @@ help:
 	@echo "make benchmark  speed ratios, one thread, same run"
 	@echo "make benchmark-peers  time and memory against other tools, hours -> peers_out/"
 	@echo "make docs       the pages as HTML -> docs/_build/html/index.html"
-	@echo "PYTHON=python3.12 chooses the interpreter, VENV=dir the environment's folder"
+	@echo "PYTHON=python3.12 chooses the interpreter, VENV=dir and LIGHT=dir the environments' folders"
 
-$(PY):
-	$(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) || \
+$(PY) $(LIGHT_PY):
+	$(PYTHON) -m venv $(dir $(@D)) || $(PYTHON) -m virtualenv $(dir $(@D)) || \
 	  { echo "No virtual environment can be made: install python3-venv or virtualenv."; exit 1; }
 
 # stamps: installed again when the dependencies change, and only then
-$(VENV)/.demo: pyproject.toml | $(PY)
-	$(PY) -m pip install -q --disable-pip-version-check -e ".[demo]"
+# without torch; stempeg carries the song, and what else it asks for is not needed
+$(LIGHT)/.demo: light/pyproject.toml | $(LIGHT_PY)
+	$(LIGHT_PY) -m pip install -q --disable-pip-version-check -e "./light[demo]"
+	$(LIGHT_PY) -m pip install -q --disable-pip-version-check --no-deps stempeg
 	@touch $@
 
 $(VENV)/.all: pyproject.toml | $(PY)
 	$(PY) -m pip install -q --disable-pip-version-check -e ".[all]"
-	@touch $@ $(VENV)/.demo
+	@touch $@
 
-demo: $(VENV)/.demo
-	$(PY) -W ignore docs/demo.py $(if $(SONG),"$(SONG)")
+demo: $(LIGHT)/.demo
+	$(LIGHT_PY) -W ignore docs/demo.py $(if $(SONG),"$(SONG)")
 
-page: $(VENV)/.demo
-	$(PY) -W ignore -m asteroid_joint.cli demo
+page: $(LIGHT)/.demo
+	$(LIGHT_PY) -W ignore -m asteroid_joint.cli demo
 
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.all
@@ -68,4 +73,4 @@ docs: $(VENV)/.all
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info light/build light/*.egg-info demo_out peers_out docs/_build docs/reference
+	rm -rf $(VENV) $(LIGHT) build dist *.egg-info light/build light/*.egg-info demo_out peers_out docs/_build docs/reference

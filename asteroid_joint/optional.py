@@ -1,6 +1,7 @@
 """What a machine may lack: optional libraries, which are imported late, and a GPU."""
 
 import importlib
+from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,19 @@ def optional(module: str, extra: str) -> ModuleType:
         if err.name != module.partition(".")[0]:
             raise  # it is installed, but one of its dependencies is not: say which
         raise UserError(
-            f"{err.name} is not installed: pip install 'asteroid-joint[{extra}]'."
+            f"{err.name} is not installed: pip install '{_distribution(extra)}[{extra}]'."
         ) from err
+
+
+def _distribution(extra: str) -> str:
+    """Which of the two distributions is asked for an extra: the light one if it is what there is."""
+    try:
+        light = metadata.metadata("asteroid-joint-light").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        return "asteroid-joint"
+    if extra not in light or any(metadata.distributions(name="asteroid-joint")):
+        return "asteroid-joint"
+    return "asteroid-joint-light"
 
 
 def has_bfloat16(device: "torch.device") -> bool:

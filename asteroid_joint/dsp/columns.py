@@ -147,15 +147,13 @@ class LogSpectrogram:
 
     def push(self, mono: np.ndarray) -> np.ndarray:
         """Add float32 ``(n_samples,)``; returns the powers of complete columns, ``(N, F)``."""
-        from scipy import fft
-
         self._samples = np.concatenate([self._samples, mono])
         n = max((len(self._samples) - len(self._window)) // self.hop + 1, 0)
         columns = [np.zeros((0, len(self.hz)), np.float32)]
         for at in range(0, n, FRAMES_AT_A_TIME):
             starts = self.hop * np.arange(at, min(at + FRAMES_AT_A_TIME, n))
             frames = self._samples[starts[:, None] + np.arange(len(self._window))]  # (N, T)
-            spectra = fft.rfft(frames * self._window, self._n_fft)
+            spectra = np.fft.rfft(frames * self._window, self._n_fft)
             columns.append(self._pick(np.abs(spectra) ** 2))
         self._samples = self._samples[n * self.hop :].copy()
         return np.concatenate(columns)

@@ -76,7 +76,6 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
         check_bend(options.bend_semitones)
     if options.plot:
         optional("matplotlib", "demo")
-        optional("scipy", "demo")
     DECODERS[options.decoder]
     if options.two_pass_viterbi and not runner.has_pitch:
         raise ConfigError(

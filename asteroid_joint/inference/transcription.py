@@ -97,7 +97,6 @@ class Transcription:
         Raises:
             UserError: If matplotlib is not installed.
         """
-        optional("scipy", "demo")
         from .picture import SongPicture
 
         voice = _voice(self.stems)

@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,7 +213,7 @@ def held_bytes(thing: object, seen: set[int]) -> int:
         parts = list(thing.values())
     elif isinstance(thing, (list, tuple, set)):
         parts = list(thing)
-    elif hasattr(thing, "__dict__") and not isinstance(thing, (type, torch.nn.Module)):
+    elif hasattr(thing, "__dict__") and not isinstance(thing, (type, ModuleType, torch.nn.Module)):
         parts = list(vars(thing).values())
     return sys.getsizeof(thing) + sum(held_bytes(part, seen) for part in parts)
 
