@@ -34,7 +34,7 @@ def optional(module: str, extra: str) -> ModuleType:
 
 
 def _distribution(extra: str) -> str:
-    """Which of the two distributions is asked for an extra: the light one if it is what there is."""
+    """Who has an extra: the light distribution, if it is the one installed."""
     try:
         light = metadata.metadata("asteroid-joint-light").get_all("Provides-Extra") or []
     except metadata.PackageNotFoundError:

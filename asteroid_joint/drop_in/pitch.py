@@ -35,9 +35,9 @@ def chosen_model() -> str:
 
 @functools.lru_cache(maxsize=2)
 def _pitch_part(name: str, device: str) -> Any:
-    from ..inference.voice_pitch import load_pitch_part
+    from ..inference.load import ready_pitch_runner
 
-    return load_pitch_part(name, device)
+    return ready_pitch_runner(name, device, batch_size=1)
 
 
 def plain_device(device: Any) -> str:
@@ -83,7 +83,7 @@ def track(audio: Any, sample_rate: float, device: Any = None) -> tuple[PitchCurv
     Raises:
         ConfigError: If the samples or the rate cannot be used.
     """
-    from ..inference.voice_pitch import track_voice
+    from ..inference.voice_stream import track_voice
 
     if not sample_rate > 0 or sample_rate != int(sample_rate):
         raise ConfigError(f"Expected a sample rate in Hz, received {sample_rate}.")

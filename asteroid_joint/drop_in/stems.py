@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ..inference.destination import make_folder
+from ..inference.fast.runner import Runner
 from ..inference.options import SeparateOptions
-from ..models.base import JointModel
 from .pitch import ONE_AT_A_TIME, chosen_model, plain_device
 
 
 @functools.lru_cache(maxsize=1)
-def _model(name: str, device: str) -> JointModel:
-    from ..inference.fast.fuse import optimize_for_inference
-    from ..models.pretrained import load
-    from ..optional import pick_device
+def _model(name: str, device: str) -> Runner:
+    from ..inference.load import ready_runner
 
-    chosen = pick_device(device)
-    model = load(name)
-    return optimize_for_inference(model) if chosen.type == "cpu" else model.to(chosen)
+    return ready_runner(name, device)
 
 
 def write_stems(

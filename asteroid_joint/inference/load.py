@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 GRAPH_SUFFIX = ".onnx"
+PITCH_SUFFIX = ".pitch.onnx"  # of the graph of a pitch part alone
 
 
 def ready_runner(
@@ -48,7 +49,7 @@ def ready_runner(
     """Load a model for inference.
 
     Args:
-        name: Shipped weights, a graph, a model file, or anything else ``load_model`` accepts.
+        name: Shipped weights, a graph, a model file, or anything else ``load`` accepts.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
         batch_size: Windows per batch.
         runtime: ``"torch"``; ``"onnx"``; or ``"auto"`` for the latter on a CPU where it is
@@ -57,10 +58,47 @@ def ready_runner(
     Raises:
         UserError: If there is no such model, graph, runtime or device.
     """
+    return _ready(name, device, runtime, None) or as_runner(ready_model(name, device, batch_size))
+
+
+def ready_pitch_runner(
+    name: str | os.PathLike = DEFAULT_MODEL,
+    device: str = "auto",
+    batch_size: int = BATCH,
+    runtime: str = "auto",
+) -> Runner:
+    """Load the part of a model that estimates the pitch of a given voice.
+
+    Its graph is called like that of the model, ``djcm_pop.pitch.onnx``. Where there is none, a
+    given graph of a whole model hears the voice as if it were the song.
+
+    Args:
+        name: See :func:`ready_runner`, as for the other arguments.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        batch_size: Windows per batch.
+        runtime: ``"torch"``, ``"onnx"`` or ``"auto"``.
+
+    Raises:
+        UserError: If there is no such model, graph, runtime or device, or no pitch.
+    """
+    found = _ready(name, device, runtime, PITCH_SUFFIX)
+    if found is None:
+        from ..models.pretrained import load
+        from .voice_pitch import pitch_part
+
+        chosen = pick_device(device)
+        found = as_runner(prepare(pitch_part(load(name)), chosen, batch_size))
+    if not found.has_pitch:
+        raise ConfigError(f"This {found.name} estimates no pitch: choose another model.")
+    return found
+
+
+def _ready(name: str | os.PathLike, device: str, runtime: str, part: str | None) -> "Runner | None":
+    """Runner of a graph, of a part if its suffix is given; ``None`` where torch runs it."""
     name = os.fspath(name)
     if runtime not in RUNTIMES:
         raise ConfigError(f"Unknown runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}.")
-    path = graph_path(name)
+    path = graph_path(name, part)
     if path is not None and (runtime == "onnx" or name.endswith(GRAPH_SUFFIX)):
         return _load_graph(path, device, runtime)
     if runtime == "onnx":
@@ -80,7 +118,7 @@ def ready_runner(
             f"There is no graph of {name}, and no torch to run other files: choose one of "
             f"{', '.join(available_graphs()) or '(none shipped)'}, or install asteroid-joint."
         )
-    return as_runner(ready_model(name, device, batch_size))
+    return None
 
 
 def _load_graph(path: Path, device: str, runtime: str) -> Runner:
@@ -97,8 +135,18 @@ def _load_graph(path: Path, device: str, runtime: str) -> Runner:
     return runner
 
 
-def graph_path(name: str) -> Path | None:
-    """Graph of a model by name or file, if there is one."""
+def graph_path(name: str, part: str | None = None) -> Path | None:
+    """Graph of a model by name or file, if there is one; of a part of it by its suffix."""
+    whole = _whole_graph(name)
+    if whole is None or part is None or whole.name.endswith(part):
+        return whole
+    found = whole.with_suffix(part)
+    if found.is_file() or not name.endswith(GRAPH_SUFFIX):
+        return found if found.is_file() else None
+    return whole
+
+
+def _whole_graph(name: str) -> Path | None:
     path = Path(name)
     if path.suffix == GRAPH_SUFFIX:
         return path
@@ -117,7 +165,8 @@ def _shipped(name: str) -> Path | None:
 
 def available_graphs() -> list[str]:
     """Names of the shipped graphs."""
-    return sorted(path.stem for path in WEIGHTS.glob(f"*{GRAPH_SUFFIX}"))
+    paths = WEIGHTS.glob(f"*{GRAPH_SUFFIX}")
+    return sorted(path.stem for path in paths if not path.name.endswith(PITCH_SUFFIX))
 
 
 def weights_digest(path: Path) -> str:
@@ -127,7 +176,9 @@ def weights_digest(path: Path) -> str:
 
 def _is_of(facts: dict[str, str], graph: Path) -> bool:
     """Whether a graph is of the weights beside it, where there are some."""
-    weights = graph.with_suffix(".pth")
+    weights = graph.with_name(
+        graph.name.removesuffix(PITCH_SUFFIX).removesuffix(GRAPH_SUFFIX) + ".pth"
+    )
     digest = facts.get("weights_sha256")
     return digest is None or not weights.is_file() or digest == weights_digest(weights)
 
@@ -156,19 +207,19 @@ def ready_model(
     threads, which leaves torch with one thread per operation.
 
     Args:
-        name: Shipped weights, a file, or anything else ``load_model`` accepts.
+        name: Shipped weights, a file, or anything else ``load`` accepts.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
         batch_size: Windows per batch.
 
     Raises:
         UserError: If there is no such model or device.
     """
-    from ..models.pretrained import load_model
+    from ..models.pretrained import load
 
     chosen = pick_device(device)
     with warnings.catch_warnings():  # torch warns about foreign files; our error is clearer
         warnings.simplefilter("ignore")
-        model = load_model(name)
+        model = load(name)
     return prepare(model, chosen, batch_size)
 
 

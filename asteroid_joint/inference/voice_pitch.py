@@ -4,7 +4,6 @@ The part of DJCM that reads the estimated voice reads a given one, at a fraction
 cascade, its estimator. Other models hear the voice as if it were the song.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -15,12 +14,6 @@ from ..models.djcm import DJCM
 from ..models.estimators import PitchEstimator
 from ..models.estimators.djcm import DJCMPitch
 from ..models.joint_cascade import JointCascade
-from ..models.pretrained import load
-from ..optional import pick_device
-from ..version import DEFAULT_MODEL
-from .fast.fuse import optimize_for_inference
-from .voice_stream import PitchStream as PitchStream
-from .voice_stream import track_voice as track_voice
 
 
 class WholeModel(PitchEstimator):
@@ -90,18 +83,3 @@ def pitch_part(model: JointModel) -> VoicePitch:
         estimator.voicing_threshold = float(model.voicing_threshold)
         return VoicePitch(estimator, model.min_samples).eval()
     return VoicePitch(WholeModel(model), model.min_samples).eval()
-
-
-def load_pitch_part(name: str | os.PathLike = DEFAULT_MODEL, device: str = "auto") -> VoicePitch:
-    """Load the pitch part of a model, optimised for a device.
-
-    Args:
-        name: What :func:`asteroid_joint.load` accepts.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
-
-    Raises:
-        UserError: If there is no such model or device, or it estimates no pitch.
-    """
-    chosen = pick_device(device)
-    part = pitch_part(load(name))
-    return optimize_for_inference(part) if chosen.type == "cpu" else part.to(chosen)

@@ -33,8 +33,9 @@ Pad a shorter recording with zeros. Outputs, as far as the model has them:
 * ``activity`` ``(1, frames)``, probability that somebody sings.
 
 ``DJCM``, ``JointCascade``, ``JointXConvTasNet``, ``JointXUMX`` and ``VocalDetectionUNet`` were
-exported and compared; ``benchmarks/onnx_models.py`` checks any model. A Wiener filter cannot be
-exported. Constants that half precision holds exactly are stored that way (:mod:`.onnx_size`).
+exported and compared, and the pitch part of a DJCM alone; ``benchmarks/onnx_models.py`` checks any
+model. A Wiener filter cannot be exported. Constants that half precision holds exactly are stored
+that way (:mod:`.onnx_size`).
 """
 
 import copy
@@ -55,17 +56,20 @@ from ..files import atomic_write
 from ..inference.load import weights_digest
 from ..inference.options import WINDOW_SEC
 from ..inference.stream import plan_windows
+from ..inference.voice_pitch import VoicePitch, pitch_part
 from ..masknn.residual_unet import FrequencyFold
 from ..models.base import JointModel
 from ..models.djcm import DJCM
+from ..models.estimators.djcm import DJCMPitch
+from ..models.pretrained import full_name, load, model_path
 from ..optional import optional
 from ..registry import OPERATIONS
 from ..version import __version__
+from .facts import describe_weights
 from .onnx_layers import GraphFold, GraphLSTM
 from .onnx_size import make_small
 
 OPSET = 20
-ANY_LENGTH = (DJCM,)  # models whose graphs take inputs of any length
 LONGEST_SEC = 60.0  # of a window: tracing time and the runtime's memory grow with it
 
 
@@ -151,7 +155,7 @@ def export_onnx(
     _check(path, window_sec, overwrite)
     plan = plan_windows(model, window_sec)
     wav = torch.zeros(1, int(model.in_channels), plan.length)
-    any_length = type(model) in ANY_LENGTH
+    any_length = takes_any_length(model)
     graph = ExportGraph(model, any_length)
     with torch.no_grad():
         names = list(graph(wav))
@@ -171,6 +175,43 @@ def export_onnx(
     except OSError as err:
         raise UserError(f"{path} cannot be written: {err.strerror or err}.") from err
     return path
+
+
+def export_named(
+    name: str,
+    path: str | os.PathLike,
+    *,
+    pitch_only: bool = False,
+    window_sec: float = WINDOW_SEC,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model by its name, so that the graph knows its weights and their licence.
+
+    Args:
+        name: What :func:`asteroid_joint.load` accepts.
+        path: File to write, ``.onnx``.
+        pitch_only: Write the part that estimates the pitch of a voice that is separate already.
+        window_sec: See :func:`export_onnx`, as for errors.
+        overwrite: Replace an existing file.
+    """
+    model = load(name)
+    weights = Path(model_path(full_name(name)))
+    licences = describe_weights(name)["licences"]
+    return export_onnx(
+        pitch_part(model) if pitch_only else model,
+        path,
+        window_sec=window_sec,
+        licence="; ".join(f"{x['title']}: {x['licence']}" for x in licences),
+        weights=weights if weights.is_file() else None,
+        overwrite=overwrite,
+    )
+
+
+def takes_any_length(model: JointModel) -> bool:
+    """Whether the graph of a model takes inputs of any length."""
+    return type(model) is DJCM or (
+        isinstance(model, VoicePitch) and isinstance(model.estimator, DJCMPitch)
+    )
 
 
 def least_samples(model: JointModel) -> int:

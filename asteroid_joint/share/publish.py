@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import DataError, UserError
 from ..files import write_text
+from ..inference.load import GRAPH_SUFFIX, PITCH_SUFFIX
 from ..models.model_file import read_model_file, write_model_file
 from ..models.pretrained import WEIGHTS
 from .facts import describe_weights
@@ -71,7 +72,22 @@ def publish(
             exp_dir,
             name,
         )
+    refresh_graphs(path)
     return path
+
+
+def refresh_graphs(weights: Path) -> None:
+    """Export again what lies beside weights that have changed.
+
+    Raises:
+        UserError: If onnx or onnxscript is not installed.
+    """
+    for suffix in (GRAPH_SUFFIX, PITCH_SUFFIX):
+        graph = weights.with_suffix(suffix)
+        if graph.is_file():
+            from .onnx import export_named
+
+            export_named(str(weights), graph, pitch_only=suffix == PITCH_SUFFIX, overwrite=True)
 
 
 def store_figures(path: Path, finals: Sequence[dict[str, Any]]) -> None:

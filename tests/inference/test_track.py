@@ -13,15 +13,14 @@ from test_song_files import RATE, Singer, music, names
 from asteroid_joint import DJCM, JointCascade
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, ConfigError
+from asteroid_joint.inference.fast.graph_runner import GraphRunner
+from asteroid_joint.inference.fast.torch_runner import TorchRunner
+from asteroid_joint.inference.load import ready_pitch_runner
 from asteroid_joint.inference.separate import separate_file
 from asteroid_joint.inference.track import MixtureFeed, track_file
-from asteroid_joint.inference.voice_pitch import (
-    PitchStream,
-    VoicePitch,
-    load_pitch_part,
-    pitch_part,
-    track_voice,
-)
+from asteroid_joint.inference.voice_pitch import VoicePitch, pitch_part
+from asteroid_joint.inference.voice_stream import PitchStream, track_voice
+from asteroid_joint.models.pretrained import load
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +211,24 @@ def test_wrong_calls_are_one_sentence(tmp_path, capsys, options, sentence):
 
 
 def test_shipped_models_have_a_pitch_part():
-    part = load_pitch_part("pop", "cpu")
+    part = pitch_part(load("pop"))
     assert sum(p.numel() for p in part.parameters()) < 1_500_000
     with pytest.raises(ConfigError, match="estimates no pitch: choose another model"):
-        load_pitch_part("vocal_detection_unet_mir1k", "cpu")
+        ready_pitch_runner("vocal_detection_unet_mir1k", "cpu")
+
+
+def test_the_graph_of_the_pitch_part_hears_what_torch_hears():
+    """Shipped for those who have no torch, and for who has: it is there 5 seconds earlier."""
+    graph, plain = (ready_pitch_runner("pop", "cpu", runtime=name) for name in ("auto", "torch"))
+    assert isinstance(graph, GraphRunner) and isinstance(plain, TorchRunner)
+    sec = np.arange(6 * RATE) / RATE
+    hz = 220 * 2 ** (np.sin(2 * np.pi * 5 * sec) / 24 + np.floor(sec) / 6)  # vibrato, steps
+    phase = 2 * np.pi * np.cumsum(hz) / RATE
+    wav = sum(0.2 / k * np.sin(k * phase) for k in range(1, 12)) * (sec % 1 < 0.8)
+    found, expected = (track_voice(runner, wav, RATE) for runner in (graph, plain))
+    assert 0.2 < expected.voiced.mean() < 1
+    assert (found.voiced == expected.voiced).mean() > 0.999
+    both = found.voiced & expected.voiced
+    cents = 1200 * np.abs(np.log2(found.hz[both] / expected.hz[both]))
+    assert (cents < 1).mean() > 0.999
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-3)

@@ -20,6 +20,13 @@ for name in ("torch", "torchaudio", "asteroid"):
     sys.modules[name] = None  # importing it fails
 import asteroid_joint.apps.live.session
 import asteroid_joint.apps.page.server
+import asteroid_joint.drop_in.audio_separator
+import asteroid_joint.drop_in.ddsp_svc
+import asteroid_joint.drop_in.demucs.separate
+import asteroid_joint.drop_in.rmvpe
+import asteroid_joint.drop_in.stems
+import asteroid_joint.drop_in.swift_f0
+import asteroid_joint.drop_in.torchcrepe
 import asteroid_joint.inference.collection.run
 import asteroid_joint.inference.track
 import asteroid_joint.inference.transcription

@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import UserError
 from ...inference.options import SeparateOptions
 from ...registry import import_plugins
-from .common import DONE, SOME_FAILED, add_model, say
+from .common import DONE, SOME_FAILED, add_model, add_runtime, say
 from .separate import add_decoding, add_pitch_results, check_pitch_results, read_options
 
 
@@ -39,6 +39,7 @@ def add_pitch_command(commands: Any) -> None:
     )
     model = pitch.add_argument_group("model")
     add_model(model)
+    add_runtime(model)
     add_decoding(model)
     pitch.set_defaults(run=_pitch)
 
@@ -49,14 +50,10 @@ def _pitch(args: argparse.Namespace) -> int:
     check_pitch_results(options, "decoder" in args)
     if args.mixture is not None and len(args.inputs) > 1:
         raise UserError("--mixture is the song of one voice: give one VOICE with it.")
-    from ...inference.load import prepare
+    from ...inference.load import ready_pitch_runner
     from ...inference.track import track_file
-    from ...inference.voice_pitch import pitch_part
-    from ...models.pretrained import load
-    from ...optional import pick_device
 
-    device = pick_device(args.device)
-    model = prepare(pitch_part(load(args.model)), device, options.batch_size)
+    model = ready_pitch_runner(args.model, args.device, options.batch_size, args.runtime)
     n_failed = 0
     for path in args.inputs:
         try:

@@ -49,6 +49,11 @@ def add_share_commands(commands: Any) -> None:
         metavar="S",
         help="length of a window; default %(default)g",
     )
+    export.add_argument(
+        "--pitch-only",
+        action="store_true",
+        help="export the part that `pitch` uses, which lies beside the weights with .pitch.onnx",
+    )
     export.add_argument("--overwrite", action="store_true", help="replace an existing file")
     export.set_defaults(run=_export)
     for command in (share, export):
@@ -72,22 +77,15 @@ def _share(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ...models.pretrained import full_name, load, model_path
     from ...registry import import_plugins
-    from ...share.facts import describe_weights
-    from ...share.onnx import export_onnx
+    from ...share.onnx import export_named
 
     import_plugins(args.plugins)
-    model = load(args.model)
-    licences = describe_weights(args.model)["licences"]
-    said = "; ".join(f"{x['title']}: {x['licence']}" for x in licences)
-    weights = Path(model_path(full_name(args.model)))
-    file = export_onnx(
-        model,
+    file = export_named(
+        args.model,
         args.out,
+        pitch_only=args.pitch_only,
         window_sec=args.seconds,
-        licence=said,
-        weights=weights if weights.is_file() else None,
         overwrite=args.overwrite,
     )
     return DONE if tell(str(file)) else SOME_FAILED

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from ...dsp.roles import COMPLEMENT, VOICE
 from ...errors import ConfigError, UserError
-from ...models.base import COMPLEMENT, VOICE
 from ..stems import write_stems
 
 FILE_NAME = "{track}/{stem}.{ext}"
