@@ -116,7 +116,7 @@ def test_options_in_the_pages_exist():
     sources = [*package.rglob("*.py"), *(ROOT / "recipes").rglob("*.sh")]
     sources += [*(ROOT / "recipes/_common").glob("*.yml"), *(ROOT / "benchmarks").glob("*.py")]
     text = "\n".join(path.read_text() for path in sources)
-    for page in PAGES:
+    for page in [*PAGES, ROOT / "README.md"]:
         for name in re.findall(r"--([a-z][a-z0-9_-]*)", page.read_text()):
             assert re.search(rf"\b{name}\b", text), f"{page.name}: --{name}"
 
