@@ -1,5 +1,6 @@
 """What readers find: links and anchors that exist, terms that are explained, figures that agree."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,23 @@ def test_commands_of_the_readme_are_understood(capsys):
     for arguments in ours:
         if arguments != ["make-corpus"]:  # which is named, not called
             _parser().parse_args(arguments)
+
+
+@pytest.mark.parametrize("page", ALL, ids=page_name)
+def test_comments_in_code_are_not_cut(page):
+    """A page shows a hundred characters of a line."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert [line for line in lines if "  # " in line and len(line) > 100] == []
+
+
+def test_every_system_is_in_the_tables_of_the_readme_and_of_the_results():
+    results = (ROOT / "docs" / "results.md").read_text().split("## The systems")[1]
+    systems = json.loads((ROOT / "asteroid_joint/share/sizes.json").read_text())
+    assert len(systems) >= 9
+    for name in systems:
+        assert re.search(rf"^\|.*`{name}`", README, re.MULTILINE), name
+        assert f"`{name}`" in results, name
 
 
 # -------------------------------------------------------------------------- the site's index
