@@ -28,6 +28,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make benchmark  speed ratios, one thread, same run"
 	@echo "make benchmark-peers  time and memory against other tools, hours -> peers_out/"
+	@echo "make dist       wheel and sdist, built and checked -> dist/"
 	@echo "make docs       the pages as HTML -> docs/_build/html/index.html"
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=dir and LIGHT=dir the environments' folders"
 
@@ -71,6 +72,17 @@ benchmark-peers: $(VENV)/.all
 docs: $(VENV)/.all
 	$(PY) -W ignore -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+# the sdist from here, the wheel from the sdist, as whoever downloads it would
+.PHONY: dist
+dist: $(VENV)/.dist
+	rm -rf dist
+	$(PY) -m build
+	$(PY) -m twine check --strict dist/*
+
+$(VENV)/.dist: | $(PY)
+	$(PY) -m pip install -q --disable-pip-version-check build twine
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(LIGHT) build dist *.egg-info light/build light/*.egg-info demo_out peers_out docs/_build docs/reference

@@ -20,6 +20,7 @@ import asteroid_joint  # noqa: E402
 
 project = "asteroid-joint"
 author = "the asteroid-joint authors"
+project_copyright = author
 release = asteroid_joint.__version__
 extensions = [
     "myst_parser",
@@ -46,6 +47,8 @@ html_theme = "furo"
 html_title = f"asteroid-joint {release}"
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 SINGLE = "package"  # page of the modules that lie in no room
 ROOMS = {
@@ -59,6 +62,7 @@ ROOMS = {
     "engine": "Training, evaluation, pseudo labels, publishing",
     "metrics": "Metrics",
     "share": "Facts about models and weights, the hub, ONNX",
+    "drop_in": "Interfaces that programs already call",
     "jobs": "Jobs on several processes and machines",
     "audio": "Reading and writing audio",
     "dsp": "Signal processing",
@@ -126,6 +130,22 @@ def write_generated(*_: Any) -> None:
             path.write_text(text)
 
 
+OUTSIDE = re.compile(r"\[([^\[\]]+)\]\(\.\./(?!docs/)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def name_outside_files(app: Any, docname: str, source: list[str]) -> None:
+    """Links to files of the checkout, which are no pages here, become their paths."""
+
+    def path(found: re.Match[str]) -> str:
+        words, target, anchor = found.groups()
+        if target == "benchmarks/README.md":
+            return f"[{words}](benchmarks.md{anchor or ''})"
+        name = target.removesuffix("/README.md")
+        return f"`{name}`" if words.strip("`") in name else f"{words} (`{name}`)"
+
+    source[0] = OUTSIDE.sub(path, source[0])
+
+
 def home_of(target: str) -> str | None:
     """Where an object that a docstring names is documented: ``asteroid_joint.DJCM``'s module."""
     parts = target.lstrip(".").split(".")
@@ -179,3 +199,4 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", absolute_references)
     app.connect("config-inited", write_generated)
     app.connect("missing-reference", resolve_reexport)
+    app.connect("source-read", name_outside_files)

@@ -4,8 +4,9 @@
 report of ``eval.py`` under ``recipes/mir1k/DJCM/results`` (with the commit, if the report lacks
 it); ``write`` renews all tables from what is stored; ``check`` fails where they differ.
 
-A recipe's README has the full table between ``<!-- results -->`` and ``<!-- /results -->``; the
-first README has a short one for every recipe, between ``<!-- results mir1k/DJCM -->`` and the same.
+A recipe's README has the full table between ``<!-- results -->`` and ``<!-- /results -->``;
+``docs/results.md`` has a short one for every recipe, between ``<!-- results mir1k/DJCM -->`` and
+the same.
 """
 
 import json
@@ -68,7 +69,7 @@ def where(report: dict) -> str:
 
 
 def short_table(recipe: str) -> str:
-    """A few metrics of what was measured on the leak-free test side, for the first README."""
+    """A few metrics of what was measured on the leak-free test side, for the page of results."""
     shown = [r for r in reports(recipe) if r["side"] == "test" and r["split"] in (None, "disjoint")]
     heads = " | ".join(head for _, head, _, _ in SHORT)
     first = shown[0]
@@ -94,13 +95,13 @@ def with_table(text: str, table: str, recipe: str = "") -> str:
 
 def pages() -> dict[Path, str]:
     """Every page with tables, as it should be."""
-    first = ROOT / "README.md"
-    fresh = {first: first.read_text()}
+    results = ROOT / "docs" / "results.md"
+    fresh = {results: results.read_text()}
     for folder in sorted(RECIPES.glob("*/*/results")):
         recipe = str(folder.parent.relative_to(RECIPES))
         page = folder.parent / "README.md"
         fresh[page] = with_table(page.read_text(), full_table(recipe))
-        fresh[first] = with_table(fresh[first], short_table(recipe), recipe)
+        fresh[results] = with_table(fresh[results], short_table(recipe), recipe)
     return fresh
 
 

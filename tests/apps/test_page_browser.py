@@ -7,7 +7,6 @@ there is none, these tests say so and are skipped.
 import contextlib
 import io
 import re
-import shutil
 import socket
 import threading
 import time
@@ -18,24 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from browser import running_browser
 from page_server import serve, tone, wait_for
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-LAUNCH = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio")
 READY = "#studio:not([hidden])"
 FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=[*LAUNCH])
+    with running_browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

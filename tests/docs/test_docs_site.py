@@ -12,6 +12,7 @@ import fuzz_files
 import pytest
 import test_bad_input
 import test_fuzz
+from browser import running_browser
 from conftest import ROOT, child_env
 
 DOCS = ROOT / "docs"
@@ -116,27 +117,57 @@ def test_options_in_the_pages_exist():
     sources = [*package.rglob("*.py"), *(ROOT / "recipes").rglob("*.sh")]
     sources += [*(ROOT / "recipes/_common").glob("*.yml"), *(ROOT / "benchmarks").glob("*.py")]
     text = "\n".join(path.read_text() for path in sources)
-    for page in PAGES:
+    for page in [*PAGES, ROOT / "README.md"]:
         for name in re.findall(r"--([a-z][a-z0-9_-]*)", page.read_text()):
             assert re.search(rf"\b{name}\b", text), f"{page.name}: --{name}"
 
 
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def site(made_once) -> Path:
+    """The pages as HTML; a warning is an error."""
     pytest.importorskip("sphinx")
     pytest.importorskip("furo")
-    command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-W", "--keep-going", "-q"]
-    done = subprocess.run(
-        [*command, "-b", "html", "-d", tmp_path / "trees", DOCS, tmp_path / "html"],
-        env=child_env(),
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr
-    commands = (tmp_path / "html" / "commands.html").read_text()
+
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-W", "ignore", "-m", "sphinx", "-W", "--keep-going", "-q"]
+        done = subprocess.run(
+            [*command, "-b", "html", "-d", folder / "trees", DOCS, folder / "html"],
+            env=child_env(),
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert done.returncode == 0, done.stderr
+
+    return made_once("docs_site", build) / "html"
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(site):
+    commands = (site / "commands.html").read_text()
     assert "--decoder" in commands and "make-corpus" in commands
-    for page in (tmp_path / "html").rglob("*.html"):
+    for page in site.rglob("*.html"):
         text = page.read_text()
         loaded = re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="(https?:[^"]+)"', text)
         assert not loaded, f"{page.name} loads {loaded}"
+
+
+CUT = """() => [...document.querySelectorAll('.table-wrapper, pre, .content')]
+    .filter(part => part.scrollWidth > part.clientWidth + 1)
+    .map(part => part.className + ': ' + part.innerText.slice(0, 60))"""
+WIDE = "() => document.documentElement.scrollWidth > window.innerWidth"
+
+
+@pytest.mark.slow
+def test_tables_and_code_fit_the_page(site):
+    """On a laptop nothing is cut; on a phone tables scroll, and the page does not."""
+    names = [*(page.stem for page in PAGES), "reference/index", "reference/results_tables"]
+    with running_browser() as browser:
+        laptop = browser.new_page(viewport={"width": 1280, "height": 800})
+        phone = browser.new_page(viewport={"width": 390, "height": 800})
+        for name in names:
+            laptop.goto((site / f"{name}.html").as_uri(), wait_until="domcontentloaded")
+            assert laptop.evaluate(CUT) == [], name
+        for name in ("index", "results", "drop_in"):
+            phone.goto((site / f"{name}.html").as_uri())
+            assert not phone.evaluate(WIDE), f"{name} on a phone"

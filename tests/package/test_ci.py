@@ -23,7 +23,7 @@ def commands(job: dict) -> list[str]:
 
 def test_it_runs_what_ci_runs(jobs):
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for name in ("lint", "test"):
+    for name in ("lint", "dist", "test"):
         assert re.search(rf"^make {name}\b", script, re.MULTILINE)
         assert commands(jobs[name])[-1] == f"make {name} PYTHON=python"
 
@@ -56,3 +56,9 @@ def test_make_finds_the_environment_of_each_system(system, python, tmp_path):
     ).stdout
     assert f"{tmp_path}/fresh/{python} -m pytest" in said
     assert f"{tmp_path}/fresh/{python} -m pip install" in said
+
+
+def test_what_is_built_is_checked():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = makefile.split("\ndist:")[1].split("\n\n")[0]
+    assert recipe.endswith("-m build\n\t$(PY) -m twine check --strict dist/*")
