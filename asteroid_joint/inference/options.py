@@ -12,6 +12,7 @@ from typing import Any
 
 from ..version import DEFAULT_MODEL
 from .activity import SegmentRules
+from .knobs import PitchKnobs
 from .notes.formats import BEND_SEMITONES, TEMPO_BPM
 from .stem_names import STEM
 
@@ -26,8 +27,8 @@ NO_FLAG = "no_flag"  # marks a field that only the Python API has
 
 
 @dataclass(frozen=True)
-class SeparateOptions:
-    """What to produce from a song.
+class SeparateOptions(PitchKnobs):
+    """What to produce from a song; its pitch and notes as :class:`PitchKnobs` say.
 
     Attributes:
         stems: Names of the stems to write; all of the model's by default.

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...inference.knobs import check_knobs
+from ...inference.options import SeparateOptions
 from ...optional import optional
 from ..page.uploads import Limits, check_length, check_song
 from .common import DONE, add_model, add_runtime, say
+from .knobs import add_note_knobs, add_pitch_knobs
+from .separate import read_options
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -42,6 +46,8 @@ def add_demo_command(commands: Any) -> None:
     )
     add_model(demo)
     add_runtime(demo)
+    add_pitch_knobs(demo)
+    add_note_knobs(demo)
     for flag, unit, default, text in (
         ("--max-minutes", "M", limits.minutes, "longest song accepted"),
         ("--max-mb", "MB", limits.megabytes, "largest file accepted, 10^6 bytes"),
@@ -89,6 +95,8 @@ def _demo(args: argparse.Namespace) -> int:
     for module in ("starlette", "uvicorn", "PIL.Image"):
         optional(module, "demo")
     optional("mido", "demo")
+    check_knobs(options := read_options(SeparateOptions, args))
+    from ...inference.knobs import tuned_runner
     from ...inference.load import ready_runner
     from ..page.server import make_app
     from ..page.songs import Songs
@@ -97,8 +105,9 @@ def _demo(args: argparse.Namespace) -> int:
     address, port = listener.getsockname()[:2]
     with listener:
         model = ready_runner(args.model, args.device, runtime=args.runtime)
+        tuned_runner(model, options)  # raises one sentence
         limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
-        songs = Songs(worker(model, limits), limits, 60 * args.keep_minutes)
+        songs = Songs(worker(model, limits, options), limits, 60 * args.keep_minutes)
         try:
             app = make_app(
                 songs,
@@ -117,13 +126,16 @@ def _demo(args: argparse.Namespace) -> int:
     return DONE
 
 
-def worker(model: Any, limits: Limits) -> Callable[..., None]:
+def worker(
+    model: Any, limits: Limits, options: SeparateOptions | None = None
+) -> Callable[..., None]:
     """Return the function that processes a song of the page.
 
     Args:
         model: Any joint model.
         limits: Limits of the page; the length is also checked while a song is processed, since its
             header may not state it.
+        options: What to change of pitch and notes.
     """
     from ...inference.separate import separate_file
     from ..page.view import make_view
@@ -135,7 +147,9 @@ def worker(model: Any, limits: Limits) -> Callable[..., None]:
 
         check_song(song.upload, limits)
         out = song.folder / "out"
-        done = separate_file(model, song.upload, out, notes=model.has_pitch, progress=watch)
+        done = separate_file(
+            model, song.upload, out, options, notes=model.has_pitch, progress=watch
+        )
         song.upload.unlink(missing_ok=True)
         song.view = make_view(done.folder, model.sources)
         song.files = [done.folder / name for name in done.files]
