@@ -457,6 +457,8 @@ def test_the_page_names_no_other_host():
         (["--max-minutes", "nan"], "above 0"),
         (["--max-mb", "inf"], "above 0"),
         (["--keep-minutes", "-1"], "above 0"),
+        (["--hop", "x"], "expected a number"),
+        (["--octave", "2"], "expected +1 or -1"),
     ],
 )
 def test_wrong_options(options, said, capsys):
@@ -476,6 +478,8 @@ def test_addresses_that_cannot_be_had(page, capsys):
     assert "There is no address 'no..such..host'" in capsys.readouterr().err
     assert main(["demo", "--model", "none", "--port", "0"]) == 2
     assert "There is no model 'none'" in capsys.readouterr().err
+    assert main(["demo", "--fmin", "-1", "--port", "0"]) == 2
+    assert "A limit of the pitch is -1 Hz" in capsys.readouterr().err
 
 
 def test_the_command_serves_and_leaves_nothing(weights, tmp_path):
