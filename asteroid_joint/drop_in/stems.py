@@ -15,12 +15,13 @@ from .pitch import ONE_AT_A_TIME, chosen_model, plain_device
 
 @functools.lru_cache(maxsize=1)
 def _model(name: str, device: str) -> JointModel:
+    from ..inference.fast.devices import usable
     from ..inference.fast.fuse import optimize_for_inference
     from ..models.pretrained import load
     from ..optional import pick_device
 
-    chosen = pick_device(device)
     model = load(name)
+    chosen = usable(model, pick_device(device, inference=True))
     return optimize_for_inference(model) if chosen.type == "cpu" else model.to(chosen)
 
 

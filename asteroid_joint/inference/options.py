@@ -81,7 +81,8 @@ class RunOptions:
         out: Output folder.
         overwrite: Replace earlier results.
         model: Name of shipped weights, or a model file.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        bf16: Whether to multiply in bfloat16, where the device does it in hardware.
         runtime: What runs the model, one of ``RUNTIMES``.
         plugins: Modules that register further models, separated by commas.
         resume: Skip songs that the manifest lists as done, or as failed because of the input; redo
@@ -97,6 +98,7 @@ class RunOptions:
     overwrite: bool = False
     model: str = DEFAULT_MODEL
     device: str = "auto"
+    bf16: bool = False
     runtime: str = "auto"
     plugins: str = ""
     resume: bool = False

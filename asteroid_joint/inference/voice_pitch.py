@@ -18,6 +18,7 @@ from ..models.joint_cascade import JointCascade
 from ..models.pretrained import load
 from ..optional import pick_device
 from ..version import DEFAULT_MODEL
+from .fast.devices import usable
 from .fast.fuse import optimize_for_inference
 from .voice_stream import PitchStream as PitchStream
 from .voice_stream import track_voice as track_voice
@@ -97,11 +98,12 @@ def load_pitch_part(name: str | os.PathLike = DEFAULT_MODEL, device: str = "auto
 
     Args:
         name: What :func:`asteroid_joint.load` accepts.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for a GPU where available.
 
     Raises:
         UserError: If there is no such model or device, or it estimates no pitch.
     """
-    chosen = pick_device(device)
+    chosen = pick_device(device, inference=True)
     part = pitch_part(load(name))
+    chosen = usable(part, chosen)
     return optimize_for_inference(part) if chosen.type == "cpu" else part.to(chosen)

@@ -104,7 +104,7 @@ def _demo(args: argparse.Namespace) -> int:
     listener = _listen(args.host, args.port)
     address, port = listener.getsockname()[:2]
     with listener:
-        model = ready_runner(args.model, args.device, runtime=args.runtime)
+        model = ready_runner(args.model, args.device, runtime=args.runtime, bf16=args.bf16)
         tuned_runner(model, options)  # raises one sentence
         limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
         songs = Songs(worker(model, limits, options), limits, 60 * args.keep_minutes)

@@ -55,8 +55,8 @@ def _pitch(args: argparse.Namespace) -> int:
     from ...models.pretrained import load
     from ...optional import pick_device
 
-    device = pick_device(args.device)
-    model = prepare(pitch_part(load(args.model)), device, options.batch_size)
+    device = pick_device(args.device, inference=True)
+    model = prepare(pitch_part(load(args.model)), device, options.batch_size, args.bf16)
     n_failed = 0
     for path in args.inputs:
         try:

@@ -134,7 +134,7 @@ def _stream(args: argparse.Namespace) -> int:
     check_knobs(knobs := read_options(PitchKnobs, args))
     import_plugins(args.plugins)
     DECODERS[args.decoder]  # raises for an unknown name before the model is loaded
-    model = ready_runner(args.model, args.device, 1, args.runtime)
+    model = ready_runner(args.model, args.device, 1, args.runtime, args.bf16)
     wants_f0 = _wants_f0(args, model)
     tuned_runner(model, knobs)  # raises before anything is opened
     plan = LivePlan.of(model, args.block, args.lookahead, args.context)
