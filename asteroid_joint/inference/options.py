@@ -49,6 +49,7 @@ class SeparateOptions(PitchKnobs):
             temporarily needs 260 MB of disk per hour of audio in the output folder.
         batch_size: Windows per batch; a smaller batch needs less memory.
         window_sec: Window length in seconds.
+        title: What files call the song, if not by its file's name.
     """
 
     stems: Sequence[str] | None = None
@@ -66,6 +67,7 @@ class SeparateOptions(PitchKnobs):
     two_pass_viterbi: bool = False
     batch_size: int = field(default=BATCH, metadata={SAME_RESULTS: True})
     window_sec: float = field(default=WINDOW_SEC, metadata={NO_FLAG: True})
+    title: str | None = field(default=None, metadata={NO_FLAG: True})
 
     def results(self) -> dict[str, Any]:
         """Plain values of all fields that results depend on, to recognise outdated results."""

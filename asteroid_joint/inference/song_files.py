@@ -345,7 +345,7 @@ class SongFiles:
                 self._notes = _Notes(model, rate, None, alone, options)
             if options.plot:
                 sources = [model.sources[s] for s in self._order]
-                title = str(reader.path.name).encode(errors="replace").decode()
+                title = _plain(options.title or reader.path.name)
                 self._picture = SongPicture(rate, sources, title)
             self._stack = stack.pop_all()  # all are open: keep them open
 
@@ -359,8 +359,8 @@ class SongFiles:
         return SongFacts(
             tempo_bpm=tempo_bpm(options.tempo),
             bend_semitones=options.bend_semitones,
-            title=title.encode(errors="replace").decode(),
-            audio=path.name.encode(errors="replace").decode(),
+            title=_plain(options.title or title),
+            audio=_plain(f"{options.title}{path.suffix or '.mp3'}" if options.title else path.name),
             vocals=file.get(VOICE),
             instrumental=file.get(COMPLEMENT),
             lyrics=lyrics_beside(path) if sung else (),
@@ -440,6 +440,11 @@ class SongFiles:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+
+def _plain(name: str) -> str:
+    """A name that can be written, whatever bytes a file's name has."""
+    return name.encode(errors="replace").decode()
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:

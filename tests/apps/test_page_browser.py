@@ -24,6 +24,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LAUNCH = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio")
 READY = "#studio:not([hidden])"
 FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
+FILES += ["ultrastar.txt", "picture.png"]
 
 
 @pytest.fixture(scope="module")
