@@ -104,6 +104,8 @@ def test_further_formats_are_made_when_they_are_asked_for(page, song, tmp_path):
     text = page.ask("GET", f"{files}/ultrastar.txt", me)[2].decode()
     assert "#TITLE:My söng" in text and "#INSTRUMENTAL:accompaniment.wav" in text
     assert page.ask("GET", f"{files}/picture.png", me)[2][:4] == b"\x89PNG"
+    odd = page.wait(me, page.send(me, song, "$%5Cfrac%7B$ #%0A:E.wav"))  # no formula, no line
+    assert odd["state"] == "done" and "picture.png" in [file["name"] for file in odd["files"]]
     other = page.visitor()
     for path in ("vocals.flac", "vocals.ogg", "f0.flac", "..%2Fvocals.flac", ".part-vocals.mp3"):
         status = page.ask("GET", f"{files}/{path}", other if path == "vocals.flac" else me)[0]

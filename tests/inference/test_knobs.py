@@ -24,6 +24,7 @@ from asteroid_joint.inference.knobs import (
     tuned_runner,
 )
 from asteroid_joint.inference.notes import NoteRules, track_notes
+from asteroid_joint.inference.pitch_files import PITCH_FORMATS
 from asteroid_joint.inference.separate import separate_array, separate_file
 from asteroid_joint.inference.stream import StreamSeparator
 from asteroid_joint.inference.track import track_file
@@ -103,6 +104,7 @@ def test_the_best_pitch_in_range_is_found_instead_of_the_best(model, decoder):
         ({"fmin_hz": 150.0, "fmax_hz": 300.0}, 220),
         ({"fmax_hz": 150.0}, 110),
         ({"fmin_hz": 300.0}, 440),
+        ({"fmin_hz": 219.0, "fmax_hz": 221.0}, 220),  # one bin
     ):
         rows = separate_array(model, wav, RATE, decoder=decoder, gate=False, **knobs).f0
         np.testing.assert_allclose(rows[:, 1], hz, rtol=0.01)
@@ -193,7 +195,7 @@ KNOBS = {"fmin_hz": 150.0, "octave": 1, "voicing_threshold": 0.6, "hop_ms": 10.0
 def test_a_file_has_what_transcribe_has(model, tmp_path):
     wav = music()
     sf.write(tmp_path / "song.wav", wav.T, RATE, subtype="FLOAT")
-    formats = ["csv", "npy", "ds", "rvc"]
+    formats = list(PITCH_FORMATS)
     done = separate_file(
         model, tmp_path / "song.wav", tmp_path, notes=True, f0_formats=formats, **KNOBS
     )
@@ -203,6 +205,8 @@ def test_a_file_has_what_transcribe_has(model, tmp_path):
     np.testing.assert_allclose(found, song.f0.rows(), atol=1e-3)
     np.testing.assert_allclose(found[:, 1], 440, rtol=0.01)
     assert len(np.load(done.folder / "f0.npy")) == 200
+    assert (done.folder / "f0.svl").read_text().count("<point ") == 200
+    assert len((done.folder / "f0.txt").read_text().splitlines()) == 200
     assert '"f0_timestep": "0.01"' in (done.folder / "f0.ds").read_text()
     rvc = np.load(done.folder / "f0_fine.npy")  # every 10 ms, from the model's own frames
     np.testing.assert_allclose(rvc[:-1], 440, rtol=0.01)

@@ -193,6 +193,8 @@ def test_the_command(voice, tmp_path, weights, capsys):
     assert names(tmp_path / "out" / "other") == ["f0.ds", "notes.csv", "notes.mid"]
     one = ["pitch", str(voice), *where, "--overwrite", "--mixture", str(other)]
     assert main(one) == 0
+    assert main([*call, "--fmin", "9000"]) == 2
+    assert capsys.readouterr().err.startswith("asteroid-joint: This model finds no pitch at 9000")
     knobs = ["--fmin", "80", "--fmax", "900", "--octave", "-1", "--hop", "10", "--note-least", "60"]
     knobs += ["--voicing-threshold", "0.3", "--note-split", "more"]
     assert main(["pitch", str(other), *where, "--overwrite", *knobs]) == 0

@@ -49,6 +49,7 @@ def _pitch(args: argparse.Namespace) -> int:
     check_pitch_results(options, "decoder" in args)
     if args.mixture is not None and len(args.inputs) > 1:
         raise UserError("--mixture is the song of one voice: give one VOICE with it.")
+    from ...inference.knobs import tuned_runner
     from ...inference.load import prepare
     from ...inference.track import track_file
     from ...inference.voice_pitch import pitch_part
@@ -57,6 +58,7 @@ def _pitch(args: argparse.Namespace) -> int:
 
     device = pick_device(args.device, inference=True)
     model = prepare(pitch_part(load(args.model)), device, options.batch_size, args.bf16)
+    tuned_runner(model, options)  # raises one sentence before anything is written
     n_failed = 0
     for path in args.inputs:
         try:
