@@ -32,7 +32,8 @@ def usable(model: JointModel, chosen: torch.device) -> torch.device:
     why = fault(model, chosen)
     if why is None:
         return chosen
-    logger.warning("This %s does not run on %s (%s): the CPU runs it.", _name(model), chosen, why)
+    sentence = f"This {type(model).__name__} does not run on {chosen} ({why}): the CPU runs it."
+    logger.warning("%s", sentence)
     return torch.device("cpu")
 
 
@@ -65,11 +66,8 @@ def check_bfloat16(device: torch.device) -> None:
         ConfigError: If the device does not multiply it in hardware.
     """
     if not has_bfloat16(device):
+        kind = "processor" if device.type == "cpu" else f"device ({device.type})"
         raise ConfigError(
-            f"This {'processor' if device.type == 'cpu' else device.type} does not multiply "
-            "bfloat16 in hardware, where it saves time: leave --bf16 out."
+            f"This {kind} does not multiply bfloat16 in hardware, where it saves time: leave "
+            "--bf16 out."
         )
-
-
-def _name(model: JointModel) -> str:
-    return type(model).__name__
