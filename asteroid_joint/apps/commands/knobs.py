@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from ...inference.knobs import NOTE_SPLIT, NOTE_SPLITS
+from ...inference.notes.segment import VOICE_RULES
 
 KNOBS: dict[str, Any] = {"default": argparse.SUPPRESS}  # the fields have the defaults
 
@@ -74,7 +75,7 @@ def add_note_knobs(group: Any) -> None:
         dest="note_least_ms",
         type=number,
         metavar="MS",
-        help="shortest note in milliseconds; default: 90",
+        help=f"shortest note in milliseconds; default {1000 * VOICE_RULES.shortest_sec:g}",
         **KNOBS,
     )
     group.add_argument(
