@@ -21,7 +21,7 @@ from conftest import ROOT, child_env
 from filelock import FileLock
 from page_server import Melody, Page, serve, tone, wait_for
 
-from asteroid_joint.apps.commands.demo import TOKEN_VARIABLE, _listen
+from asteroid_joint.apps.commands.demo import TOKEN_VARIABLE, _listen, worker
 from asteroid_joint.apps.page import songs as songs_module
 from asteroid_joint.apps.page.downloads import convert, convertible
 from asteroid_joint.apps.page.server import STATIC, _Page
@@ -31,6 +31,7 @@ from asteroid_joint.apps.page.view import make_view
 from asteroid_joint.audio import StemWriter, open_audio
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, UserError
+from asteroid_joint.inference.options import SeparateOptions
 from asteroid_joint.inference.separate import separate_file
 
 RATE = 22050
@@ -127,6 +128,19 @@ def test_what_a_format_cannot_store_is_not_offered(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         convert(tmp_path / "a.wav", "a.flac")
     assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "b.wav", "c.csv", "b.flac"}
+
+
+def test_knobs_of_the_command_are_those_of_all_songs(song):
+    limits = Limits(minutes=0.2)
+    options = SeparateOptions(octave=1, hop_ms=10.0)
+    with serve(worker(Melody().eval(), limits, options), limits) as page:
+        me = page.visitor()
+        state = page.wait(me, page.send(me, song))
+        rows = page.ask("GET", f"/songs/{state['id']}/files/f0.csv", me)[2].decode().splitlines()
+        assert rows[2].split(",")[0] == "0.010000"
+        view = json.loads(page.ask("GET", f"/songs/{state['id']}/view", me)[2])
+        assert [round(midi) for _, _, midi in view["notes"]] == [69, 76]
+        assert view["pitch"]["hop"] == pytest.approx(0.01)
 
 
 TOKEN = "a-token-for-this-test-only"
