@@ -60,12 +60,20 @@ def has_bfloat16(device: "torch.device") -> bool:
     return any(capabilities.get(name, False) for name in BFLOAT16)
 
 
-def pick_device(name: str) -> "torch.device":
+def has_mps() -> bool:
+    """Whether torch finds the GPU of an Apple computer."""
+    import torch
+
+    return bool(torch.backends.mps.is_available())
+
+
+def pick_device(name: str, inference: bool = False) -> "torch.device":
     """Resolve the name of a device.
 
     Args:
         name: ``"auto"`` for a GPU if there is one, or torch's name of a device: ``"cpu"``,
-            ``"cuda"``, ``"cuda:1"``.
+            ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        inference: Whether ``"auto"`` may be Apple's GPU, on which nothing here is trained.
 
     Raises:
         UserError: If a GPU is requested and there is none.
@@ -78,8 +86,10 @@ def pick_device(name: str) -> "torch.device":
 
     has_gpu = torch.cuda.is_available()
     if name == "auto":
-        name = "cuda" if has_gpu else "cpu"
+        name = "cuda" if has_gpu else "mps" if inference and has_mps() else "cpu"
     device = torch.device(name)
     if device.type == "cuda" and not has_gpu:
         raise UserError("torch finds no CUDA device here: use --device cpu.")
+    if device.type == "mps" and not has_mps():
+        raise UserError("torch finds no Apple GPU (mps) here: use --device cpu.")
     return device

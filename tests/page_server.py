@@ -82,7 +82,10 @@ class Page:
 
 @contextmanager
 def serve(
-    work: Any = None, limits: Limits | None = None, keep_sec: float = 600.0
+    work: Any = None,
+    limits: Limits | None = None,
+    keep_sec: float = 600.0,
+    token: str | None = None,
 ) -> Iterator[Page]:
     """A page while the block lasts; notes are of the curve alone, as the sound does not sing it."""
     import uvicorn
@@ -93,7 +96,12 @@ def serve(
     with curve_alone, _listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         app = make_app(
-            songs, title="melody", demo_song=demo_song(), hosts=LOOPBACK, cookie=f"page_{port}"
+            songs,
+            title="melody",
+            demo_song=demo_song(),
+            hosts=LOOPBACK,
+            cookie=f"page_{port}",
+            token=token,
         )
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)

@@ -72,16 +72,19 @@ def mono(audio: Any) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def track(audio: Any, sample_rate: float, device: Any = None) -> tuple[PitchCurve, float]:
+def track(
+    audio: Any, sample_rate: float, device: Any = None, **knobs: Any
+) -> tuple[PitchCurve, float]:
     """Pitch curve of a voice, and the confidence from which the model calls it voiced.
 
     Args:
         audio: See :func:`mono`.
         sample_rate: Hz.
         device: What the program passes as a device; ``None`` is a GPU where there is one.
+        **knobs: Fields of :class:`~asteroid_joint.inference.knobs.PitchKnobs` to set.
 
     Raises:
-        ConfigError: If the samples or the rate cannot be used.
+        ConfigError: If the samples, the rate or a knob cannot be used.
     """
     from ..inference.voice_stream import track_voice
 
@@ -90,7 +93,7 @@ def track(audio: Any, sample_rate: float, device: Any = None) -> tuple[PitchCurv
     samples = mono(audio)
     with ONE_AT_A_TIME:
         model = _pitch_part(chosen_model(), plain_device(device))
-        curve = track_voice(model, samples, int(sample_rate))
+        curve = track_voice(model, samples, int(sample_rate), **knobs)
     return curve, float(model.voicing_threshold)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..optional import optional
-from .pitch import rescaled, track, within
+from .pitch import rescaled, track
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +65,10 @@ def predict(
     hop = sample_rate // 100 if hop_length is None else hop_length
     if not hop > 0:
         raise ConfigError(f"Expected a positive hop_length, received {hop_length}.")
-    curve, threshold = track(audio, sample_rate, device)
-    curve = within(curve, fmin, fmax)
+    if not 0 <= fmin < fmax:
+        raise ConfigError(f"Expected a range of pitch in Hz, received {fmin} to {fmax}.")
+    # as the library, which looks for pitch in this range only
+    curve, threshold = track(audio, sample_rate, device, fmin_hz=fmin or None, fmax_hz=fmax)
     n_frames = 1 + audio.shape[-1] // hop
     hz = curve.at(hop / sample_rate, n_frames, "interpolate")
     sure = rescaled(curve.confidence_at(hop / sample_rate, n_frames), threshold, THRESHOLD)

@@ -121,9 +121,7 @@ def sample_pitch(
     if n == 0:
         return np.zeros(len(at)), np.zeros(len(at), bool)
     voiced = np.asarray(voiced, bool) & (np.asarray(hz) > 0)
-    hop_sec = (times[-1] - times[0]) / (n - 1) if n > 1 else np.inf
-    frame = (np.asarray(at, float) - times[0]) / hop_sec if n > 1 else np.zeros(len(at))
-    frame = np.round(frame, DECIMALS)
+    frame = _position(times, at)
     left = np.clip(np.floor(frame), 0, n - 1).astype(int)
     right = np.minimum(left + 1, n - 1)
     share = np.clip(np.round(frame - left, DECIMALS), 0.0, 1.0)  # of the way from left to right
@@ -133,6 +131,38 @@ def sample_pitch(
     line = known[left] * (known[right] / known[left]) ** share
     found = np.where(voiced[left] & voiced[right], line, known[nearest])
     return np.where(sung, found, 0.0), sung
+
+
+def _position(times: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Times in frames of a curve with at least one, ``(M,)``, fractional."""
+    n = len(times)
+    if n == 1:
+        return np.zeros(len(at))
+    hop_sec = (times[-1] - times[0]) / (n - 1)
+    return np.round((np.asarray(at, float) - times[0]) / hop_sec, DECIMALS)
+
+
+def sample_rows(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Read rows of F0 at given times.
+
+    Args:
+        rows: ``(N, 4)``, the columns of ``f0.csv``, at least one.
+        at: ``(M,)`` times in seconds.
+
+    Returns:
+        ``(M, 4)``: frequency and voicing are those of :func:`sample_pitch`, with the guess of the
+        nearest frame where unvoiced; the confidence is linear between frames.
+    """
+    times, hz, confidence, voiced = rows.T
+    found, sung = sample_pitch(times, hz, voiced > 0, at)
+    nearest = np.floor(_position(times, at) + 0.5).astype(int).clip(0, len(rows) - 1)
+    frequency = np.where(sung, found, hz[nearest])
+    return np.stack([at, frequency, np.interp(at, times, confidence), sung], 1)
+
+
+def frames_until(duration_sec: float, hop_sec: float) -> int:
+    """Number of the times ``0, hop_sec, 2 hop_sec, ...`` before the end of a recording."""
+    return max(int(np.ceil(np.round(duration_sec / hop_sec, DECIMALS))), 1)
 
 
 def bridge_rests(
@@ -163,6 +193,38 @@ def bridge_rests(
     return np.where(found, found_hz, bridge)
 
 
+class RowSampler:
+    """:func:`sample_rows` at the times ``0, hop_sec, ...`` of a curve that arrives in parts.
+
+    Args:
+        hop_sec: Hop of the result in seconds.
+    """
+
+    def __init__(self, hop_sec: float) -> None:
+        self.hop_sec = hop_sec
+        self._tail = np.zeros((0, 4))  # the last two rows: their distance is the curve's hop
+        self._next = 0  # entry of the result
+
+    def push(self, rows: np.ndarray) -> np.ndarray:
+        """Add rows ``(frames, 4)``; returns what they decide, ``(M, 4)``."""
+        if not len(rows):
+            return np.zeros((0, 4))
+        rows = np.concatenate([self._tail, rows])
+        self._tail = rows[-2:].copy()
+        if len(rows) < 2:
+            return np.zeros((0, 4))  # the curve's hop is not known yet
+        return self._read(rows, int(np.ceil(np.round(rows[-1, 0] / self.hop_sec, DECIMALS))))
+
+    def finish(self, n_frames: int) -> np.ndarray:
+        """Return the rest, so that there are ``n_frames`` in all; nothing of no curve."""
+        return self._read(self._tail, n_frames)
+
+    def _read(self, rows: np.ndarray, stop: int) -> np.ndarray:
+        at = np.arange(self._next, stop) * self.hop_sec
+        self._next = max(self._next, stop)
+        return sample_rows(rows, at) if len(rows) else np.zeros((0, 4))
+
+
 class StreamSampler:
     """:meth:`PitchCurve.at` with ``unvoiced="zero"`` for a curve that arrives in parts.
 
@@ -179,28 +241,21 @@ class StreamSampler:
     """
 
     def __init__(self, hop_sec: float) -> None:
-        self._hop_sec = hop_sec
-        self._tail = np.zeros((0, 4))  # the last two rows: their distance is the curve's hop
-        self._next = 0  # entry of the result
+        self._rows = RowSampler(hop_sec)
+        self._n_given = 0
 
     def push(self, rows: np.ndarray) -> np.ndarray:
         """Add rows ``(frames, 4)``; returns what they decide, ``(M,)`` Hz, 0 where unvoiced."""
-        if not len(rows):
-            return np.zeros(0)
-        rows = np.concatenate([self._tail, rows])
-        self._tail = rows[-2:].copy()
-        if len(rows) < 2:
-            return np.zeros(0)  # the curve's hop is not known yet
-        return self._read(rows, int(np.ceil(np.round(rows[-1, 0] / self._hop_sec, DECIMALS))))
+        return self._sung(self._rows.push(rows))
 
     def finish(self, n_frames: int) -> np.ndarray:
         """Return the rest, so that there are ``n_frames`` in all."""
-        return self._read(self._tail, n_frames)
+        rest = self._sung(self._rows.finish(n_frames))
+        return np.pad(rest, (0, max(n_frames - self._n_given, 0)))  # zeros of no curve
 
-    def _read(self, rows: np.ndarray, stop: int) -> np.ndarray:
-        at = np.arange(self._next, stop) * self._hop_sec
-        self._next = max(self._next, stop)
-        return sample_pitch(rows[:, 0], rows[:, 1], rows[:, 3] > 0, at)[0]
+    def _sung(self, rows: np.ndarray) -> np.ndarray:
+        self._n_given += len(rows)
+        return np.where(rows[:, 3] > 0, rows[:, 1], 0.0)
 
 
 class RestBridge:

@@ -16,6 +16,7 @@ import ctypes
 import hashlib
 import importlib.util
 import os
+import platform
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -45,20 +46,23 @@ def ready_runner(
     device: str = "auto",
     batch_size: int = BATCH,
     runtime: str = "auto",
+    bf16: bool = False,
 ) -> Runner:
     """Load a model for inference.
 
     Args:
         name: Shipped weights, a graph, a model file, or anything else ``load`` accepts.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for a GPU where available.
         batch_size: Windows per batch.
         runtime: ``"torch"``; ``"onnx"``; or ``"auto"`` for the latter on a CPU where it is
             installed and there is a graph of the very weights.
+        bf16: Whether to multiply in bfloat16, in torch.
 
     Raises:
         UserError: If there is no such model, graph, runtime or device.
     """
-    return _ready(name, device, runtime, None) or as_runner(ready_model(name, device, batch_size))
+    found = _ready(name, device, runtime, None, bf16)
+    return found or as_runner(ready_model(name, device, batch_size, bf16))
 
 
 def ready_pitch_runner(
@@ -66,6 +70,7 @@ def ready_pitch_runner(
     device: str = "auto",
     batch_size: int = BATCH,
     runtime: str = "auto",
+    bf16: bool = False,
 ) -> Runner:
     """Load the part of a model that estimates the pitch of a given voice.
 
@@ -74,30 +79,36 @@ def ready_pitch_runner(
 
     Args:
         name: See :func:`ready_runner`, as for the other arguments.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for a GPU where available.
         batch_size: Windows per batch.
         runtime: ``"torch"``, ``"onnx"`` or ``"auto"``.
+        bf16: Whether to multiply in bfloat16, in torch.
 
     Raises:
         UserError: If there is no such model, graph, runtime or device, or no pitch.
     """
-    found = _ready(name, device, runtime, PITCH_SUFFIX)
+    found = _ready(name, device, runtime, PITCH_SUFFIX, bf16)
     if found is None:
         from ..models.pretrained import load
         from .voice_pitch import pitch_part
 
-        chosen = pick_device(device)
-        found = as_runner(prepare(pitch_part(load(name)), chosen, batch_size))
+        chosen = pick_device(device, inference=True)
+        found = as_runner(prepare(pitch_part(load(name)), chosen, batch_size, bf16))
     if not found.has_pitch:
         raise ConfigError(f"This {found.name} estimates no pitch: choose another model.")
     return found
 
 
-def _ready(name: str | os.PathLike, device: str, runtime: str, part: str | None) -> "Runner | None":
+def _ready(
+    name: str | os.PathLike, device: str, runtime: str, part: str | None, bf16: bool
+) -> "Runner | None":
     """Runner of a graph, of a part if its suffix is given; ``None`` where torch runs it."""
     name = os.fspath(name)
     if runtime not in RUNTIMES:
         raise ConfigError(f"Unknown runtime {runtime!r}: choose one of {', '.join(RUNTIMES)}.")
+    if bf16 and (runtime == "onnx" or name.endswith(GRAPH_SUFFIX)):
+        raise ConfigError("A graph runs in float32: leave --bf16 out, or give --runtime torch.")
+    runtime = "torch" if bf16 else runtime
     path = graph_path(name, part)
     if path is not None and (runtime == "onnx" or name.endswith(GRAPH_SUFFIX)):
         return _load_graph(path, device, runtime)
@@ -190,7 +201,9 @@ def _installed(module: str) -> bool:
 
 
 def _may_have_gpu() -> bool:
-    """Whether NVIDIA's driver is installed; torch, which takes seconds, is asked only then."""
+    """Whether there may be NVIDIA's or Apple's; torch, which takes seconds, is asked only then."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64" and _installed("torch")
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -199,7 +212,7 @@ def _may_have_gpu() -> bool:
 
 
 def ready_model(
-    name: str | os.PathLike, device: str = "auto", batch_size: int = BATCH
+    name: str | os.PathLike, device: str = "auto", batch_size: int = BATCH, bf16: bool = False
 ) -> "JointModel":
     """Load a model and optimise it for a device.
 
@@ -208,40 +221,54 @@ def ready_model(
 
     Args:
         name: Shipped weights, a file, or anything else ``load`` accepts.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where available.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for a GPU where available.
         batch_size: Windows per batch.
+        bf16: Whether to multiply in bfloat16.
 
     Raises:
-        UserError: If there is no such model or device.
+        UserError: If there is no such model or device, or the device has no bfloat16.
     """
     from ..models.pretrained import load
 
-    chosen = pick_device(device)
+    chosen = pick_device(device, inference=True)
     with warnings.catch_warnings():  # torch warns about foreign files; our error is clearer
         warnings.simplefilter("ignore")
         model = load(name)
-    return prepare(model, chosen, batch_size)
+    return prepare(model, chosen, batch_size, bf16)
 
 
-def prepare(model: "JointModel", chosen: "torch.device", batch_size: int = BATCH) -> "JointModel":
+def prepare(
+    model: "JointModel", chosen: "torch.device", batch_size: int = BATCH, bf16: bool = False
+) -> "JointModel":
     """Optimise a model for a device, as :func:`ready_model` does, for a process of its own.
 
     Args:
         model: A model on the CPU.
         chosen: The device.
         batch_size: Windows per batch.
+        bf16: Whether to multiply in bfloat16.
+
+    Raises:
+        ConfigError: If the device has no bfloat16.
     """
+    from .fast.devices import check_bfloat16, usable
+    from .fast.half import in_bfloat16, marked
+
+    chosen = usable(model, chosen)
+    if bf16:
+        check_bfloat16(chosen)
     if chosen.type == "cpu":
         import torch
 
         from .fast.fuse import optimize_for_inference
 
         n_threads = torch.get_num_threads()
-        spread_batches(optimized := optimize_for_inference(model), min(n_threads, batch_size))
+        optimized = optimize_for_inference(model, torch.bfloat16 if bf16 else None)
+        spread_batches(optimized, min(n_threads, batch_size))
         if batch_size > 1:
             torch.set_num_threads(1)  # two threads per operation would wait for one another
-        return optimized
-    return model.to(chosen)
+        return marked(optimized) if bf16 else optimized
+    return in_bfloat16(model.to(chosen)) if bf16 else model.to(chosen)
 
 
 def spread_batches(model: "JointModel", n_workers: int | None = None) -> "JointModel":

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..version import DEFAULT_MODEL
 from .activity import SegmentRules
+from .knobs import PitchKnobs
 from .notes.formats import BEND_SEMITONES, TEMPO_BPM
 from .stem_names import STEM
 
@@ -26,8 +27,8 @@ NO_FLAG = "no_flag"  # marks a field that only the Python API has
 
 
 @dataclass(frozen=True)
-class SeparateOptions:
-    """What to produce from a song.
+class SeparateOptions(PitchKnobs):
+    """What to produce from a song; its pitch and notes as :class:`PitchKnobs` say.
 
     Attributes:
         stems: Names of the stems to write; all of the model's by default.
@@ -48,6 +49,7 @@ class SeparateOptions:
             temporarily needs 260 MB of disk per hour of audio in the output folder.
         batch_size: Windows per batch; a smaller batch needs less memory.
         window_sec: Window length in seconds.
+        title: What files call the song, if not by its file's name.
     """
 
     stems: Sequence[str] | None = None
@@ -65,6 +67,7 @@ class SeparateOptions:
     two_pass_viterbi: bool = False
     batch_size: int = field(default=BATCH, metadata={SAME_RESULTS: True})
     window_sec: float = field(default=WINDOW_SEC, metadata={NO_FLAG: True})
+    title: str | None = field(default=None, metadata={NO_FLAG: True})
 
     def results(self) -> dict[str, Any]:
         """Plain values of all fields that results depend on, to recognise outdated results."""
@@ -80,7 +83,8 @@ class RunOptions:
         out: Output folder.
         overwrite: Replace earlier results.
         model: Name of shipped weights, or a model file.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        bf16: Whether to multiply in bfloat16, where the device does it in hardware.
         runtime: What runs the model, one of ``RUNTIMES``.
         plugins: Modules that register further models, separated by commas.
         resume: Skip songs that the manifest lists as done, or as failed because of the input; redo
@@ -96,6 +100,7 @@ class RunOptions:
     overwrite: bool = False
     model: str = DEFAULT_MODEL
     device: str = "auto"
+    bf16: bool = False
     runtime: str = "auto"
     plugins: str = ""
     resume: bool = False

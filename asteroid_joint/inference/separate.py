@@ -22,6 +22,7 @@ from ..errors import AudioError, ModelOutputError, OutputError
 from .destination import HiddenFolder, check_destination, make_folder, move, output_name
 from .fast.choice import as_runner
 from .fast.runner import Runner
+from .knobs import PitchKnobs, knobbed_rows, tuned_runner
 from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
 from .song_files import SongFiles, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
@@ -66,6 +67,7 @@ def separate_array(
     batch_size: int = BATCH,
     window_sec: float = WINDOW_SEC,
     gate: bool = GATE,
+    **knobs: Any,
 ) -> Chunk:
     """Separate a recording in memory.
 
@@ -77,6 +79,7 @@ def separate_array(
         batch_size: Windows per batch.
         window_sec: Window length in seconds.
         gate: Whether the voice is silent where nobody sings for a while.
+        **knobs: Fields of :class:`~asteroid_joint.inference.knobs.PitchKnobs` to set.
 
     Returns:
         One :class:`~asteroid_joint.inference.stream.Chunk` for the whole recording; its ``f0`` and
@@ -85,13 +88,15 @@ def separate_array(
     Raises:
         ValueError: If ``wav`` is empty or has more than two axes.
         AudioError: If the model's output is not finite.
+        ConfigError: If a knob is out of range.
     """
+    asked = PitchKnobs(**knobs)
     wav = np.asarray(wav, np.float32)
     if wav.ndim not in (1, 2) or wav.size == 0:
         raise ValueError(f"Expected (n_channels, n_samples), received {wav.shape}.")
     wav = np.atleast_2d(wav)
     stream = StreamSeparator(
-        model,
+        tuned_runner(model, asked),
         sample_rate,
         len(wav),
         decoder=decoder,
@@ -99,7 +104,8 @@ def separate_array(
         window_sec=window_sec,
         gate=GateRules() if gate else None,
     )
-    return separate_at_once(stream, wav)
+    chunk = separate_at_once(stream, wav)
+    return chunk._replace(f0=knobbed_rows(chunk.f0, asked, wav.shape[1] / sample_rate))
 
 
 def separate_at_once(stream: StreamSeparator, wav: np.ndarray) -> Chunk:
@@ -154,6 +160,7 @@ def separate_file(
     options = replace(options or SeparateOptions(), **keywords)
     runner = as_runner(model)
     check_options(options, runner)
+    runner = tuned_runner(runner, options)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
     names = file_names(options, runner, output_name(path))

@@ -14,8 +14,10 @@ from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
+from .f0_files import F0Files
 from .fast.choice import as_runner
 from .fast.runner import Runner
+from .knobs import PitchKnobs, note_rules, shift_notes, shift_rows, tuned_runner
 from .notes import NOTES_FORMATS, Note, NotesWriter, SongFacts, lyrics_beside
 from .notes.formats import (
     BEND_SEMITONES,
@@ -77,6 +79,7 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
     if options.plot:
         optional("matplotlib", "demo")
     DECODERS[options.decoder]
+    tuned_runner(runner, options)
     if options.two_pass_viterbi and not runner.has_pitch:
         raise ConfigError(
             f"This {runner.name} estimates no pitch for Viterbi to decode: choose another model."
@@ -230,15 +233,22 @@ class _Notes:
     """Notes of the voice, for their files and the picture."""
 
     def __init__(
-        self, model: Runner, sample_rate: int, files: NoteFiles | None, alone: bool
+        self,
+        model: Runner,
+        sample_rate: int,
+        files: NoteFiles | None,
+        alone: bool,
+        knobs: PitchKnobs,
     ) -> None:
         self._alone = alone  # whether there is no mixture
+        self._octave = knobs.octave
         self._voice = stem_index(model.sources, VOICE)
         self._tracker = NoteTracker(
             float(model.pitch_grid.hop),
             model.voicing_threshold,
             sample_rate if self._voice is not None else None,
         )
+        self._tracker.rules = note_rules(self._tracker.rules, knobs)
         self._files = files
         self.n_notes = 0
 
@@ -256,7 +266,8 @@ class _Notes:
             self._files.close(duration_sec)
         return notes
 
-    def _write(self, notes: Sequence[Note]) -> Sequence[Note]:
+    def _write(self, found: Sequence[Note]) -> Sequence[Note]:
+        notes = shift_notes(found, self._octave)
         if self._files is not None:
             self._files.write(notes)
         self.n_notes += len(notes)
@@ -319,10 +330,7 @@ class SongFiles:
                 called=stem_names(options, model, name),
             )
             formats = options.f0_formats if model.has_pitch else ()
-            writers = [PITCH_FORMATS[name] for name in formats]
-            self._pitch = [
-                stack.enter_context(writer(folder / writer.file_name, rate)) for writer in writers
-            ]
+            self._pitch = F0Files(folder, rate, formats, options, stack)
             self._segments: _Segments | None = None
             if options.activity is not None:
                 self._segments = _Segments(folder, options.activity, hop_sec, stack)
@@ -331,12 +339,12 @@ class SongFiles:
             if written:
                 facts = self._facts(model, name)
                 note_files = NoteFiles(folder, stack, written, facts)
-                self._notes = _Notes(model, rate, note_files, alone)
+                self._notes = _Notes(model, rate, note_files, alone, options)
             elif options.plot and model.has_pitch:
-                self._notes = _Notes(model, rate, None, alone)
+                self._notes = _Notes(model, rate, None, alone, options)
             if options.plot:
                 sources = [model.sources[s] for s in self._order]
-                title = str(reader.path.name).encode(errors="replace").decode()
+                title = _plain(options.title or reader.path.name)
                 self._picture = SongPicture(rate, sources, title)
             self._stack = stack.pop_all()  # all are open: keep them open
 
@@ -350,8 +358,8 @@ class SongFiles:
         return SongFacts(
             tempo_bpm=tempo_bpm(options.tempo),
             bend_semitones=options.bend_semitones,
-            title=title.encode(errors="replace").decode(),
-            audio=path.name.encode(errors="replace").decode(),
+            title=_plain(options.title or title),
+            audio=_plain(f"{options.title}{path.suffix or '.mp3'}" if options.title else path.name),
             vocals=file.get(VOICE),
             instrumental=file.get(COMPLEMENT),
             lyrics=lyrics_beside(path) if sung else (),
@@ -371,13 +379,13 @@ class SongFiles:
         mixture, stems = chunk.mixture, chunk.stems
         activity = chunk.activity if own_activity else None
         for rows in _parts(chunk.f0):
-            for writer in self._pitch:
-                writer.write(rows)
+            self._pitch.write(rows)
             self.n_frames += len(rows)
             self.n_voiced += int(rows[:, 3].sum())
             notes = self._notes.write(rows, mixture, stems, activity) if self._notes else ()
             if self._picture is not None:
-                self._picture.push(stems[self._order], rows, notes)
+                shown = shift_rows(rows, self._options.octave)
+                self._picture.push(stems[self._order], shown, notes)
             # samples and activity belong to the first part
             mixture, stems, activity = mixture[..., :0], stems[..., :0], None
 
@@ -394,8 +402,7 @@ class SongFiles:
         if self._picture is not None:
             silence = np.zeros((len(self._order), 1, 0), np.float32)
             self._picture.push(silence, np.zeros((0, 4)), notes)
-        for writer in self._pitch:
-            writer.close(seconds)
+        self._pitch.close(seconds)
         self._stack.close()
         if self._picture is not None:
             self._picture.draw(self._picture_path)
@@ -432,6 +439,11 @@ class SongFiles:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+
+def _plain(name: str) -> str:
+    """A name that can be written, whatever bytes a file's name has."""
+    return name.encode(errors="replace").decode()
 
 
 def _parts(rows: np.ndarray) -> Iterator[np.ndarray]:

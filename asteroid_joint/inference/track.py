@@ -15,6 +15,7 @@ from ..dsp.overlap_add import SampleQueue
 from .destination import output_name
 from .fast.choice import as_runner
 from .fast.runner import Runner
+from .knobs import tuned_runner
 from .options import SeparateOptions
 from .separate import Progress, Separated, into_folder
 from .song_files import SongFiles, check_options, file_names
@@ -99,6 +100,7 @@ def track_file(
     options = replace(options or SeparateOptions(), **{**keywords, "stems": ()})
     runner = as_runner(model)
     check_options(options, runner)
+    runner = tuned_runner(runner, options)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / output_name(path)
     names = file_names(options, runner, output_name(path))

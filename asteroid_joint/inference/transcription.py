@@ -28,6 +28,7 @@ from ..registry import DECODERS, OPERATIONS
 from .curve import PitchCurve
 from .fast.choice import as_runner
 from .fast.runner import Runner
+from .knobs import PitchKnobs, knobbed_rows, note_rules, shift_notes, tuned_runner
 from .notes import NOTES_FORMATS, Note, NoteRules, NoteTracker, SongFacts
 from .notes.formats import TEMPO_AUTO, TEMPO_BPM, check_tempo, tempo_bpm, untracked
 from .options import BATCH, DECODER, GATE, USUAL_NOTES, WINDOW_SEC
@@ -257,6 +258,7 @@ def transcribe(
     window_sec: float = WINDOW_SEC,
     gate: bool = GATE,
     title: str | None = None,
+    **knobs: Any,
 ) -> Transcription:
     """Stems, pitch and notes of a song.
 
@@ -273,12 +275,16 @@ def transcribe(
         window_sec: Window length in seconds.
         gate: Whether the voice is silent, and its pitch unvoiced, where nobody sings for a while.
         title: Title of the picture; the file's name by default.
+        **knobs: Fields of :class:`~asteroid_joint.inference.knobs.PitchKnobs` to set, for example
+            ``fmin_hz=80`` or ``hop_ms=10``; those of notes change ``notes``.
 
     Raises:
         AudioError: One sentence on why the file or the samples cannot be used.
-        ConfigError: If there is no such decoder.
+        ConfigError: If there is no such decoder, or a knob is out of range.
     """
     DECODERS[decoder]  # raises one sentence
+    asked = PitchKnobs(**knobs)
+    tuned_runner(model, asked)  # so does this, before anything is read
     if isinstance(audio, str | os.PathLike):
         if sample_rate is not None:
             raise AudioError("An audio file specifies its own sample rate: leave sample_rate out.")
@@ -288,7 +294,7 @@ def transcribe(
         title = Path(audio).stem if title is None else title
     else:
         wav, rate, subtype = check_array(audio, sample_rate)
-    runner = _fast(model)
+    runner = tuned_runner(_fast(model), asked)
     stream = StreamSeparator(
         runner,
         rate,
@@ -300,11 +306,11 @@ def transcribe(
     )
     chunk = separate_at_once(stream, wav)
     stems = dict(zip(runner.sources, chunk.stems, strict=True))
-    times, hz, confidence, voiced = chunk.f0.T
     found: list[Note] = []
     if len(chunk.f0):
         threshold, hop_sec = runner.voicing_threshold, float(runner.pitch_grid.hop)
         tracker = NoteTracker(hop_sec, threshold, rate, notes)
+        tracker.rules = note_rules(tracker.rules, asked)
         activity = chunk.activity if stream.own_activity else None
         voice = stems[_voice(stems)]
         found = [*tracker.push(chunk.f0, voice, activity, chunk.mixture), *tracker.finish()]
@@ -312,8 +318,8 @@ def transcribe(
         stems=stems,
         mixture=wav,
         sample_rate=rate,
-        f0=PitchCurve(times, hz, confidence, voiced > 0),
-        notes=found,
+        f0=PitchCurve.from_rows(knobbed_rows(chunk.f0, asked, wav.shape[1] / rate)),
+        notes=shift_notes(found, asked.octave),
         activity=chunk.activity,
         title="song" if title is None else title,
         subtype=subtype,

@@ -1,7 +1,7 @@
 """A voice that is separate already, in blocks, to its pitch."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from ..dsp.downmix import StreamDownmix
 from ..dsp.overlap_add import Window
 from .curve import PitchCurve
 from .fast.runner import Runner
+from .knobs import PitchKnobs, knobbed_rows, tuned_runner
 from .options import BATCH, DECODER, WINDOW_SEC
 from .stream import OverlapAdd, PitchTrack, Resampler, WindowRunner, plan_windows
 
@@ -77,7 +78,12 @@ class PitchStream:
 
 
 def track_voice(
-    model: "Runner | JointModel", voice: np.ndarray, sample_rate: int, *, decoder: str = DECODER
+    model: "Runner | JointModel",
+    voice: np.ndarray,
+    sample_rate: int,
+    *,
+    decoder: str = DECODER,
+    **knobs: Any,
 ) -> PitchCurve:
     """Pitch curve of a voice in memory.
 
@@ -86,13 +92,16 @@ def track_voice(
         voice: ``(n_samples,)`` or ``(n_channels, n_samples)``; 1.0 is full scale.
         sample_rate: Hz.
         decoder: Name in ``DECODERS``.
+        **knobs: Fields of :class:`~asteroid_joint.inference.knobs.PitchKnobs` to set.
 
     Raises:
+        ConfigError: If a knob is out of range.
         ValueError: If the voice is empty or has more than two axes.
     """
+    asked = PitchKnobs(**knobs)
     voice = np.asarray(voice, np.float32)
     if voice.ndim not in (1, 2) or voice.size == 0:
         raise ValueError(f"Expected (n_channels, n_samples), received {voice.shape}.")
-    stream = PitchStream(model, sample_rate, decoder=decoder)
-    parts = [stream.push(np.atleast_2d(voice))[0], stream.finish()[0]]
-    return PitchCurve.from_rows(np.concatenate(parts))
+    stream = PitchStream(tuned_runner(model, asked), sample_rate, decoder=decoder)
+    rows = np.concatenate([stream.push(np.atleast_2d(voice))[0], stream.finish()[0]])
+    return PitchCurve.from_rows(knobbed_rows(rows, asked, voice.shape[-1] / sample_rate))

@@ -250,7 +250,7 @@ class JointModel(BaseModel):
             audio: A file; or samples ``(n_samples,)`` or ``(n_channels, n_samples)``.
             sample_rate: Sample rate of the samples in Hz.
             **options: ``decoder``, ``notes``, ``batch_size``, ``window_sec``, ``gate``,
-                ``title``.
+                ``title``, and the knobs of ``asteroid_joint.inference.knobs.PitchKnobs``.
 
         Returns:
             ``asteroid_joint.inference.transcription.Transcription``.

@@ -33,6 +33,7 @@ from asteroid_joint.apps.live.separator import LiveSeparator
 from asteroid_joint.apps.live.session import Stop, run_session
 from asteroid_joint.cli import main
 from asteroid_joint.errors import AudioError, ConfigError, UserError
+from asteroid_joint.inference.knobs import PitchKnobs
 from asteroid_joint.inference.separate import separate_array, separate_at_once
 from asteroid_joint.inference.stream import Chunk
 from asteroid_joint.models.base import JointModel
@@ -109,6 +110,25 @@ def test_a_stream_is_the_model_on_the_same_windows(tiny, lookahead, n_samples):
     stems = np.concatenate([c.stems for c in chunks], 2)
     np.testing.assert_allclose(stems[0, 0], voice, atol=1e-5)
     np.testing.assert_allclose(stems.sum(0), wav, atol=1e-6)
+
+
+@pytest.mark.parametrize("hop_ms", [None, 10.0, 11.6])
+def test_knobs_of_pitch_do_not_show_how_a_stream_was_cut(tiny, hop_ms):
+    """In pieces of any size the rows of one piece; with all of the future those of separate."""
+    wav = noise(1, 2 * RATE + 77)
+    asked = {"fmin_hz": 100.0, "octave": -1, "voicing_threshold": 0.1, "hop_ms": hop_ms}
+
+    def rows(plan: LivePlan, step: int) -> np.ndarray:
+        stream = LiveSeparator(tiny, RATE, 1, plan, knobs=PitchKnobs(**asked)).again()
+        chunks = [stream.push(wav[:, at : at + step]) for at in range(0, wav.shape[1], step)]
+        return np.concatenate([c.f0 for c in [*chunks, stream.finish()]])
+
+    short = LivePlan.of(tiny, 0.1, 0.1, 0.22)
+    whole = rows(short, wav.shape[1])
+    assert len(whole) == -(-wav.shape[1] // round(RATE * (hop_ms or 20.0) / 1000))
+    np.testing.assert_allclose(rows(short, 997), whole, rtol=1e-5)
+    expected = separate_array(tiny, wav, RATE, gate=False, **asked).f0
+    np.testing.assert_allclose(rows(LivePlan.of(tiny, 0.1, 3.0, 3.0), 1600), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("decoder", ["argmax", "viterbi"])
@@ -682,6 +702,9 @@ def test_a_bad_sample_ends_it_with_code_1(weights, monkeypatch, capfd):
         (["--f0", "a", "--voice", "a"], "cannot both go to a"),
         (["--decoder", "no"], "Unknown pitch decoder 'no'"),
         (["--model", "no"], "There is no model 'no'"),
+        (["--fmin", "0"], "A limit of the pitch is 0 Hz: give a frequency above 0."),
+        (["--fmin", "9000"], "This model finds no pitch at 9000 Hz and above: it knows 32 to"),
+        (["--hop", "0.5"], "The hop is 0.5 ms: give 1 to 1000 ms."),
         (["--block", "0"], "--block is in seconds, above 0"),
         ([], "Nothing is piped in"),
     ],

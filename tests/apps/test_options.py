@@ -49,7 +49,8 @@ def example(action: argparse.Action) -> list[str]:
     if action.nargs == 0:
         return [action.option_strings[-1]]
     kind = getattr(action.type, "__name__", "")
-    value = list(action.choices)[-1] if action.choices else "7" if kind == "positive" else "a_name"
+    words = {"positive": "7", "number": "0.5", "octaves": "-1"}
+    value = list(action.choices)[-1] if action.choices else words.get(kind, "a_name")
     return [action.option_strings[-1], value]
 
 

@@ -1,5 +1,6 @@
 """The page as a server: what it takes, who gets what, and what is left when it ends."""
 
+import http.client
 import io
 import json
 import re
@@ -20,18 +21,22 @@ from conftest import ROOT, child_env
 from filelock import FileLock
 from page_server import Melody, Page, serve, tone, wait_for
 
+from asteroid_joint.apps.commands.demo import TOKEN_VARIABLE, _listen, worker
 from asteroid_joint.apps.page import songs as songs_module
-from asteroid_joint.apps.page.server import STATIC
+from asteroid_joint.apps.page.downloads import convert, convertible
+from asteroid_joint.apps.page.server import STATIC, _Page
 from asteroid_joint.apps.page.songs import LOCK, PREFIX, Songs
 from asteroid_joint.apps.page.uploads import MOST_CHANNELS, Limits
 from asteroid_joint.apps.page.view import make_view
-from asteroid_joint.audio import open_audio
+from asteroid_joint.audio import StemWriter, open_audio
 from asteroid_joint.cli import main
-from asteroid_joint.errors import AudioError
+from asteroid_joint.errors import AudioError, UserError
+from asteroid_joint.inference.options import SeparateOptions
 from asteroid_joint.inference.separate import separate_file
 
 RATE = 22050
 FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
+FILES += ["ultrastar.txt", "picture.png"]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,193 @@ def test_a_song_comes_back_as_the_command_makes_it(page, song, tmp_path):
     assert len(archive.namelist()) == len(FILES)
     part = page.ask("GET", f"/songs/{state['id']}/files/vocals.wav", me, Range="bytes=100-199")
     assert part[0] == 206 and part[2] == got["vocals.wav"][100:200]
+
+
+def test_further_formats_are_made_when_they_are_asked_for(page, song, tmp_path):
+    me = page.visitor()
+    state = page.wait(me, page.send(me, song))
+    stems = ("vocals", "accompaniment")
+    assert state["converted"] == [f"{s}.{form}" for s in stems for form in ("flac", "mp3")]
+    folder = page.songs.find(me.split("=")[1], state["id"]).files[0].parent
+    assert not [*folder.glob("*.flac"), *folder.glob("*.mp3")]
+    files = f"/songs/{state['id']}/files"
+    wav, rate = sf.read(io.BytesIO(page.ask("GET", f"{files}/vocals.wav", me)[2]), dtype="int32")
+    for _ in range(2):  # made, and there
+        status, headers, data = page.ask("GET", f"{files}/vocals.flac?download", me)
+        assert status == 200 and headers["content-type"] == "audio/flac"
+        assert headers["content-disposition"].endswith("%20-%20vocals.flac")
+        flac, flac_rate = sf.read(io.BytesIO(data), dtype="int32")
+        assert flac_rate == rate
+        np.testing.assert_array_equal(flac, wav)
+    status, headers, data = page.ask("GET", f"{files}/accompaniment.mp3", me)
+    assert status == 200 and headers["content-type"] == "audio/mpeg"
+    assert len(sf.read(io.BytesIO(data))[0]) == len(wav)
+    text = page.ask("GET", f"{files}/ultrastar.txt", me)[2].decode()
+    assert "#TITLE:My söng" in text and "#INSTRUMENTAL:accompaniment.wav" in text
+    assert page.ask("GET", f"{files}/picture.png", me)[2][:4] == b"\x89PNG"
+    odd = page.wait(me, page.send(me, song, "$%5Cfrac%7B$ #%0A:E.wav"))  # no formula, no line
+    assert odd["state"] == "done" and "picture.png" in [file["name"] for file in odd["files"]]
+    other = page.visitor()
+    for path in ("vocals.flac", "vocals.ogg", "f0.flac", "..%2Fvocals.flac", ".part-vocals.mp3"):
+        status = page.ask("GET", f"{files}/{path}", other if path == "vocals.flac" else me)[0]
+        assert status == 404, path
+    assert not list(folder.glob(".part*"))
+
+
+def test_what_a_format_cannot_store_is_not_offered(tmp_path, monkeypatch):
+    sf.write(tmp_path / "a.wav", np.zeros((100, 3)), 44100)
+    sf.write(tmp_path / "b.wav", np.zeros((100, 2)), 96000, subtype="FLOAT")
+    (tmp_path / "c.csv").touch()
+    found = convertible([tmp_path / name for name in ("a.wav", "b.wav", "c.csv", "gone.wav")])
+    assert list(found) == ["a.flac", "b.flac"]
+    loud = np.array([0.25, -0.5, 1.5])
+    sf.write(tmp_path / "b.wav", loud, 96000, subtype="FLOAT")
+    kept = sf.read(convert(tmp_path / "b.wav", "b.flac"))[0]
+    np.testing.assert_allclose(kept, loud.clip(-1, 1), atol=2**-22)
+    monkeypatch.setattr(StemWriter, "close", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        convert(tmp_path / "a.wav", "a.flac")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "b.wav", "c.csv", "b.flac"}
+
+
+def test_knobs_of_the_command_are_those_of_all_songs(song):
+    limits = Limits(minutes=0.2)
+    options = SeparateOptions(octave=1, hop_ms=10.0)
+    with serve(worker(Melody().eval(), limits, options), limits) as page:
+        me = page.visitor()
+        state = page.wait(me, page.send(me, song))
+        rows = page.ask("GET", f"/songs/{state['id']}/files/f0.csv", me)[2].decode().splitlines()
+        assert rows[2].split(",")[0] == "0.010000"
+        view = json.loads(page.ask("GET", f"/songs/{state['id']}/view", me)[2])
+        assert [round(midi) for _, _, midi in view["notes"]] == [69, 76]
+        assert view["pitch"]["hop"] == pytest.approx(0.01)
+
+
+TOKEN = "a-token-for-this-test-only"
+
+
+@pytest.fixture(scope="module")
+def closed():
+    """A page with a token."""
+    with serve(lambda song, progress: None, token=TOKEN) as running:
+        yield running
+
+
+def test_nobody_enters_without_the_token(closed):
+    for headers in (
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": TOKEN},
+        {"Authorization": "Bearer é"},
+        {"Cookie": f"page_{closed.port}_pass={TOKEN}"},
+        {"Cookie": f"page_{closed.port}_pass="},
+        {"Cookie": '"; =;é'},
+    ):
+        for path in ("/", "/static/page.js", "/songs/x", "/openapi.json", "/none"):
+            status, got, data = closed.ask("GET", path, **headers)
+            assert status == 401 and got["www-authenticate"] == "Bearer", (path, headers)
+            assert b"needs its token" in data and "set-cookie" not in got
+            assert "default-src 'none'" in got["content-security-policy"]
+        assert closed.ask("POST", "/songs", "", b"x", **headers)[0] == 401
+    for query in (f"token={TOKEN}x", "token=", f"token={TOKEN}&token={TOKEN}", "token=%ff", TOKEN):
+        assert closed.ask("GET", f"/?{query}")[0] == 401
+    assert closed.ask("GET", f"/songs/x?token={TOKEN}")[0] == 401  # there only once
+    assert closed.ask("GET", f"/?token={TOKEN}", Host="evil.example")[0] == 403
+
+
+def test_a_browser_shows_the_token_once(closed):
+    status, headers, page = closed.ask("GET", f"/?token={TOKEN}")
+    assert status == 200 and TOKEN.encode() not in page and TOKEN not in str(headers)
+    connection = http.client.HTTPConnection("127.0.0.1", closed.port)
+    connection.request("GET", f"/?token={TOKEN}")
+    set_by = connection.getresponse().headers.get_all("set-cookie")
+    connection.close()
+    assert len(set_by) == 2  # the visitor, and the pass
+    for cookie in set_by:
+        assert "httponly" in cookie.lower() and "samesite=strict" in cookie.lower()
+    cookies = "; ".join(cookie.split(";")[0] for cookie in set_by)
+    assert closed.ask("GET", "/", cookies)[0] == 200
+    assert closed.ask("GET", "/static/page.js", cookies)[0] == 200
+    assert closed.ask("POST", "/demo-song", cookies, Origin="http://evil.example")[0] == 403
+
+
+def test_a_program_sends_the_token(closed, song):
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    me = closed.ask("GET", "/", **bearer)[1]["set-cookie"].split(";")[0]
+    status, _, data = closed.ask("POST", "/songs", me, song.read_bytes(), **bearer)
+    assert status == 202
+    path = f"/songs/{json.loads(data)['id']}"
+    assert closed.ask("GET", path, me, **bearer)[0] == 200
+    assert closed.ask("GET", path, "", **bearer)[0] == 404  # somebody else, with the token
+    assert closed.ask("DELETE", path, me, Authorization=f"bearer  {TOKEN}")[0] == 204
+
+
+def test_the_description_is_of_the_routes_that_there_are(page, closed, song):
+    found = json.loads(page.ask("GET", "/openapi.json")[2])
+    routes = _Page(page.songs, "", None, "", {}).routes()
+    there = {
+        (route.path, method.lower())
+        for route in routes
+        for method in route.methods - {"HEAD"}
+        if route.path not in ("/", "/static/{name}")  # the page itself
+    }
+    verbs = {"get", "post", "delete"}
+    assert {(p, m) for p, item in found["paths"].items() for m in item if m in verbs} == there
+    for path, item in found["paths"].items():
+        named = {p["name"] for p in item.get("parameters", []) if p["in"] == "path"}
+        assert named == set(re.findall(r"{(\w+)}", path)), path
+    text = json.dumps(found)
+    for name in re.findall(r"#/components/schemas/(\w+)", text):
+        assert name in found["components"]["schemas"]
+    me = page.visitor()
+    state = page.wait(me, page.send(me, song))
+    schema = found["components"]["schemas"]["Song"]
+    assert set(state) == set(schema["properties"]) == set(schema["required"])
+    assert state["state"] in schema["properties"]["state"]["enum"]
+    assert list(found["security"][0]) == ["visitor"]
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    needs = json.loads(closed.ask("GET", "/openapi.json", **bearer)[2])["security"]
+    assert needs == [{"visitor": [], "token": []}]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+def test_other_computers_need_a_token(host, capsys, monkeypatch):
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    asked = socket.getaddrinfo
+
+    def resolved(name, *rest, **more):  # also where this machine has no IPv6
+        return (
+            asked(name or None, *rest, **more)
+            if name != "::"
+            else [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::", 0, 0, 0))]
+        )
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    opened = []
+    monkeypatch.setattr(socket, "socket", lambda *_: opened.append(1))
+    assert main(["demo", "--host", host, "--port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert "is reached by other computers: give --token" in said and said.count("\n") == 1
+    assert not opened
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
+def test_this_computer_needs_none(host):
+    try:
+        _listen(host, 0).close()
+    except UserError as err:
+        assert "Listening on" in str(err)  # there is no such interface here
+
+
+@pytest.mark.parametrize("token", ["", "short", "with spaces in between", "tökens-are-in-ascii!"])
+def test_tokens_that_are_none(token, capsys, monkeypatch):
+    for given in (["--token", token], []):
+        monkeypatch.setenv(TOKEN_VARIABLE, "" if given else token or "x")
+        assert main(["demo", "--host", "0.0.0.0", "--port", "0", *given]) == 2
+        said = capsys.readouterr().err
+        assert "The token must have at least 16" in said and said.count("\n") == 1
 
 
 def test_what_is_drawn(tmp_path):
@@ -457,6 +649,8 @@ def test_the_page_names_no_other_host():
         (["--max-minutes", "nan"], "above 0"),
         (["--max-mb", "inf"], "above 0"),
         (["--keep-minutes", "-1"], "above 0"),
+        (["--hop", "x"], "expected a number"),
+        (["--octave", "2"], "expected +1 or -1"),
     ],
 )
 def test_wrong_options(options, said, capsys):
@@ -476,6 +670,8 @@ def test_addresses_that_cannot_be_had(page, capsys):
     assert "There is no address 'no..such..host'" in capsys.readouterr().err
     assert main(["demo", "--model", "none", "--port", "0"]) == 2
     assert "There is no model 'none'" in capsys.readouterr().err
+    assert main(["demo", "--fmin", "-1", "--port", "0"]) == 2
+    assert "A limit of the pitch is -1 Hz" in capsys.readouterr().err
 
 
 def test_the_command_serves_and_leaves_nothing(weights, tmp_path):

@@ -22,6 +22,7 @@ from page_server import serve, tone, wait_for
 
 READY = "#studio:not([hidden])"
 FILES = ["vocals.wav", "accompaniment.wav", "f0.csv", "notes.mid", "notes.csv"]
+FILES += ["ultrastar.txt", "picture.png"]
 
 
 @pytest.fixture(scope="module")
@@ -339,6 +340,70 @@ def test_files_are_sent_at_once_so_that_none_is_ever_chosen(visit, tmp_path):
     )
     assert button == "16px"
     assert me.tab.get_attribute("#file", "title") == "Song files"  # instead of the same as a tip
+
+
+CONTRAST = """() => {
+  const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = rgb(colour).slice(0, 3).map((c) => c / 255).map(
+      (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paper = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = getComputedStyle(at).backgroundColor;
+      if (rgb(colour)[3] !== 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const texts = [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() &&
+    [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()));
+  return texts.map((e) => {
+    const [one, two] = [light(getComputedStyle(e).color), light(paper(e))];
+    const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+    return [ratio, `${e.tagName} ${e.id} ${e.className} ${e.textContent.trim().slice(0, 20)}`];
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_either_scheme(visit, scheme):
+    me = visit()
+    me.tab.emulate_media(color_scheme=scheme)
+    me.tab.get_by_role("button", name="Use the demo song").click()
+    me.tab.wait_for_selector(READY)
+    me.tab.get_by_text("Notes as a table").click()
+    found = me.tab.evaluate(CONTRAST)
+    assert len(found) > 25 and not [text for ratio, text in found if ratio < 4.5]
+    paper = me.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", paper))) < 60) == (scheme == "dark")
+
+
+def test_further_formats_are_beside_their_stem(visit, tmp_path):
+    me = visit()
+    me.tab.get_by_role("button", name="Use the demo song").click()
+    me.tab.wait_for_selector(READY)
+    for name in ("vocals.flac", "accompaniment.mp3"):
+        with me.tab.expect_download() as download:
+            me.tab.get_by_role("link", name=name, exact=True).click()
+        assert download.value.suggested_filename.endswith(f" - {name}")
+        assert sf.info(download.value.path()).frames > 0
+
+
+def test_a_token_is_not_left_in_the_address(browser):
+    with serve(token="only-for-this-one-test") as page:
+        context = browser.new_context()
+        refused = context.new_page()
+        assert refused.goto(page.url).status == 401
+        me = Visit(context, f"{page.url}/?token=only-for-this-one-test")
+        me.until("location.search === ''")
+        me.tab.get_by_role("button", name="Use the demo song").click()
+        me.tab.wait_for_selector(READY)
+        me.tab.reload()  # with the cookie alone
+        me.tab.get_by_role("button", name="Use the demo song").wait_for()
+        assert "only-for-this" not in str([c["value"] for c in context.cookies()])
+        assert not me.errors
+        context.close()
 
 
 def test_a_server_that_is_gone_is_said(browser, tmp_path):

@@ -11,10 +11,12 @@ import pytest
 import soundfile as sf
 import torch
 from conftest import child_env
+from test_knobs import Octaves
 
 from asteroid_joint.drop_in import use_model
 from asteroid_joint.drop_in.pitch import chosen_model, mono, rescaled
 from asteroid_joint.errors import ConfigError, UserError
+from asteroid_joint.inference.voice_pitch import pitch_part
 
 SECONDS, SILENT = 3.0, (1.2, 1.8)  # of a voice, and its rest
 
@@ -109,6 +111,22 @@ def test_torchcrepe_alone():
             torchcrepe.predict(audio, 44100, **wrong)
     with pytest.raises(ConfigError, match="^Expected one channel of samples, received shape"):
         torchcrepe.predict(torch.zeros(2, 1000), 44100)
+
+
+def test_torchcrepe_looks_for_pitch_in_its_range_only(monkeypatch):
+    """As the library: an octave error out of range gives way to the pitch in range."""
+    from asteroid_joint.drop_in import torchcrepe
+
+    monkeypatch.setattr(
+        "asteroid_joint.drop_in.pitch._pitch_part", lambda *_: pitch_part(Octaves())
+    )
+    audio = torch.ones(1, 16000) / 10
+    for fmin, hz in ((50.0, 110.0), (150.0, 220.0)):
+        found, sure = torchcrepe.predict(audio, 16000, fmin=fmin, return_periodicity=True)
+        np.testing.assert_allclose(found, hz, rtol=0.01)
+        assert (sure > 0.1).all()
+    with pytest.raises(ConfigError, match="^This model finds no pitch at 3000 to 4000 Hz"):
+        torchcrepe.predict(audio, 16000, fmin=3000.0, fmax=4000.0)
 
 
 def test_torchcrepe_without_the_library(monkeypatch):

@@ -192,6 +192,14 @@ def test_the_command(voice, tmp_path, weights, capsys):
     assert names(tmp_path / "out" / "other") == ["f0.ds", "notes.csv", "notes.mid"]
     one = ["pitch", str(voice), *where, "--overwrite", "--mixture", str(other)]
     assert main(one) == 0
+    assert main([*call, "--fmin", "9000"]) == 2
+    assert capsys.readouterr().err.startswith("asteroid-joint: This model finds no pitch at 9000")
+    knobs = ["--fmin", "80", "--fmax", "900", "--octave", "-1", "--hop", "10", "--note-least", "60"]
+    knobs += ["--voicing-threshold", "0.3", "--note-split", "more"]
+    assert main(["pitch", str(other), *where, "--overwrite", *knobs]) == 0
+    rows = np.loadtxt(tmp_path / "out" / "other" / "f0.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(rows[:, 0], 0.01 * np.arange(len(rows)), atol=1e-6)
+    assert rows[:, 1].min() >= 40 - 0.001 and rows[:, 1].max() <= 450.001
 
 
 @pytest.mark.parametrize(
@@ -200,6 +208,12 @@ def test_the_command(voice, tmp_path, weights, capsys):
         (["b.wav", "--mixture", "c.wav"], "--mixture is the song of one voice: give one VOICE"),
         (["--f0-format", "mp3"], "Unknown F0 format 'mp3'"),
         (["--two-pass-viterbi", "--decoder", "argmax"], "--two-pass-viterbi replaces --decoder"),
+        (
+            ["--voicing-threshold", "2"],
+            "The voicing threshold is 2: give a number between 0 and 1.",
+        ),
+        (["--fmin", "500", "--fmax", "80"], "The range of pitch is 500 to 80 Hz: give the lower"),
+        (["--note-least", "1"], "The shortest note is 1 ms: give 10 to 2000 ms."),
         (["--model", "nobody"], "There is no model 'nobody'"),
     ],
 )

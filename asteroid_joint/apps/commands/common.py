@@ -16,7 +16,7 @@ DONE, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def add_model(parser: Any) -> None:
-    """Add ``--model`` and ``--device`` to a parser or a group of one."""
+    """Add ``--model``, ``--device`` and ``--bf16`` to a parser or a group of one."""
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -24,7 +24,18 @@ def add_model(parser: Any) -> None:
         help="name of shipped weights (see list) or a model file; default %(default)s",
     )
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default %(default)s"
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="mps is the GPU of Apple computers; auto is a GPU where there is one; "
+        "default %(default)s",
+    )
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        default=False,
+        help="multiply in bfloat16, in torch: nearly twice as fast on processors with AVX512-BF16 "
+        "or AMX and on recent GPUs, and about 60 dB from the exact result",
     )
 
 

@@ -5,17 +5,25 @@ import contextlib
 import errno
 import importlib.util
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...inference.knobs import check_knobs
+from ...inference.options import SeparateOptions
 from ...optional import optional
+from ..page.access import LEAST_TOKEN, check_token
 from ..page.uploads import Limits, check_length, check_song
 from .common import DONE, add_model, add_runtime, say
+from .knobs import add_note_knobs, add_pitch_knobs
+from .separate import read_options
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+TOKEN_VARIABLE = "ASTEROID_JOINT_TOKEN"
+ALSO = ("ultrastar",)  # formats of notes besides the usual
 
 
 def add_demo_command(commands: Any) -> None:
@@ -32,7 +40,15 @@ def add_demo_command(commands: Any) -> None:
         "--host",
         default="127.0.0.1",
         help="address to listen on; default %(default)s: this computer only. 0.0.0.0 admits other "
-        "computers; on an untrusted network, put a reverse proxy with HTTPS and passwords in front",
+        "computers, which needs --token; on an untrusted network, put a reverse proxy with HTTPS "
+        "in front",
+    )
+    demo.add_argument(
+        "--token",
+        metavar="SECRET",
+        help="what visitors must know: browsers open the address with ?token=SECRET once, programs "
+        "send Authorization: Bearer SECRET; better in the environment variable "
+        f"{TOKEN_VARIABLE}, as other users of this computer see arguments",
     )
     demo.add_argument(
         "--port",
@@ -42,6 +58,8 @@ def add_demo_command(commands: Any) -> None:
     )
     add_model(demo)
     add_runtime(demo)
+    add_pitch_knobs(demo)
+    add_note_knobs(demo)
     for flag, unit, default, text in (
         ("--max-minutes", "M", limits.minutes, "longest song accepted"),
         ("--max-mb", "MB", limits.megabytes, "largest file accepted, 10^6 bytes"),
@@ -89,16 +107,22 @@ def _demo(args: argparse.Namespace) -> int:
     for module in ("starlette", "uvicorn", "PIL.Image"):
         optional(module, "demo")
     optional("mido", "demo")
+    check_knobs(options := read_options(SeparateOptions, args))
+    from ...inference.knobs import tuned_runner
     from ...inference.load import ready_runner
     from ..page.server import make_app
     from ..page.songs import Songs
 
-    listener = _listen(args.host, args.port)
+    token = os.environ.get(TOKEN_VARIABLE) or None if args.token is None else args.token
+    if token is not None:
+        check_token(token)
+    listener = _listen(args.host, args.port, token is not None)
     address, port = listener.getsockname()[:2]
     with listener:
-        model = ready_runner(args.model, args.device, runtime=args.runtime)
+        model = ready_runner(args.model, args.device, runtime=args.runtime, bf16=args.bf16)
+        tuned_runner(model, options)  # raises one sentence
         limits = Limits(minutes=args.max_minutes, megabytes=args.max_mb)
-        songs = Songs(worker(model, limits), limits, 60 * args.keep_minutes)
+        songs = Songs(worker(model, limits, options), limits, 60 * args.keep_minutes)
         try:
             app = make_app(
                 songs,
@@ -107,9 +131,11 @@ def _demo(args: argparse.Namespace) -> int:
                 hosts=LOOPBACK | {args.host} if ipaddress.ip_address(address).is_loopback else None,
                 cookie=f"asteroid_joint_{port}",
                 keep_minutes=args.keep_minutes,
+                token=token,
             )
             shown = f"[{args.host}]" if ":" in args.host else args.host
-            say(f"the page is at http://{shown}:{port}/ (Ctrl+C ends it)")
+            query = "" if token is None else "?token=... with its token"
+            say(f"the page is at http://{shown}:{port}/{query} (Ctrl+C ends it)")
             with contextlib.suppress(KeyboardInterrupt):  # the usual end
                 _serve(app, listener)
         finally:
@@ -117,16 +143,22 @@ def _demo(args: argparse.Namespace) -> int:
     return DONE
 
 
-def worker(model: Any, limits: Limits) -> Callable[..., None]:
+def worker(
+    model: Any, limits: Limits, options: SeparateOptions | None = None
+) -> Callable[..., None]:
     """Return the function that processes a song of the page.
 
     Args:
         model: Any joint model.
         limits: Limits of the page; the length is also checked while a song is processed, since its
             header may not state it.
+        options: What to change of pitch and notes.
     """
     from ...inference.separate import separate_file
+    from ..page.downloads import convertible
     from ..page.view import make_view
+
+    drawn = all(importlib.util.find_spec(name) for name in ("matplotlib", "scipy"))
 
     def work(song: Any, progress: Callable[[float, float | None], None]) -> None:
         def watch(done_sec: float, total_sec: float | None) -> None:
@@ -135,10 +167,21 @@ def worker(model: Any, limits: Limits) -> Callable[..., None]:
 
         check_song(song.upload, limits)
         out = song.folder / "out"
-        done = separate_file(model, song.upload, out, notes=model.has_pitch, progress=watch)
+        done = separate_file(
+            model,
+            song.upload,
+            out,
+            options,
+            notes=model.has_pitch,
+            notes_formats=ALSO if model.has_pitch else (),
+            plot=drawn,
+            title=song.name,
+            progress=watch,
+        )
         song.upload.unlink(missing_ok=True)
         song.view = make_view(done.folder, model.sources)
         song.files = [done.folder / name for name in done.files]
+        song.converted = convertible(song.files)
         song.message = remark(song.view, done.warning, song)
 
     return work
@@ -155,11 +198,16 @@ def remark(view: dict[str, Any], warning: str | None, song: Any) -> str:
     return ""
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, with_token: bool = False) -> socket.socket:
     """Open a socket, before the model is loaded.
 
+    Args:
+        host: Name or address to listen on.
+        port: 0 for any that is free.
+        with_token: Whether visitors need a token; without, only this computer is served.
+
     Raises:
-        UserError: If the address is not available.
+        UserError: If the address is not available, or other computers reach it without a token.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -169,6 +217,11 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(
             f"There is no address {host!r}: give another --host, for example 127.0.0.1."
         ) from err
+    if not with_token and not ipaddress.ip_address(address[0]).is_loopback:
+        raise UserError(
+            f"{host} is reached by other computers: give --token or {TOKEN_VARIABLE} of at least "
+            f"{LEAST_TOKEN} characters, or --host 127.0.0.1 for this computer only."
+        )
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -50,10 +50,12 @@ def _pitch(args: argparse.Namespace) -> int:
     check_pitch_results(options, "decoder" in args)
     if args.mixture is not None and len(args.inputs) > 1:
         raise UserError("--mixture is the song of one voice: give one VOICE with it.")
+    from ...inference.knobs import tuned_runner
     from ...inference.load import ready_pitch_runner
     from ...inference.track import track_file
 
-    model = ready_pitch_runner(args.model, args.device, options.batch_size, args.runtime)
+    model = ready_pitch_runner(args.model, args.device, options.batch_size, args.runtime, args.bf16)
+    tuned_runner(model, options)  # raises one sentence before anything is written
     n_failed = 0
     for path in args.inputs:
         try:

@@ -9,15 +9,17 @@ from ...audio import AUDIO_FORMATS, open_audio
 from ...errors import UserError
 from ...inference.activity import SegmentRules
 from ...inference.collection import MANIFEST, Found, Outcome, find_songs, run_collection
+from ...inference.knobs import PitchKnobs, check_knobs
 from ...inference.notes.formats import NOTES_FORMATS, check_bend, check_tempo
 from ...inference.options import RunOptions, SeparateOptions
 from ...inference.pitch_files import PITCH_FORMATS
 from ...inference.stem_names import PRESETS, stem_naming
 from ...registry import import_plugins
 from .common import DONE, SOME_FAILED, add_model, add_plugins, add_runtime, positive, say, tell
+from .knobs import add_note_knobs, add_pitch_knobs
 
 NO_STEMS = "none"
-Options = TypeVar("Options", SeparateOptions, RunOptions)
+Options = TypeVar("Options", SeparateOptions, RunOptions, PitchKnobs)
 
 
 def add_separate_command(commands: Any) -> None:
@@ -90,6 +92,7 @@ def add_pitch_results(group: Any) -> None:
         help=f"formats of the F0 curve, out of {', '.join(PITCH_FORMATS)}; default csv: "
         "time,frequency,confidence,voiced",
     )
+    add_pitch_knobs(group)
     group.add_argument(
         "--notes",
         action="store_true",
@@ -104,6 +107,7 @@ def add_pitch_results(group: Any) -> None:
         help=f"also write notes in these formats, out of {', '.join(NOTES_FORMATS)}; ultrastar and "
         "musicxml take timed lyrics from an .lrc or .srt beside the song",
     )
+    add_note_knobs(group)
     group.add_argument(
         "--tempo",
         type=_tempo,
@@ -290,6 +294,7 @@ def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
         check_tempo(options.tempo)
     if options.bend_semitones != SeparateOptions.bend_semitones:
         check_bend(options.bend_semitones)
+    check_knobs(options)
     if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
 

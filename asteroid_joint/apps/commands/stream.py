@@ -6,9 +6,12 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from ...errors import AudioError, UserError
+from ...inference.knobs import PitchKnobs, check_knobs
 from ..live.formats import SAMPLE_FORMATS
 from ..live.plan import BLOCK_SEC, CONTEXT_SEC, LOOKAHEAD_SEC, LivePlan
 from .common import DONE, SOME_FAILED, add_model, add_plugins, add_runtime, say, tell
+from .knobs import add_pitch_knobs
+from .separate import read_options
 
 DESCRIPTION = """\
 Separate a live input and track its pitch: write F0 lines and the voice while sound arrives.
@@ -81,6 +84,7 @@ def _add_results(results: Any) -> None:
         help="format of the F0 lines: time,frequency,confidence,voiced with a header, or one JSON "
         "object each; default %(default)s",
     )
+    add_pitch_knobs(results)
     results.add_argument(
         "--voice",
         metavar="PATH",
@@ -115,6 +119,7 @@ def _add_work(work: Any) -> None:
 
 def _stream(args: argparse.Namespace) -> int:
     """Run a live stream; returns the exit code."""
+    from ...inference.knobs import tuned_runner
     from ...inference.load import ready_runner
     from ...registry import DECODERS, import_plugins
     from ..live.outputs import Gone
@@ -126,14 +131,18 @@ def _stream(args: argparse.Namespace) -> int:
 
         return DONE if tell(list_devices()) else SOME_FAILED
     _check_options(args)
+    check_knobs(knobs := read_options(PitchKnobs, args))
     import_plugins(args.plugins)
     DECODERS[args.decoder]  # raises for an unknown name before the model is loaded
-    model = ready_runner(args.model, args.device, 1, args.runtime)
+    model = ready_runner(args.model, args.device, 1, args.runtime, args.bf16)
     wants_f0 = _wants_f0(args, model)
+    tuned_runner(model, knobs)  # raises before anything is opened
     plan = LivePlan.of(model, args.block, args.lookahead, args.context)
     source = _source(args)
     kind = source.kind
-    separator = LiveSeparator(model, kind.sample_rate, kind.n_channels, plan, decoder=args.decoder)
+    separator = LiveSeparator(
+        model, kind.sample_rate, kind.n_channels, plan, decoder=args.decoder, knobs=knobs
+    )
     stop = Stop()
     try:
         with ExitStack() as stack:

@@ -19,9 +19,9 @@ import numpy as np
 
 from ...dsp.overlap_add import CrossFader, Window, WindowPlan
 from ...dsp.roles import VOICE
-from ...inference.fast.choice import as_runner
 from ...inference.fast.runner import Runner
-from ...inference.stream import StreamSeparator, Windowing, WindowRunner
+from ...inference.knobs import KnobbedRows, PitchKnobs, tuned_runner
+from ...inference.stream import Chunk, StreamSeparator, Windowing, WindowRunner
 from .plan import LivePlan
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class LiveSeparator(StreamSeparator):
         n_channels: Number of channels of the stream.
         plan: Lengths of the windows; by default :meth:`LivePlan.of` the model.
         decoder: Name in ``DECODERS``; it sees the whole window including the lookahead.
+        knobs: What to change of F0. A hop of its own delays F0 by up to a frame of the model.
 
     Attributes:
         plan: Lengths of the windows.
@@ -121,15 +122,31 @@ class LiveSeparator(StreamSeparator):
         plan: LivePlan | None = None,
         *,
         decoder: str = "argmax",
+        knobs: PitchKnobs | None = None,
     ) -> None:
-        runner = as_runner(model)
+        knobs = knobs or PitchKnobs()
+        runner = tuned_runner(model, knobs)
         self.plan = plan = plan or LivePlan.of(runner)
         self.voice = runner.sources.index(VOICE)
         self._windows = LiveWindows(runner, plan, decoder)
-        self._again = partial(LiveSeparator, model, sample_rate, n_channels, plan, decoder=decoder)
+        self._rows, self._rate = KnobbedRows(knobs), sample_rate
+        form = model, sample_rate, n_channels, plan
+        self._again = partial(LiveSeparator, *form, decoder=decoder, knobs=knobs)
         super().__init__(
-            model, sample_rate, n_channels, batch_size=1, windowing=self._windows, look_ahead=0
+            runner, sample_rate, n_channels, batch_size=1, windowing=self._windows, look_ahead=0
         )
+
+    def push(self, block: np.ndarray) -> Chunk:
+        """See :meth:`StreamSeparator.push`; F0 is as the knobs say."""
+        chunk = super().push(block)
+        return chunk._replace(f0=self._rows.push(chunk.f0))
+
+    def finish(self) -> Chunk:
+        """See :meth:`StreamSeparator.finish`."""
+        chunk = super().finish()
+        rows = self._rows.push(chunk.f0)
+        rest = self._rows.finish(self._n_samples / self._rate)
+        return chunk._replace(f0=np.concatenate([rows, rest]))
 
     @property
     def n_blocks(self) -> int:

@@ -4,6 +4,7 @@ A song is found only by its id together with the visitor's cookie. No part of a 
 path: files are chosen by name from a list. A content security policy forbids other hosts.
 """
 
+import asyncio
 import gzip
 import json
 import secrets
@@ -25,12 +26,16 @@ from starlette.responses import (
     FileResponse,
     HTMLResponse,
     JSONResponse,
+    PlainTextResponse,
     Response,
     StreamingResponse,
 )
 from starlette.routing import Route
 
 from ...errors import UserError
+from .access import REFUSED, Access
+from .downloads import convert
+from .openapi import openapi
 from .songs import Song, Songs
 from .uploads import clean_name, receive, too_large
 
@@ -41,6 +46,9 @@ TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".txt": "text/plain",
     ".csv": "text/csv",
     ".mid": "audio/midi",
     ".png": "image/png",
@@ -69,6 +77,7 @@ def make_app(
     hosts: frozenset[str] | None = None,
     cookie: str = "asteroid_joint",
     keep_minutes: float = 30.0,
+    token: str | None = None,
 ) -> Starlette:
     """Build the web application.
 
@@ -79,8 +88,13 @@ def make_app(
         hosts: Host names that the server answers to, against DNS rebinding; ``None`` for any.
         cookie: Name of the visitors' cookie; servers on one host need different ones.
         keep_minutes: How long an unused song is kept, shown on the page.
+        token: What visitors must know; ``None`` admits everybody.
+
+    Raises:
+        ConfigError: If the token is too short.
     """
     limits = songs.limits
+    access = Access(token, f"{cookie}_pass")
     index = Template((STATIC / "index.html").read_text("utf-8")).substitute(
         title=escape(title),
         minutes=f"{limits.minutes:g}",
@@ -90,13 +104,15 @@ def make_app(
         no_demo="" if demo_song else "hidden",
     )
     app = Starlette(
-        routes=_Page(songs, index, demo_song, cookie).routes(),
+        routes=_Page(
+            songs, index, demo_song, cookie, openapi(title, limits, not access.open)
+        ).routes(),
         exception_handlers={
             UserError: lambda _, err: _sentence(str(err), 413),
             _Refusal: lambda _, err: _sentence(*err.args),
         },
     )
-    app.add_middleware(_Guard, hosts=hosts)
+    app.add_middleware(_Guard, hosts=hosts, access=access)
     return app
 
 
@@ -107,7 +123,16 @@ class _Refusal(Exception):
 class _Page:
     """The routes, one method each."""
 
-    def __init__(self, songs: Songs, index: str, demo_song: Path | None, cookie: str) -> None:
+    def __init__(
+        self,
+        songs: Songs,
+        index: str,
+        demo_song: Path | None,
+        cookie: str,
+        description: dict[str, Any],
+    ) -> None:
+        self._description = description
+        self._converting = asyncio.Lock()  # one at a time: who waits for it holds no thread
         self._songs = songs
         self._index = index
         self._demo_song = demo_song
@@ -118,6 +143,7 @@ class _Page:
         return [
             Route("/", self.index),
             Route("/static/{name}", self.asset),
+            Route("/openapi.json", self.openapi),
             Route("/songs", self.send, methods=["POST"]),
             Route("/demo-song", self.send_demo, methods=["POST"]),
             Route("/leave", self.leave, methods=["POST"]),
@@ -134,6 +160,9 @@ class _Page:
             token = secrets.token_urlsafe(32)
             response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
         return response
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(self._description)
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -208,11 +237,24 @@ class _Page:
         pictures = files[0].parent.glob("*.png") if files else []
         found = [path for path in (*files, *pictures) if path.name == name and path.exists()]
         if not found:
-            raise _Refusal(GONE, 404)
+            found = [await self._converted(song, files, name)]
         headers = {}
         if "download" in request.query_params:
             headers = _as_download(f"{song.name} - {name}")
         return FileResponse(found[0], media_type=TYPES[found[0].suffix], headers=headers)
+
+    async def _converted(self, song: Song, files: list[Path], name: str) -> Path:
+        """A stem in another format, made now if nobody had asked for it."""
+        source = song.converted.get(name)
+        if source is None or not files:
+            raise _Refusal(GONE, 404)
+        try:
+            async with self._converting:
+                return await run_in_threadpool(convert, source, name)
+        except (UserError, OSError, RuntimeError) as err:  # the last: libsndfile's
+            if song.cancelled.is_set():
+                raise _Refusal(GONE, 404) from err
+            raise _Refusal(f"{name} could not be made: take the WAV file.", 507) from err
 
     def _token(self, request: Request) -> str:
         return request.cookies.get(self._cookie, "")
@@ -248,28 +290,39 @@ class _Page:
                 for path in (song.files if song.state == "done" else [])
                 if path.exists()
             ],
+            "converted": list(song.converted) if song.state == "done" else [],
         }
 
 
 class _Guard:
-    """Refuses requests from other sites and adds ``HEADERS`` to every response."""
+    """Refuses requests from other sites and strangers, and adds ``HEADERS`` to every response."""
 
-    def __init__(self, app: Any, hosts: frozenset[str] | None) -> None:
+    def __init__(self, app: Any, hosts: frozenset[str] | None, access: Access) -> None:
         self._app = app
         self._hosts = hosts
+        self._access = access
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        headers, at_index = Headers(scope=scope), scope["path"] == "/"
+        enters = at_index and self._access.knows(scope["query_string"])
+
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                sent = MutableHeaders(scope=message)
+                sent.update(HEADERS)
+                if enters and message["status"] == 200:
+                    sent.append("Set-Cookie", self._access.cookie_header())
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope["method"], headers)
         answer = _sentence(refusal, 403) if refusal else self._app
+        if refusal is None and not (enters or self._access.admits(headers)):
+            answer = PlainTextResponse(REFUSED, 401) if at_index else _sentence(REFUSED, 401)
+            answer.headers["WWW-Authenticate"] = "Bearer"
         await answer(scope, receive, send_with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:

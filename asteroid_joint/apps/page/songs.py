@@ -21,6 +21,7 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, Timeout
 
 from ...errors import UserError
+from .access import same_secret
 from .uploads import Limits
 
 PREFIX = "asteroid-joint-demo-"  # of the folder with all songs of a server
@@ -47,6 +48,7 @@ class Song:
         share: Progress from 0 to 1, ``None`` if the length is unknown.
         message: One sentence for the visitor.
         files: Files for download, in order.
+        converted: Names of further files, made when they are asked for, and what of.
         view: Data of the plot.
         used: Time of the last request, seconds of a monotonic clock.
         cancelled: Set when the song is removed.
@@ -60,6 +62,7 @@ class Song:
     share: float | None = 0.0
     message: str = ""
     files: list[Path] = field(default_factory=list)
+    converted: dict[str, Path] = field(default_factory=dict)
     view: dict[str, Any] | None = None
     used: float = field(default_factory=time.monotonic)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -145,7 +148,7 @@ class Songs:
         """The visitor's song of this id, if there is one."""
         with self._changed:
             song = self._songs.get(song_id)
-            if song is None or not _same(song.visitor, visitor):
+            if song is None or not same_secret(song.visitor, visitor):
                 return None
             song.used = time.monotonic()
             return song
@@ -228,11 +231,6 @@ class Songs:
                 ]
                 for song in stale:
                     self.remove(song)
-
-
-def _same(token: str, other: str) -> bool:
-    """Whether tokens, of any letters, are equal, in a time that does not tell how far."""
-    return secrets.compare_digest(token.encode(errors="replace"), other.encode(errors="replace"))
 
 
 def remove_leftovers() -> None:

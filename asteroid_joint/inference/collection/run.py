@@ -160,7 +160,7 @@ def load(options: SeparateOptions, run: RunOptions) -> Runner:
     from ...registry import import_plugins
 
     import_plugins(run.plugins)
-    return ready_runner(run.model, run.device, options.batch_size, run.runtime)
+    return ready_runner(run.model, run.device, options.batch_size, run.runtime, run.bf16)
 
 
 def fingerprint(options: SeparateOptions, model: "Runner | JointModel") -> str:

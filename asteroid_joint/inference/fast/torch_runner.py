@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ...models.base import JointModel, check_activity
+from .half import is_marked
 from .runner import Runner, RunnerOutput
 
 
@@ -62,6 +63,7 @@ class TorchRunner(Runner):
 
     def identity(self) -> Iterator[bytes]:
         yield json.dumps(self.model.get_model_args(), default=str).encode()
+        yield b"bfloat16" if is_marked(self.model) else b""
         for name, values in self.model.state_dict().items():
             yield name.encode()
             yield values.detach().cpu().contiguous().numpy().tobytes()

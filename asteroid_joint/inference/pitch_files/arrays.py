@@ -47,7 +47,7 @@ class GrowingArray:
 
 @PITCH_FORMATS.register("npy")
 class NpyPitch(PitchWriter):
-    """``numpy.load`` gives ``(frames,)`` float32: Hz per frame of the model, 0 where unvoiced."""
+    """``numpy.load`` gives ``(frames,)`` float32: Hz per frame, 0 where unvoiced."""
 
     file_name = "f0.npy"
     binary = True
@@ -77,6 +77,7 @@ class RvcPitch(PitchWriter):
     file_name = "f0_coarse.npy"
     beside = ("f0_fine.npy",)
     binary = True
+    own_hop = True
 
     def _begin(self) -> None:
         self._coarse = GrowingArray(self._file, "<i8")

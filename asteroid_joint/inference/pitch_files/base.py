@@ -35,6 +35,7 @@ class PitchWriter(ABC):
         file_name: Name of the file, as written by ``separate``.
         beside: Names of further files that the format consists of, in the same folder.
         binary: Whether the files are not text.
+        own_hop: Whether the format has a hop of its own, and takes the frames of the model.
 
     Example:
         >>> import tempfile
@@ -49,6 +50,7 @@ class PitchWriter(ABC):
     file_name: ClassVar[str]
     beside: ClassVar[tuple[str, ...]] = ()
     binary: ClassVar[bool] = False
+    own_hop: ClassVar[bool] = False
 
     def __init__(self, path: str | os.PathLike, sample_rate: int) -> None:
         self._sample_rate = sample_rate

@@ -16,6 +16,7 @@ const plot = new Plot({
 }, player);
 let shown = null; // id of the song in the studio
 let complaints = [];
+if (location.search) history.replaceState(null, "", location.pathname); // a token is no address
 
 function say(text) {
   byId("status").textContent = text;
@@ -250,6 +251,10 @@ function fillStems() {
   }));
 }
 
+function stem(name) {
+  return name.replace(/\.[^.]*$/, "");
+}
+
 function fillFiles(id, state, url) {
   const links = state.files.map(({ name, bytes }) => [name, `${url(name)}?download`, size(bytes)]);
   links.push(["everything as a ZIP file", `songs/${id}/zip`, ""]);
@@ -259,6 +264,14 @@ function fillFiles(id, state, url) {
       element("a", { href, textContent: name, download: "" }),
       element("span", { className: "size", textContent: bytes }),
     );
+    for (const other of state.converted.filter((one) => stem(one) === stem(name))) {
+      const link = element("a", {
+        href: `${url(other)}?download`, textContent: other.split(".").pop().toUpperCase(),
+        download: "", className: "other",
+      });
+      link.setAttribute("aria-label", other);
+      row.append(link);
+    }
     return row;
   }));
 }
