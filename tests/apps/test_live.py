@@ -721,9 +721,10 @@ def test_a_model_without_pitch_gives_its_voice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ready, lambda *_, **__: FourStems().eval())
     wav, file = noise(2, 44100), io.BytesIO()
     sf.write(file, wav.T, 44100, "FLOAT", format="WAV")
-    assert main_on(monkeypatch, file.getvalue()) == 2
+    by_torch = ("--runtime", "torch")
+    assert main_on(monkeypatch, file.getvalue(), *by_torch) == 2
     assert "does not estimate pitch" in capsys.readouterr().err
-    assert main_on(monkeypatch, file.getvalue(), "--voice", tmp_path / "v.raw") == 0
+    assert main_on(monkeypatch, file.getvalue(), *by_torch, "--voice", tmp_path / "v.raw") == 0
     voice = np.fromfile(tmp_path / "v.raw", "<f4").reshape(-1, 2).T
     np.testing.assert_allclose(voice, 0.4 * wav, atol=1e-6)
     assert "voice" in capsys.readouterr().err
