@@ -12,7 +12,9 @@ import tempfile
 import threading
 import time
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -40,8 +42,11 @@ FILES += ["ultrastar.txt", "picture.png"]
 
 
 @pytest.fixture(scope="module")
-def page():
-    with serve() as running:
+def page(tmp_path_factory):
+    """In a temporary folder of its own: other tests write to the common one meanwhile."""
+    with ExitStack() as stack:
+        with mock.patch.object(tempfile, "tempdir", str(tmp_path_factory.mktemp("page"))):
+            running = stack.enter_context(serve())
         yield running
 
 
