@@ -161,6 +161,20 @@ def test_an_octave_is_a_note_when_it_lasts():
     np.testing.assert_allclose(note.curve[:, 1], 60.0, atol=1e-9)
 
 
+def test_short_notes_are_merged_or_dropped_by_choice():
+    """60 ms of another pitch within a note, where a note may cost little."""
+    midi = np.repeat([60.0, 64.0, 60.0], [25, 3, 25])
+    merged, dropped = (
+        track_notes(to_rows(midi), rules=NoteRules(price=0.06, shortest_sec=0.1, drop_short=drop))
+        for drop in (False, True)
+    )
+    assert [round(n.pitch_midi) for n in merged] == [60]
+    spans = [(round(n.onset_sec, 2), round(n.offset_sec, 2)) for n in dropped]
+    assert spans == [(0.0, 0.49), (0.55, 1.05)]
+    kept = track_notes(to_rows(midi), rules=NoteRules(price=0.06, shortest_sec=0.06))
+    assert [round(n.pitch_midi) for n in kept] == [60, 64, 60]
+
+
 def test_the_threshold_moves_what_is_voiced():
     rows = to_rows(sung(), confidence=0.6)
     assert len(track_notes(rows, threshold=0.6)) == len(MELODY)
@@ -217,7 +231,7 @@ def cost(bounds, midi, weight, evidence, onset, hop, rules) -> float:
 def test_no_segmentation_costs_less(seed):
     rng = np.random.default_rng(seed)
     n, hop = 10, 0.02
-    rules = NoteRules(price=0.03, shortest_sec=0.04)
+    rules = NoteRules(price=0.06, shortest_sec=0.04)
     midi = 60 + rng.choice([0.0, 0.1, 3.0, 12.0], n).cumsum() % 13
     weight, evidence = rng.uniform(0.3, 1, n), rng.normal(1, 2, n)
     onset = rng.uniform(0, 0.03, n)

@@ -21,6 +21,7 @@ import numpy as np
 
 PITCH_STEP = 0.25  # semitones between the candidate pitches of a note
 OCTAVE = 12.0  # semitones
+BRIEF_SEC = 0.04  # seconds: what is briefer is no note that could be dropped
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class NoteRules:
         voiced_cost: Cost of a frame within a rest, in semitones per unit of log-odds that it is
             voiced.
         shortest_sec: Minimum duration of a note in seconds.
+        drop_short: Whether what is shorter is left out of the notes; by default it is merged into
+            the note or the rest beside it.
         onset_reward: Reward in semitone-seconds per unit of log-odds of an onset above
             ``onset_floor``.
         onset_floor: Log-odds of an onset with zero reward.
@@ -64,6 +67,7 @@ class NoteRules:
     unvoiced_cost: float = 0.85
     voiced_cost: float = 0.6
     shortest_sec: float = 0.09
+    drop_short: bool = False
     onset_reward: float = 0.13
     onset_floor: float = -1.2
     onset_least: float = -0.23
@@ -117,7 +121,8 @@ def segment_phrase(
         [Segment(start=0, stop=25, midi=60.0), Segment(start=25, stop=50, midi=62.0)]
     """
     n = len(midi)
-    shortest = max(1, round(rules.shortest_sec / hop_sec))
+    least = max(1, round(rules.shortest_sec / hop_sec))
+    shortest = min(least, max(1, round(BRIEF_SEC / hop_sec))) if rules.drop_short else least
     grid = np.arange(np.floor(midi.min()), np.ceil(midi.max()) + PITCH_STEP, PITCH_STEP)  # (P,)
     off = np.abs(midi[:, None] - grid)  # (N, P)
     off = np.minimum(off, rules.octave_cost + np.abs(off - OCTAVE))
@@ -125,7 +130,7 @@ def segment_phrase(
     frame = hop_sec * (np.minimum(off, rules.cap) * weight[:, None] + unvoiced[:, None])  # (N, P)
     total = np.concatenate([np.zeros((1, len(grid))), np.cumsum(frame, 0)])  # (N + 1, P)
     rest = hop_sec * rules.voiced_cost * np.maximum(evidence, 0)
-    least = np.zeros(n + 1)  # total cost of the first t frames
+    cost = np.zeros(n + 1)  # total of the first t frames
     back: list[tuple[int, int]] = [(0, -1)] * (n + 1)  # start and pitch of the segment ending there
     running = np.full(len(grid), np.inf)  # cost with an unfinished note of each pitch
     begun = np.zeros(len(grid), int)  # its first frame
@@ -133,19 +138,19 @@ def segment_phrase(
         running += frame[t - 1]
         start = t - shortest
         if start >= 0:
-            entered = least[start] + rules.price - onset[start] + total[t] - total[start]
+            entered = cost[start] + rules.price - onset[start] + total[t] - total[start]
             better = entered < running
             running[better] = entered[better]
             begun[better] = start
         pitch = int(running.argmin())
-        if running[pitch] < least[t - 1] + rest[t - 1]:
-            least[t], back[t] = running[pitch], (int(begun[pitch]), pitch)
+        if running[pitch] < cost[t - 1] + rest[t - 1]:
+            cost[t], back[t] = running[pitch], (int(begun[pitch]), pitch)
         else:
-            least[t], back[t] = least[t - 1] + rest[t - 1], (t - 1, -1)
+            cost[t], back[t] = cost[t - 1] + rest[t - 1], (t - 1, -1)
     found, t = [], n
     while t > 0:
         start, pitch = back[t]
         if pitch >= 0:
             found.append(Segment(start, t, float(grid[pitch])))
         t = start
-    return found[::-1]
+    return [segment for segment in found[::-1] if segment.stop - segment.start >= least]
