@@ -107,6 +107,34 @@ def errors(found: list[Note], melody) -> tuple[int, int]:
     return len(ref) - len(hits), len(found) - len(hits)
 
 
+# Two excerpts of "El Niño Dios" as people sang it, semitones every 20 ms, 0 = unvoiced: F0 of
+# tenor 1 and alto 1 of the Choral Singing Dataset (H. Cuesta et al., 2018, CC BY 4.0).
+TENOR = """
+0 0 0 57.4 57.7 57.4 57.2 57.0 56.7 56.5 56.6 56.8 57.0 57.0 57.0 56.9 56.7 56.5 56.3 56.4 56.7
+56.9 56.9 56.9 56.7 56.7 56.6 56.7 56.7 56.6 56.5 56.5 56.6 56.7 56.7 0 0 56.9 56.9 56.3 0 0 0 0
+0 0 0 0 0 0 0 0 0 0 0 0 0 0 52.4 52.3 52.5 52.7 52.6 52.9 53.1 53.0 52.9 52.7 52.6 52.6 52.6
+52.8 52.9 52.6 52.3 54.2 54.6 54.9 55.0 54.6 54.3 54.1 53.9 54.0 54.2 54.4 54.5 54.6 54.6 54.6
+54.5 54.2 53.9 53.7 53.9 54.2 54.5 54.7 54.8 54.6 54.4 54.1 53.8 53.6 54.0 54.5 54.9 54.9 54.8
+54.6 54.2 53.7 53.8 54.0 54.4 54.7 54.8 54.8 54.7 54.7 54.8 55.0 55.2 54.9 54.9 55.1 0 57.3 57.0
+56.9 56.9 57.0 57.0 56.9 56.9 56.9 56.9 56.9 56.9 57.0 57.0 57.1 57.1 56.9 56.9 56.8 56.9 57.1
+57.2 57.2 57.4
+"""
+ALTO = """
+58.8 58.8 58.9 59.5 0 61.5 61.6 61.5 61.5 61.4 60.9 59.6 0 0 0 0 65.5 65.8 65.8 65.6 65.0 65.0
+65.1 65.2 65.2 65.2 65.2 65.0 65.0 64.9 64.4 63.6 64.1 0 65.7 65.8 65.6 65.4 65.3 65.4 65.4 65.4
+65.4 65.3 65.4 65.6 65.5 0 0 59.1 59.2 0 0 63.1 63.5 63.4 63.0 62.8 62.6 62.6 62.7 62.9 63.0
+63.1 63.3 63.4 63.5 63.5 63.3 0 0 59.1 60.0 61.1 61.9 62.3 62.5 62.5 62.4 62.2 61.9 61.8 61.7
+61.7 61.7 61.8 61.9 61.9 62.0 61.9 61.7 61.5 61.3 61.4 61.6 61.8 62.2 62.4 62.5 62.4 62.0 61.8
+61.6 61.3 0 0 0 61.1 62.0 62.3 62.5 62.4 62.2 62.2 62.2 62.2 62.0 61.9 61.9 61.9 61.8 61.9 62.1
+62.1 62.2 62.2 61.9 61.6 61.6 61.9 62.2 62.4 62.3 62.0 61.7 61.7 0 0 0 0 0 0 0 0 0
+"""
+
+
+def read_off(text: str) -> np.ndarray:
+    midi = np.array(text.split(), float)
+    return np.where(midi > 0, midi, np.nan)
+
+
 # Curves
 
 
@@ -142,6 +170,31 @@ def test_notes_of_a_noisy_curve(seed):
     rows = to_rows(midi)
     rows[:, 2] = np.where(np.isnan(midi), rng.uniform(0, 0.3, 250), rng.uniform(0.7, 1, 250))
     assert errors(track_notes(rows, threshold=0.75), MELODY) == (0, 0)
+
+
+def test_real_legato_vibrato_and_a_breath():
+    """A breath before the second note; the third follows legato, with 0.7 semitones of vibrato.
+
+    The other three tenors, who sing the same in time, sing the same notes.
+    """
+    found = track_notes(to_rows(read_off(TENOR)))
+    assert [round(n.pitch_midi) for n in found] == [57, 53, 54, 57]
+    first, low, vibrating, last = found
+    assert low.onset_sec - first.offset_sec > 0.3  # the breath
+    assert 0 <= vibrating.onset_sec - low.offset_sec < 0.02  # legato
+    assert vibrating.offset_sec - vibrating.onset_sec > 0.9
+    assert np.ptp(vibrating.curve[5:-5, 1]) > 1.0
+    assert last.offset_sec > 2.9
+
+
+def test_real_slides_and_a_repeated_note():
+    """Slides into notes and over steps are parts of notes; two notes of one pitch are two."""
+    found = track_notes(to_rows(read_off(ALTO)))
+    midi = [n.pitch_midi for n in found]
+    np.testing.assert_allclose(midi, [61.5, 65.3, 63.0, 62.0, 62.0], atol=0.3)
+    third, fourth, fifth = found[2:]
+    assert fourth.onset_sec - third.offset_sec < 0.15 and fifth.onset_sec > fourth.offset_sec
+    assert np.ptp(np.concatenate([n.curve[:, 1] - n.pitch_midi for n in found])) > 1.0  # slides
 
 
 def test_a_gap_parts_a_repeated_note_and_a_lost_frame_does_not():
