@@ -28,7 +28,7 @@ BRIEF_SEC = 0.04  # seconds: what is briefer is no note that could be dropped
 class NoteRules:
     """What counts as a note; the defaults are for F0 alone, ``VOICE_RULES`` for F0 and voice.
 
-    Tuned on the validation side of the synthetic corpus.
+    Tuned on singers and songs that are held out (``benchmarks/notes.py tune``).
 
     Args:
         price: Cost of a note in semitone-seconds: two semitones for 0.1 s, say, are 0.2.
@@ -52,8 +52,6 @@ class NoteRules:
         slack: How far the log-odds of voicing may lie below the voicing threshold without other
             evidence.
         sung_floor: Neutral value of the network's log-odds of being sung.
-        trust: Log-odds of voicing above the voicing threshold from which on the model's own voicing
-            counts, less this, if the network's evidence is lower; infinity = never.
         sure_share: Fraction of a note's voiced frames that the model itself must call voiced.
 
     References:
@@ -76,12 +74,17 @@ class NoteRules:
     step_reward: float = -0.23
     slack: float = 1.4
     sung_floor: float = 0.4
-    trust: float = float("inf")
     sure_share: float = 0.25
 
 
 VOICE_RULES = NoteRules(
-    price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0, trust=1.0
+    price=0.17,
+    cap=1.3,
+    voiced_cost=0.5,
+    onset_reward=0.12,
+    step_reward=0.05,
+    sung_floor=-0.8,
+    sure_share=0.0,
 )
 
 
