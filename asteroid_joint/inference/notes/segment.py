@@ -78,12 +78,12 @@ class NoteRules:
 
 
 VOICE_RULES = NoteRules(
-    price=0.17,
-    cap=1.3,
-    voiced_cost=0.5,
-    onset_reward=0.12,
+    price=0.18,
+    cap=1.2,
+    voiced_cost=0.6,
+    onset_reward=0.11,
     step_reward=0.05,
-    sung_floor=-0.8,
+    sung_floor=-0.5,
     sure_share=0.0,
 )
 
