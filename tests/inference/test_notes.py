@@ -421,6 +421,15 @@ def test_cues_take_the_pitch_of_their_time():
     assert len(VoiceCues(RATE, 0.02).finish()) == 0
 
 
+def test_pitch_where_nobody_sings_is_no_cue():
+    """What is decoded there depends on the decoder."""
+    midi = sung()
+    pitch = pitch_rows(midi)
+    other = pitch.copy()
+    other[np.isnan(midi), 0] = 23.9
+    np.testing.assert_array_equal(heard(other, voice_of(midi)), heard(pitch, voice_of(midi)))
+
+
 def test_cues_hold_some_seconds_however_long_the_song():
     cues, noise = VoiceCues(8000, 0.02), np.random.default_rng(0).standard_normal((1, 8000))
     held = []
