@@ -1,8 +1,9 @@
-"""Training of the network that hears notes: what ``python benchmarks/notes.py CORPUS --fit`` runs.
+"""Training of the network that hears notes: what ``python benchmarks/notes.py fit`` runs.
 
 It learns from voices that models have separated, which bleed as voices do that it will get. So that
 it fits other models, too, each example is changed: nearer to the true voice or with more of the
-band in it, other timbres and levels, confidences of another scale, now and then no mixture.
+band in it, other timbres and levels, a room, a phone's noise, confidences of another scale, now and
+then no mixture.
 """
 
 import copy
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from notes_takes import Take
+from scipy.signal import lfilter
 from torch import nn
 
 from asteroid_joint.inference.notes import cues
@@ -23,13 +26,15 @@ from asteroid_joint.inference.notes.cues import (
     VOICE,
 )
 from asteroid_joint.inference.notes.network import REACH, CueNet
+from asteroid_joint.inference.notes.tracker import pitch_of
 
 LENGTH = 300  # frames of an example
 BATCH = 16  # examples
 RATE = 4e-3  # greatest learning rate
 DECAY = 5e-2  # of weights
-STRETCH = (0.85, 1.2)  # speeds of examples
-WARP = (0.9, 1.1)  # by which mel bands are moved
+REVERB_SEC = (0.2, 1.5)  # until a room is 60 dB quieter
+STRETCH = (0.8, 1.25)  # speeds of examples
+WARP = (0.88, 1.14)  # by which mel bands are moved
 TINY = 1e-12  # power
 AVERAGE = 0.995  # of the weights, from step to step
 ONSET_WEIGHT = 4.0  # of frames with an onset: there are few
@@ -58,29 +63,28 @@ def mel_frames(wav: np.ndarray, rate: int) -> np.ndarray:
     return np.concatenate([frames.push(wav.mean(0)), frames.finish()])
 
 
-def make_song(
-    pitch: np.ndarray,
-    voice: np.ndarray,
-    mixture: np.ndarray,
-    truth: np.ndarray,
-    rate: int,
-    notes: np.ndarray,
-) -> Song:
-    """Collect a track.
+def make_song(take: Take, f0: np.ndarray, voice: np.ndarray, threshold: float) -> Song:
+    """Collect a take.
 
     Args:
-        pitch: ``(rows, 2)`` MIDI and log-odds of voicing re the threshold, frames of ``HOP_SEC``.
+        take: The recording, whose notes are known.
+        f0: ``(rows, 4)`` as the model gives it.
         voice: ``(n_channels, n_samples)`` as separated.
-        mixture: The same of the mixture.
-        truth: The same of the true voice.
-        rate: Hz.
-        notes: ``(n, 3)`` onset and offset in seconds, MIDI.
+        threshold: The model's voicing threshold.
     """
-    sung, mixed, true = (mel_frames(wav, rate) for wav in (voice, mixture, truth))
-    n = min(map(len, (pitch, sung, mixed, true)))
+    sung, mixed, true = (mel_frames(x, take.rate) for x in (voice, take.mixture, take.voice))
+    n = min(map(len, (sung, mixed, true)))
+    rows = np.rint(np.arange(n) * HOP_SEC / hop_sec(f0)).astype(int).clip(0, len(f0) - 1)
     columns = [x[:n] for x in (sung[:, :N_MELS], mixed[:, :N_MELS])]
     peaks = [x[:n, -1:] for x in (sung, mixed)]
-    raw = np.concatenate([*columns, *peaks, pitch[:n]], 1)
+    raw = np.concatenate([*columns, *peaks, pitch_of(f0, threshold)[rows]], 1)
+    edges = ((CONTEXT, CONTEXT), (0, 0))
+    target = target_of(take.notes, n)
+    return Song(np.pad(raw, edges, "edge"), np.pad(true[:n, :N_MELS], edges, "edge"), target)
+
+
+def target_of(notes: np.ndarray, n: int) -> np.ndarray:
+    """What the network should say of notes, ``(n, 2)``."""
     target = np.zeros((n, 2))
     for onset, offset, _ in notes:
         at, end = (int(np.ceil(sec / HOP_SEC - 1e-9)) for sec in (onset, offset))
@@ -88,12 +92,17 @@ def make_song(
         for frame, value in ((at - 1, BESIDE), (at, 1.0), (at + 1, BESIDE)):
             if 0 <= frame < n:
                 target[frame, 0] = max(target[frame, 0], value)
-    edges = ((CONTEXT, CONTEXT), (0, 0))
-    return Song(np.pad(raw, edges, "edge"), np.pad(true[:n, :N_MELS], edges, "edge"), target)
+    return target
 
 
-def example(songs: list[Song], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def hop_sec(f0: np.ndarray) -> float:
+    """Between rows of F0."""
+    return float(f0[-1, 0] - f0[0, 0]) / (len(f0) - 1)
+
+
+def example(sets: list[list[Song]], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A changed cut of a song: features ``(D, LENGTH + 2 * REACH)`` and target ``(2, LENGTH)``."""
+    songs = sets[rng.integers(len(sets))]
     song = songs[rng.integers(len(songs))]
     raw, true, target = _cut(song, rng, float(rng.uniform(*STRETCH)))
     power, mixed = (10 ** (raw[:, some] / 10) for some in (VOICE, MIXTURE))
@@ -104,11 +113,13 @@ def example(songs: list[Song], rng: np.random.Generator) -> tuple[np.ndarray, np
     elif kind < 0.5:  # a worse one
         power = power + 10 ** (rng.uniform(-35, -12) / 10) * mixed
     elif kind < 0.75:  # with another band
-        other, other_true, _ = _cut(songs[rng.integers(len(songs))], rng, 1.0)
+        others = sets[rng.integers(len(sets))]
+        other, other_true, _ = _cut(others[rng.integers(len(others))], rng, 1.0)
         band = np.maximum(10 ** (other[:, MIXTURE] / 10) - other_true, 0.0)
         band *= 10 ** (rng.uniform(-6, 6) / 10) * true.mean() / (band.mean() + TINY) + TINY
         mixed = power + band
         power = power + 10 ** (rng.uniform(-40, -15) / 10) * band
+    power, mixed = _recorded(rng, power, mixed)
     timbre, warp = _curve(rng, 4.0), rng.uniform(*WARP)
     voice_db = _warped(10 * np.log10(power + TINY), warp) + timbre
     mixed_db = _warped(10 * np.log10(mixed + TINY), warp) + timbre + _curve(rng, 2.0)
@@ -129,6 +140,21 @@ def example(songs: list[Song], rng: np.random.Generator) -> tuple[np.ndarray, np
     scale, shift = rng.uniform(0.75, 1.3), rng.normal(0, 0.5)
     raw[:, cues.VOICING] = scale * raw[:, cues.VOICING] + shift
     return cues.features(raw).T, target.T
+
+
+def _recorded(
+    rng: np.random.Generator, power: np.ndarray, mixed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Voice and mixture in a room, and through a noisy microphone, now and then."""
+    if rng.random() < 0.25:
+        decay = 10 ** (-6 * HOP_SEC / rng.uniform(*REVERB_SEC))
+        wet = 10 ** (rng.uniform(-15, -4) / 10) * (1 - decay)
+        power, mixed = (x + wet * lfilter([decay], [1, -decay], x, axis=0) for x in (power, mixed))
+    if rng.random() < 0.3:
+        floor = 10 ** ((rng.uniform(-50, -22) + _curve(rng, 6.0)) / 10) * mixed.max()
+        noise = floor * rng.exponential(1.0, mixed.shape)
+        power, mixed = power + noise * rng.random(), mixed + noise
+    return power, mixed
 
 
 def _cut(
@@ -154,13 +180,17 @@ def _warped(bands_db: np.ndarray, warp: float) -> np.ndarray:
 
 
 def fit(
-    songs: list[Song], held_out: list[Song], steps: int, seed: int = 0, hid_chan: int = 64
+    sets: list[list[Song]],
+    held_out: list[list[Song]],
+    steps: int,
+    seed: int = 0,
+    hid_chan: int = 64,
 ) -> CueNet:
     """Train the network and print how it goes.
 
     Args:
-        songs: What it learns from.
-        held_out: Songs whose loss is printed.
+        sets: What it learns from; each set is drawn equally often.
+        held_out: Sets whose losses are printed.
         steps: Batches.
         seed: Of weights and examples.
         hid_chan: Channels of the hidden layers.
@@ -176,10 +206,10 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
     weight = torch.tensor([ONSET_WEIGHT, 1.0])[:, None]
     loss_of = nn.BCEWithLogitsLoss(pos_weight=weight)
-    print(f"{sum(p.numel() for p in network.parameters())} parameters, {len(songs)} songs")
+    print(f"{sum(p.numel() for p in network.parameters())} parameters, {sum(map(len, sets))} songs")
     total, began = 0.0, time.process_time()
     for step in range(1, steps + 1):
-        drawn = [example(songs, rng) for _ in range(BATCH)]
+        drawn = [example(sets, rng) for _ in range(BATCH)]
         read, target = (
             torch.tensor(np.stack(x), dtype=torch.float32) for x in zip(*drawn, strict=True)
         )
@@ -198,12 +228,17 @@ def fit(
         if step % REPORT == 0 or step == steps:
             print(
                 f"step {step:5d}  loss {total / ((step - 1) % REPORT + 1):.4f}  "
-                f"held out {held_out_loss(mean.eval(), held_out, loss_of):.4f}  "
+                f"held out {losses_of(mean, held_out, loss_of)}  "
                 f"{time.process_time() - began:.0f} s of CPU",
                 flush=True,
             )
             total = 0.0
     return mean.eval()
+
+
+def losses_of(network: CueNet, sets: list[list[Song]], loss_of: nn.Module) -> str:
+    """Losses of sets, as text."""
+    return " ".join(f"{held_out_loss(network.eval(), songs, loss_of):.4f}" for songs in sets)
 
 
 @torch.no_grad()

@@ -107,6 +107,34 @@ def errors(found: list[Note], melody) -> tuple[int, int]:
     return len(ref) - len(hits), len(found) - len(hits)
 
 
+# Two excerpts of "El Niño Dios" as people sang it, semitones every 20 ms, 0 = unvoiced: F0 of
+# tenor 1 and alto 1 of the Choral Singing Dataset (H. Cuesta et al., 2018, CC BY 4.0).
+TENOR = """
+0 0 0 57.4 57.7 57.4 57.2 57.0 56.7 56.5 56.6 56.8 57.0 57.0 57.0 56.9 56.7 56.5 56.3 56.4 56.7
+56.9 56.9 56.9 56.7 56.7 56.6 56.7 56.7 56.6 56.5 56.5 56.6 56.7 56.7 0 0 56.9 56.9 56.3 0 0 0 0
+0 0 0 0 0 0 0 0 0 0 0 0 0 0 52.4 52.3 52.5 52.7 52.6 52.9 53.1 53.0 52.9 52.7 52.6 52.6 52.6
+52.8 52.9 52.6 52.3 54.2 54.6 54.9 55.0 54.6 54.3 54.1 53.9 54.0 54.2 54.4 54.5 54.6 54.6 54.6
+54.5 54.2 53.9 53.7 53.9 54.2 54.5 54.7 54.8 54.6 54.4 54.1 53.8 53.6 54.0 54.5 54.9 54.9 54.8
+54.6 54.2 53.7 53.8 54.0 54.4 54.7 54.8 54.8 54.7 54.7 54.8 55.0 55.2 54.9 54.9 55.1 0 57.3 57.0
+56.9 56.9 57.0 57.0 56.9 56.9 56.9 56.9 56.9 56.9 57.0 57.0 57.1 57.1 56.9 56.9 56.8 56.9 57.1
+57.2 57.2 57.4
+"""
+ALTO = """
+58.8 58.8 58.9 59.5 0 61.5 61.6 61.5 61.5 61.4 60.9 59.6 0 0 0 0 65.5 65.8 65.8 65.6 65.0 65.0
+65.1 65.2 65.2 65.2 65.2 65.0 65.0 64.9 64.4 63.6 64.1 0 65.7 65.8 65.6 65.4 65.3 65.4 65.4 65.4
+65.4 65.3 65.4 65.6 65.5 0 0 59.1 59.2 0 0 63.1 63.5 63.4 63.0 62.8 62.6 62.6 62.7 62.9 63.0
+63.1 63.3 63.4 63.5 63.5 63.3 0 0 59.1 60.0 61.1 61.9 62.3 62.5 62.5 62.4 62.2 61.9 61.8 61.7
+61.7 61.7 61.8 61.9 61.9 62.0 61.9 61.7 61.5 61.3 61.4 61.6 61.8 62.2 62.4 62.5 62.4 62.0 61.8
+61.6 61.3 0 0 0 61.1 62.0 62.3 62.5 62.4 62.2 62.2 62.2 62.2 62.0 61.9 61.9 61.9 61.8 61.9 62.1
+62.1 62.2 62.2 61.9 61.6 61.6 61.9 62.2 62.4 62.3 62.0 61.7 61.7 0 0 0 0 0 0 0 0 0
+"""
+
+
+def read_off(text: str) -> np.ndarray:
+    midi = np.array(text.split(), float)
+    return np.where(midi > 0, midi, np.nan)
+
+
 # Curves
 
 
@@ -144,6 +172,31 @@ def test_notes_of_a_noisy_curve(seed):
     assert errors(track_notes(rows, threshold=0.75), MELODY) == (0, 0)
 
 
+def test_real_legato_vibrato_and_a_breath():
+    """A breath before the second note; the third follows legato, with 0.7 semitones of vibrato.
+
+    The other three tenors, who sing the same in time, sing the same notes.
+    """
+    found = track_notes(to_rows(read_off(TENOR)))
+    assert [round(n.pitch_midi) for n in found] == [57, 53, 54, 57]
+    first, low, vibrating, last = found
+    assert low.onset_sec - first.offset_sec > 0.3  # the breath
+    assert 0 <= vibrating.onset_sec - low.offset_sec < 0.02  # legato
+    assert vibrating.offset_sec - vibrating.onset_sec > 0.9
+    assert np.ptp(vibrating.curve[5:-5, 1]) > 1.0
+    assert last.offset_sec > 2.9
+
+
+def test_real_slides_and_a_repeated_note():
+    """Slides into notes and over steps are parts of notes; two notes of one pitch are two."""
+    found = track_notes(to_rows(read_off(ALTO)))
+    midi = [n.pitch_midi for n in found]
+    np.testing.assert_allclose(midi, [61.5, 65.3, 63.0, 62.0, 62.0], atol=0.3)
+    third, fourth, fifth = found[2:]
+    assert fourth.onset_sec - third.offset_sec < 0.15 and fifth.onset_sec > fourth.offset_sec
+    assert np.ptp(np.concatenate([n.curve[:, 1] - n.pitch_midi for n in found])) > 1.0  # slides
+
+
 def test_a_gap_parts_a_repeated_note_and_a_lost_frame_does_not():
     midi = np.full(100, 60.0)
     midi[50] = np.nan
@@ -159,6 +212,20 @@ def test_an_octave_is_a_note_when_it_lasts():
     midi[30:] = 60.0  # 0.1 s of it are a slip
     (note,) = track_notes(to_rows(midi))
     np.testing.assert_allclose(note.curve[:, 1], 60.0, atol=1e-9)
+
+
+def test_short_notes_are_merged_or_dropped_by_choice():
+    """60 ms of another pitch within a note, where a note may cost little."""
+    midi = np.repeat([60.0, 64.0, 60.0], [25, 3, 25])
+    merged, dropped = (
+        track_notes(to_rows(midi), rules=NoteRules(price=0.06, shortest_sec=0.1, drop_short=drop))
+        for drop in (False, True)
+    )
+    assert [round(n.pitch_midi) for n in merged] == [60]
+    spans = [(round(n.onset_sec, 2), round(n.offset_sec, 2)) for n in dropped]
+    assert spans == [(0.0, 0.49), (0.55, 1.05)]
+    kept = track_notes(to_rows(midi), rules=NoteRules(price=0.06, shortest_sec=0.06))
+    assert [round(n.pitch_midi) for n in kept] == [60, 64, 60]
 
 
 def test_the_threshold_moves_what_is_voiced():
@@ -217,7 +284,7 @@ def cost(bounds, midi, weight, evidence, onset, hop, rules) -> float:
 def test_no_segmentation_costs_less(seed):
     rng = np.random.default_rng(seed)
     n, hop = 10, 0.02
-    rules = NoteRules(price=0.03, shortest_sec=0.04)
+    rules = NoteRules(price=0.06, shortest_sec=0.04)
     midi = 60 + rng.choice([0.0, 0.1, 3.0, 12.0], n).cumsum() % 13
     weight, evidence = rng.uniform(0.3, 1, n), rng.normal(1, 2, n)
     onset = rng.uniform(0, 0.03, n)
@@ -352,6 +419,15 @@ def test_cues_take_the_pitch_of_their_time():
     short = heard(pitch[:100], voice)  # the last pitch stays
     assert len(short) == len(midi)
     assert len(VoiceCues(RATE, 0.02).finish()) == 0
+
+
+def test_pitch_where_nobody_sings_is_no_cue():
+    """What is decoded there depends on the decoder."""
+    midi = sung()
+    pitch = pitch_rows(midi)
+    other = pitch.copy()
+    other[np.isnan(midi), 0] = 61.0
+    np.testing.assert_array_equal(heard(other, voice_of(midi)), heard(pitch, voice_of(midi)))
 
 
 def test_cues_hold_some_seconds_however_long_the_song():

@@ -26,6 +26,7 @@ QUIET_DB = -70.0  # dB re full scale, the lowest peak that counts
 AHEAD = 32  # frames of look-ahead of the peak and the pitch
 AROUND = (-6, -4, -3, -2, -1, 1, 2, 3, 4, 6)  # frames whose pitch a frame is compared with
 MOST_SEMITONES = 3.0  # at which differences of pitch are clipped
+LEAST_VOICING = -2.0  # log-odds: below, a frame has no pitch; what is decoded there depends on how
 CONTEXT = AHEAD + REACH  # frames on either side that a cue depends on
 VOICE, MIXTURE = slice(0, N_MELS), slice(N_MELS, 2 * N_MELS)  # columns of raw frames
 VOICE_PEAK, MIXTURE_PEAK, MIDI, VOICING = range(2 * N_MELS, 2 * N_MELS + 4)
@@ -53,8 +54,10 @@ def features(raw: np.ndarray) -> np.ndarray:
     ]
     with_mixture = raw[2 * AHEAD :, MIXTURE_PEAK] > SILENCE_DB
     share = np.where(with_mixture, np.clip(peaks[:, 0] - peaks[:, 1], -40, 10) / 10, 0.0)
-    around = np.stack([raw[AHEAD + k : AHEAD + k + n, MIDI] for k in AROUND], 1)  # (N, 10)
-    steps = np.clip(around - now[:, [MIDI]], -MOST_SEMITONES, MOST_SEMITONES) / MOST_SEMITONES
+    pitch = np.where(raw[:, VOICING] > LEAST_VOICING, raw[:, MIDI], np.nan)
+    around = np.stack([pitch[AHEAD + k : AHEAD + k + n] for k in AROUND], 1)  # (N, 10)
+    differences = np.nan_to_num(around - pitch[AHEAD : AHEAD + n, None])
+    steps = np.clip(differences, -MOST_SEMITONES, MOST_SEMITONES) / MOST_SEMITONES
     rest = np.stack([share, with_mixture, now[:, VOICING] / 3], 1)
     return np.concatenate([*bands, rest, steps], 1)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import CheckpointError
 
-WEIGHTS = Path(__file__).with_name("note_cues.npz")  # benchmarks/notes.py CORPUS --fit writes it
+WEIGHTS = Path(__file__).with_name("note_cues.npz")  # benchmarks/notes.py fit writes it
 DILATIONS = (1, 2, 4, 8, 16)  # frames
 REACH = 1 + sum(DILATIONS)  # frames on either side that an output depends on
 LEAST_VARIANCE = 1e-5  # that of torch.nn.BatchNorm1d

@@ -21,13 +21,14 @@ import numpy as np
 
 PITCH_STEP = 0.25  # semitones between the candidate pitches of a note
 OCTAVE = 12.0  # semitones
+BRIEF_SEC = 0.04  # seconds: what is briefer is no note that could be dropped
 
 
 @dataclass(frozen=True)
 class NoteRules:
     """What counts as a note; the defaults are for F0 alone, ``VOICE_RULES`` for F0 and voice.
 
-    Tuned on the validation side of the synthetic corpus.
+    Tuned on singers and songs that are held out (``benchmarks/notes.py tune``).
 
     Args:
         price: Cost of a note in semitone-seconds: two semitones for 0.1 s, say, are 0.2.
@@ -38,6 +39,8 @@ class NoteRules:
         voiced_cost: Cost of a frame within a rest, in semitones per unit of log-odds that it is
             voiced.
         shortest_sec: Minimum duration of a note in seconds.
+        drop_short: Whether what is shorter is left out of the notes; by default it is merged into
+            the note or the rest beside it.
         onset_reward: Reward in semitone-seconds per unit of log-odds of an onset above
             ``onset_floor``.
         onset_floor: Log-odds of an onset with zero reward.
@@ -49,8 +52,6 @@ class NoteRules:
         slack: How far the log-odds of voicing may lie below the voicing threshold without other
             evidence.
         sung_floor: Neutral value of the network's log-odds of being sung.
-        trust: Log-odds of voicing above the voicing threshold from which on the model's own voicing
-            counts, less this, if the network's evidence is lower; infinity = never.
         sure_share: Fraction of a note's voiced frames that the model itself must call voiced.
 
     References:
@@ -64,6 +65,7 @@ class NoteRules:
     unvoiced_cost: float = 0.85
     voiced_cost: float = 0.6
     shortest_sec: float = 0.09
+    drop_short: bool = False
     onset_reward: float = 0.13
     onset_floor: float = -1.2
     onset_least: float = -0.23
@@ -72,12 +74,17 @@ class NoteRules:
     step_reward: float = -0.23
     slack: float = 1.4
     sung_floor: float = 0.4
-    trust: float = float("inf")
     sure_share: float = 0.25
 
 
 VOICE_RULES = NoteRules(
-    price=0.17, cap=1.6, voiced_cost=0.4, step_reward=0.05, sure_share=0.0, trust=1.0
+    price=0.18,
+    cap=1.2,
+    voiced_cost=0.6,
+    onset_reward=0.11,
+    step_reward=0.05,
+    sung_floor=-0.5,
+    sure_share=0.0,
 )
 
 
@@ -117,7 +124,8 @@ def segment_phrase(
         [Segment(start=0, stop=25, midi=60.0), Segment(start=25, stop=50, midi=62.0)]
     """
     n = len(midi)
-    shortest = max(1, round(rules.shortest_sec / hop_sec))
+    least = max(1, round(rules.shortest_sec / hop_sec))
+    shortest = min(least, max(1, round(BRIEF_SEC / hop_sec))) if rules.drop_short else least
     grid = np.arange(np.floor(midi.min()), np.ceil(midi.max()) + PITCH_STEP, PITCH_STEP)  # (P,)
     off = np.abs(midi[:, None] - grid)  # (N, P)
     off = np.minimum(off, rules.octave_cost + np.abs(off - OCTAVE))
@@ -125,7 +133,7 @@ def segment_phrase(
     frame = hop_sec * (np.minimum(off, rules.cap) * weight[:, None] + unvoiced[:, None])  # (N, P)
     total = np.concatenate([np.zeros((1, len(grid))), np.cumsum(frame, 0)])  # (N + 1, P)
     rest = hop_sec * rules.voiced_cost * np.maximum(evidence, 0)
-    least = np.zeros(n + 1)  # total cost of the first t frames
+    cost = np.zeros(n + 1)  # total of the first t frames
     back: list[tuple[int, int]] = [(0, -1)] * (n + 1)  # start and pitch of the segment ending there
     running = np.full(len(grid), np.inf)  # cost with an unfinished note of each pitch
     begun = np.zeros(len(grid), int)  # its first frame
@@ -133,19 +141,19 @@ def segment_phrase(
         running += frame[t - 1]
         start = t - shortest
         if start >= 0:
-            entered = least[start] + rules.price - onset[start] + total[t] - total[start]
+            entered = cost[start] + rules.price - onset[start] + total[t] - total[start]
             better = entered < running
             running[better] = entered[better]
             begun[better] = start
         pitch = int(running.argmin())
-        if running[pitch] < least[t - 1] + rest[t - 1]:
-            least[t], back[t] = running[pitch], (int(begun[pitch]), pitch)
+        if running[pitch] < cost[t - 1] + rest[t - 1]:
+            cost[t], back[t] = running[pitch], (int(begun[pitch]), pitch)
         else:
-            least[t], back[t] = least[t - 1] + rest[t - 1], (t - 1, -1)
+            cost[t], back[t] = cost[t - 1] + rest[t - 1], (t - 1, -1)
     found, t = [], n
     while t > 0:
         start, pitch = back[t]
         if pitch >= 0:
             found.append(Segment(start, t, float(grid[pitch])))
         t = start
-    return found[::-1]
+    return [segment for segment in found[::-1] if segment.stop - segment.start >= least]

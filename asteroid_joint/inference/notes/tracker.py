@@ -142,7 +142,6 @@ class NoteTracker:
             level = np.interp(time, at, db)
             onset = _rewards(np.interp(time, at, begins), rules)
             evidence = np.interp(time, at, sung) - rules.sung_floor
-            evidence = np.maximum(evidence, np.minimum(voicing, 2 * MOST_EVIDENCE) - rules.trust)
             keep = int(np.searchsorted(at, time[-1])) - 1
             self._cue_rows = self._cue_rows[max(keep, 0) :]
         if len(self._activity):
