@@ -159,6 +159,10 @@ class KnobbedRows:
         self._octave = knobs.octave
         self._sampler = None if knobs.hop_ms is None else RowSampler(knobs.hop_ms / 1000)
 
+    def shifted(self, rows: np.ndarray) -> np.ndarray:
+        """Rows ``(frames, 4)`` with the octave alone, for formats with a hop of their own."""
+        return shift_rows(rows, self._octave)
+
     def push(self, rows: np.ndarray) -> np.ndarray:
         """Add rows ``(frames, 4)``; returns those that are final."""
         shifted = shift_rows(rows, self._octave)

@@ -24,7 +24,7 @@ from .fast.choice import as_runner
 from .fast.runner import Runner
 from .knobs import PitchKnobs, knobbed_rows, tuned_runner
 from .options import BATCH, DECODER, GATE, WINDOW_SEC, SeparateOptions
-from .song_files import SongFiles, check_options, file_names
+from .song_files import SongFiles, changes_pitch, check_options, file_names
 from .stream import Chunk, StreamSeparator, WholeSongPitchTrack
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ def separate_file(
     options = replace(options or SeparateOptions(), **keywords)
     runner = as_runner(model)
     check_options(options, runner)
-    runner = tuned_runner(runner, options)
+    if changes_pitch(options):
+        runner = tuned_runner(runner, options)
     path, out_dir = Path(path), Path(out_dir)
     folder = out_dir / (name or output_name(path))
     names = file_names(options, runner, output_name(path))

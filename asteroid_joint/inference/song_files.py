@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,16 @@ from ..optional import optional
 from ..registry import DECODERS
 from .activity import SegmentRules, SegmentTracker
 from .destination import output_name
-from .f0_files import F0Files
 from .fast.choice import as_runner
 from .fast.runner import Runner
-from .knobs import PitchKnobs, note_rules, shift_notes, shift_rows, tuned_runner
+from .knobs import (
+    KnobbedRows,
+    PitchKnobs,
+    note_rules,
+    shift_notes,
+    shift_rows,
+    tuned_runner,
+)
 from .notes import NOTES_FORMATS, Note, NotesWriter, SongFacts, lyrics_beside
 from .notes.formats import (
     BEND_SEMITONES,
@@ -31,7 +38,7 @@ from .notes.formats import (
 from .notes.tracker import NoteTracker
 from .options import USUAL_NOTES, SeparateOptions
 from .picture import SongPicture
-from .pitch_files import PITCH_FORMATS
+from .pitch_files import PITCH_FORMATS, PitchFiles
 from .stem_names import STEM, stem_file_names, stem_naming
 from .stream import Chunk
 
@@ -79,11 +86,17 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
     if options.plot:
         optional("matplotlib", "demo")
     DECODERS[options.decoder]
-    tuned_runner(runner, options)
+    if changes_pitch(options):
+        tuned_runner(runner, options)
     if options.two_pass_viterbi and not runner.has_pitch:
         raise ConfigError(
             f"This {runner.name} estimates no pitch for Viterbi to decode: choose another model."
         )
+
+
+def changes_pitch(options: SeparateOptions) -> bool:
+    """Whether any of the knobs is not where it is by default."""
+    return any(getattr(options, knob.name) != knob.default for knob in fields(PitchKnobs))
 
 
 def all_notes_formats(options: SeparateOptions) -> tuple[str, ...]:
@@ -330,7 +343,13 @@ class SongFiles:
                 called=stem_names(options, model, name),
             )
             formats = options.f0_formats if model.has_pitch else ()
-            self._pitch = F0Files(folder, rate, formats, options, stack)
+            self._pitch = PitchFiles(
+                [
+                    stack.enter_context(writer(folder / writer.file_name, rate))
+                    for writer in (PITCH_FORMATS[name] for name in formats)
+                ],
+                KnobbedRows(options) if changes_pitch(options) else None,
+            )
             self._segments: _Segments | None = None
             if options.activity is not None:
                 self._segments = _Segments(folder, options.activity, hop_sec, stack)

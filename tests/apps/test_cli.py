@@ -230,6 +230,8 @@ def test_arguments_of_several_commands_are_the_same_in_all_of_them():
                     said[flag].add(action.help % vars(action))
     assert said == {
         "--model": {"name of shipped weights (see list) or a model file; default djcm_pop"},
-        "--device": {"default auto"},
+        "--device": {
+            "mps is the GPU of Apple computers; auto is a GPU where there is one; default auto"
+        },
         "--plugins": {"modules that register further models"},
     }

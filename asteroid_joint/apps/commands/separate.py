@@ -294,7 +294,8 @@ def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
         check_tempo(options.tempo)
     if options.bend_semitones != SeparateOptions.bend_semitones:
         check_bend(options.bend_semitones)
-    check_knobs(options)
+    if any(getattr(options, knob.name) != knob.default for knob in fields(PitchKnobs)):
+        check_knobs(options)
     if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
 

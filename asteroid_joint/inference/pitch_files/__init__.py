@@ -7,6 +7,7 @@ from .base import (
     PITCH_FORMATS,
     CsvPitch,
     MirEvalPitch,
+    PitchFiles,
     PitchWriter,
     f0_csv_line,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "JamsPitch",
     "MirEvalPitch",
     "NpyPitch",
+    "PitchFiles",
     "PitchWriter",
     "PraatPitch",
     "RvcPitch",

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -19,6 +19,19 @@ from ...registry import Registry
 PITCH_FORMATS = Registry("F0 format")
 F0_FILE = "f0.csv"
 F0_HEADER = "time,frequency,confidence,voiced"
+
+
+class RowChange(Protocol):
+    """Changes rows of F0 on their way to files; see :mod:`asteroid_joint.inference.knobs`."""
+
+    def shifted(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of the model's own frames, at the pitch that is asked for."""
+
+    def push(self, rows: np.ndarray) -> np.ndarray:
+        """Add the model's rows; returns those at the hop that is asked for."""
+
+    def finish(self, duration_sec: float) -> np.ndarray:
+        """The rows that remain of a recording of this length."""
 
 
 class PitchWriter(ABC):
@@ -111,6 +124,34 @@ class PitchWriter(ABC):
             self.close()
         else:
             self._files.close()  # nobody will use them
+
+
+class PitchFiles:
+    """All files of an F0 curve of one song, whatever their formats.
+
+    Args:
+        writers: One per format.
+        change: What changes the rows, ``None`` for nothing.
+    """
+
+    def __init__(self, writers: Sequence[PitchWriter], change: RowChange | None = None) -> None:
+        self._writers, self._change = writers, change
+
+    def write(self, frames: np.ndarray) -> None:
+        """Append frames of the model, ``(frames, 4)``, possibly none."""
+        shifted = rows = frames
+        if self._change is not None:
+            shifted, rows = self._change.shifted(frames), self._change.push(frames)
+        for writer in self._writers:
+            writer.write(shifted if writer.own_hop else rows)
+
+    def close(self, duration_sec: float) -> None:
+        """Finish the files of a recording of this length."""
+        rest = None if self._change is None else self._change.finish(duration_sec)
+        for writer in self._writers:
+            if rest is not None and not writer.own_hop:
+                writer.write(rest)
+            writer.close(duration_sec)
 
 
 def f0_csv_line(row: Sequence[float]) -> str:
