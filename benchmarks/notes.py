@@ -216,8 +216,9 @@ def run_fit(args: argparse.Namespace) -> None:
 
     sets = [songs(takes) for takes in fitting_sets(args, held_out=False)]
     held_out = [songs(takes) for takes in fitting_sets(args, held_out=True)]
-    network = fit(sets, held_out, args.steps, args.seed, args.hid_chan)
     n_people, n_mixed, n_made = map(len, sets)
+    drawn = [*sets, sets[-1]]  # the made corpus twice: half of what is heard is made, half people's
+    network = fit(drawn, held_out, args.steps, args.seed, args.hid_chan)
     about = (
         f"{n_people} recordings of SSVD 2.0's training side, {n_mixed} of them over instrumental "
         f"music, {n_made} of the made corpus; voices by {Path(args.model).stem}"
