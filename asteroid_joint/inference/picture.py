@@ -31,6 +31,7 @@ MARGIN_BELOW, MARGIN_ABOVE = 4, 16  # semitones about the melody: two harmonics 
 TICKS_SEC = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 CURVE_FROM = 0.5  # of the colours of plasma, which begin in violet: too dark on black
 NOTE_COLOR = "#cdece2"
+PALEST_NOTE = 0.35  # opacity of the box of a note that is not sure at all
 STEM_COLORS = ("#d9480f", "#1971c2", "#2f9e44", "#9c36b5")
 
 
@@ -63,7 +64,7 @@ class SongPicture:
         self._power = Columns(lambda block: block.max(1))
         self._pitch = Columns(surest)
         self._pitch_sec: list[float] = []  # times of the first two frames: their hop
-        self._notes: list[tuple[float, float, float]] = []
+        self._notes: list[tuple[float, float, float, float]] = []
 
     @property
     def seconds(self) -> float:
@@ -95,7 +96,9 @@ class SongPicture:
             sung = (f0[:, 3] > 0) & (f0[:, 1] > 0)
             pairs = np.stack([np.where(sung, f0[:, 1], 0), np.where(sung, f0[:, 2], -1)], 1)
             self._pitch.push(pairs.astype(np.float32))
-        self._notes += [(note.onset_sec, note.offset_sec, note.pitch_midi) for note in notes]
+        self._notes += [
+            (note.onset_sec, note.offset_sec, note.pitch_midi, note.confidence) for note in notes
+        ]
 
     def draw(self, path: str | os.PathLike) -> None:
         """Write :meth:`figure` as a PNG, 1200 pixels wide."""
@@ -208,18 +211,25 @@ class SongPicture:
         )
 
     def _draw_notes(self, axes: Any, span: tuple[float, float], notes: list) -> None:
-        """Boxes, and the names of those that are wide enough."""
+        """Boxes, paler where less certain, and the names of those that are wide enough."""
         from matplotlib.collections import PatchCollection
+        from matplotlib.colors import to_rgba
         from matplotlib.patches import Rectangle
         from matplotlib.patheffects import withStroke
 
-        boxes = [Rectangle((on, midi - 0.5), off - on, 1.0) for on, off, midi in notes]
+        boxes = [Rectangle((on, midi - 0.5), off - on, 1.0) for on, off, midi, _ in notes]
+        opacity = np.clip([note[3] for note in notes], PALEST_NOTE, 1.0)
         axes.add_collection(
-            PatchCollection(boxes, facecolor=(0, 0, 0, 0.6), edgecolor=NOTE_COLOR, lw=0.9)
+            PatchCollection(
+                boxes,
+                facecolor=[(0, 0, 0, 0.6 * alpha) for alpha in opacity],
+                edgecolor=[to_rgba(NOTE_COLOR, alpha) for alpha in opacity],
+                lw=0.9,
+            )
         )
         edge = withStroke(linewidth=2.5, foreground="black")
         beside = {"ha": "left", "va": "bottom", "fontsize": 8, "clip_on": True}
-        for on, off, midi in notes:
+        for on, off, midi, _ in notes:
             if (off - on) / (span[1] - span[0]) * 100 * WIDTH * (RIGHT - LEFT) >= NAME_PIXELS:
                 at = max(on, span[0]), midi + 0.6
                 name = axes.text(*at, note_name(midi), color=NOTE_COLOR, **beside)
@@ -257,7 +267,7 @@ class SongPicture:
 
     def _view(self) -> tuple[float, float]:
         """Lowest and highest pitch in view, the same in all rows."""
-        pitches = [midi for _, _, midi in self._notes]
+        pitches = [note[2] for note in self._notes]
         hz, _ = self._pitch_columns()
         if not pitches:
             pitches = list(np.percentile(hz_to_midi(hz[hz > 0]), [2, 98])) if (hz > 0).any() else []

@@ -78,6 +78,9 @@ def test_a_song_comes_back_as_the_command_makes_it(page, song, tmp_path):
         assert got[name] == (expected / name).read_bytes()
     names = [line.split(",")[3] for line in got["notes.csv"].decode().splitlines()[1:]]
     assert names == ["A3", "E4"] and got["notes.mid"][:4] == b"MThd"
+    sure = [float(line.split(",")[4]) for line in got["notes.csv"].decode().splitlines()[1:]]
+    view = json.loads(page.ask("GET", f"/songs/{state['id']}/view", me)[2])
+    assert [note[3] for note in view["notes"]] == sure and min(sure) > 0.9
     status, headers, data = page.ask("GET", f"/songs/{state['id']}/zip", me)
     assert status == 200 and "My%20s%C3%B6ng.zip" in headers["content-disposition"]
     archive = zipfile.ZipFile(io.BytesIO(data))
@@ -144,7 +147,7 @@ def test_knobs_of_the_command_are_those_of_all_songs(song):
         rows = page.ask("GET", f"/songs/{state['id']}/files/f0.csv", me)[2].decode().splitlines()
         assert rows[2].split(",")[0] == "0.010000"
         view = json.loads(page.ask("GET", f"/songs/{state['id']}/view", me)[2])
-        assert [round(midi) for _, _, midi in view["notes"]] == [69, 76]
+        assert [round(midi) for _, _, midi, _ in view["notes"]] == [69, 76]
         assert view["pitch"]["hop"] == pytest.approx(0.01)
 
 
@@ -231,6 +234,11 @@ def test_the_description_is_of_the_routes_that_there_are(page, closed, song):
     schema = found["components"]["schemas"]["Song"]
     assert set(state) == set(schema["properties"]) == set(schema["required"])
     assert state["state"] in schema["properties"]["state"]["enum"]
+    view = json.loads(page.ask("GET", f"/songs/{state['id']}/view", me)[2])
+    schema = found["components"]["schemas"]["View"]
+    assert set(view) == set(schema["properties"]) == set(schema["required"])
+    note = schema["properties"]["notes"]["items"]
+    assert {len(one) for one in view["notes"]} == {len(note["prefixItems"])} == {note["minItems"]}
     assert list(found["security"][0]) == ["visitor"]
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     needs = json.loads(closed.ask("GET", "/openapi.json", **bearer)[2])["security"]
@@ -289,7 +297,7 @@ def test_what_is_drawn(tmp_path):
     )
     view = make_view(folder, ("vocals", "rest"))
     json.dumps(view)  # plain values
-    assert view["seconds"] == 25 and view["notes"] == [[0.0, 1.5, 69.25]]
+    assert view["seconds"] == 25 and view["notes"] == [[0.0, 1.5, 69.25, 0.9]]
     assert view["pitch"]["cents"] == [6900, 0, 5700]
     assert view["pitch"]["confidence"] == [90, 20, 70] and view["pitch"]["hop"] == 0.02
     assert view["waves"]["rest"][5] == 50 and view["waves"]["vocals"][0] == 100

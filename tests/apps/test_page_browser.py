@@ -366,6 +366,67 @@ CONTRAST = """() => {
 }"""
 
 
+ROLL = """async ([notes, range, seconds]) => {
+  const {Score} = await import("/static/score.js");
+  const canvas = document.createElement("canvas");
+  canvas.style.width = "800px";
+  canvas.style.height = "400px";
+  document.body.append(canvas);
+  const score = new Score(canvas);
+  const picture = {low: 33, high: 111, tiles: 0, column_sec: 0.02, tile_columns: 1024, columns: 0};
+  score.load({seconds: 4, notes, pitch: null, range, picture}, () => "static/icon.svg");
+  score.show(0, 4);
+  for (let n = 0; n < 2; n += 1) await new Promise(requestAnimationFrame);
+  const drawn = (...box) => { // highest opacity in x, y, width, height
+    const {data} = canvas.getContext("2d").getImageData(...box);
+    return Math.max(...data.filter((_, k) => k % 4 === 3)) / 255;
+  };
+  const at = (second) => Math.round(score.x(second));
+  const half = score.semitone / 2;
+  const found = {
+    edges: notes.map(([on, off, midi]) =>
+      drawn(at((on + off) / 2), Math.round(score.y(midi) + half) - 2, 4, 4)),
+    fills: notes.map(([on, off, midi]) =>
+      drawn(at((on + off) / 2), Math.round(score.y(midi)), 4, 1)),
+    names: notes.map(([on, , midi]) =>
+      drawn(Math.max(at(on), 46), Math.round(score.y(midi) - half) - 14, 24, 9)),
+    lines: [60, 61, 62, 63, 64].map((midi) =>
+      drawn(at(seconds), Math.round(score.y(midi)), 4, 1)),
+  };
+  canvas.remove();
+  return found;
+}"""
+
+
+def test_notes_lie_on_a_roll_and_are_paler_where_they_are_less_certain(visit):
+    """Nothing is behind them: no spectrogram, so the opacity of the canvas is that of the notes."""
+    notes = [[0.0, 0.5, 61.0, 0.95], [1.0, 1.5, 61.0, 0.75], [2.0, 2.5, 61.0, 0.0]]
+    notes += [[3.0, 3.5, 61.0], [-2.0, 0.5, 73.0, 0.6]]  # of an older server; out of view at first
+    roll = visit().tab.evaluate(ROLL, [notes, [48, 78], 3.8])
+    sure, unsure, lost, unknown, _ = roll["edges"]
+    assert unknown > sure > unsure + 0.1 and unsure > lost + 0.1 and lost > 0.45
+    fills = np.array(roll["fills"][:4]) / 0.6
+    np.testing.assert_allclose(fills, [0.95, 0.75, 0.5, 1.0], atol=0.02)
+    assert min(roll["names"]) > 0.95  # no paler than those that are sure
+    c, c_sharp, d, d_sharp, e = roll["lines"]
+    assert c > 2 * d > 0.1 and d == e and c_sharp == d_sharp == 0
+    wide = visit().tab.evaluate(ROLL, [[], [33, 170], 3.8])["lines"]  # too low for all lines
+    assert wide == [c, 0, 0, 0, 0]
+
+
+def test_the_table_of_notes_says_how_sure_they_are(visit):
+    me = visit()
+    me.tab.get_by_role("button", name="Use the demo song").click()
+    me.tab.wait_for_selector(READY)
+    me.tab.get_by_text("Notes as a table").click()
+    assert me.tab.locator("#notes-part th").all_inner_texts()[-1] == "Confidence"
+    with me.tab.expect_download() as download:
+        me.tab.get_by_role("link", name="notes.csv", exact=True).click()
+    rows = Path(download.value.path()).read_text().splitlines()[1:]
+    shown = me.tab.locator("#notes td:last-child").all_inner_texts()
+    assert shown == [f"{float(row.split(',')[4]):.2f}" for row in rows] and shown
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_either_scheme(visit, scheme):
     me = visit()

@@ -191,6 +191,26 @@ def test_an_unsure_curve_and_the_names_of_notes_are_visible_on_black():
         assert name.get_fontsize() >= 8 and name.get_path_effects()
 
 
+def test_a_note_is_paler_where_it_is_less_certain(tmp_path):
+    """Boxes on black, away from any sound and curve."""
+    confidence = [1.0, 0.6, 0.0]
+    notes = [Note(2.0 * k + 0.5, 2.0 * k + 1.5, 57.0, sure) for k, sure in enumerate(confidence)]
+    stems, f0, _ = song(6.0)
+    picture = SongPicture(RATE, ("vocals", "accompaniment"))
+    stems[0] = 0  # beside the accompaniment, its spectrogram is black
+    picture.push(stems, f0[:0], notes)
+    picture.draw(tmp_path / "song.png")
+    image = pixels(tmp_path / "song.png")
+    height, width = image.shape[:2]
+    row = image[int(0.1 * height) : int(0.6 * height), int(0.086 * width) : int(0.918 * width)]
+    at = ((2 * np.arange(3) + 1.35) / 6 * row.shape[1]).astype(int)  # right of the names
+    edge = [row[:, x - 10 : x + 10].mean(2).max() for x in at]
+    assert edge[0] > edge[1] + 0.1 and edge[1] > edge[2] + 0.1 and edge[2] > 0.2
+    (boxes,) = [c for c in picture.figure().axes[0].collections if len(c.get_facecolor()) == 3]
+    np.testing.assert_allclose(boxes.get_edgecolor()[:, 3], [1, 0.6, 0.35])
+    np.testing.assert_allclose(boxes.get_facecolor()[:, 3], 0.6 * boxes.get_edgecolor()[:, 3])
+
+
 ODD_TITLES = {
     "1 日本の歌 – Ünïcode Я": "1 ???? – Ünïcode Я",
     "A$AP $x^$ \\frac{": "A$AP $x^$ \\frac{",

@@ -45,7 +45,11 @@ def openapi(title: str, limits: Limits, with_token: bool) -> dict[str, Any]:
         "paths": _paths(limits),
         "components": {
             "securitySchemes": schemes,
-            "schemas": {"Song": _song(), "Message": _object({"message": {"type": "string"}})},
+            "schemas": {
+                "Song": _song(),
+                "View": _view(),
+                "Message": _object({"message": {"type": "string"}}),
+            },
         },
     }
 
@@ -82,8 +86,7 @@ def _paths(limits: Limits) -> dict[str, Any]:
             **named,
             "get": {
                 "summary": "Pitch, notes and waveforms for drawing",
-                "responses": {"200": _content("Data of the plot", "application/json", {})}
-                | _refusals(404),
+                "responses": {"200": _json("Data of the plot", "View"), **_refusals(404)},
             },
         },
         "/songs/{song}/zip": {
@@ -136,6 +139,29 @@ def _song() -> dict[str, Any]:
                 "items": text,
                 "description": "Further files, made when they are asked for",
             },
+        }
+    )
+
+
+def _view() -> dict[str, Any]:
+    number = {"type": "number"}
+    numbers = {"type": "array", "items": number}
+    of_note = ("Onset in seconds", "Offset in seconds", "MIDI pitch", "Confidence from 0 to 1")
+    note = {
+        "type": "array",
+        "prefixItems": [{**number, "description": text} for text in of_note],
+        "minItems": len(of_note),
+        "description": "Read what you know: later versions may append more",
+    }
+    return _object(
+        {
+            "seconds": number,
+            "picture": {"type": "object", "description": "Size of the spectrogram's pictures"},
+            "pitch": {"type": ["object", "null"], "description": "F0 in cents, 0 where unvoiced"},
+            "notes": {"type": "array", "items": note},
+            "waves": {"type": "object", "additionalProperties": numbers},
+            "range": {**numbers, "description": "Lowest and highest MIDI pitch to show"},
+            "peak": {**number, "description": "Highest absolute sample of all stems"},
         }
     )
 

@@ -45,9 +45,9 @@ def make_view(folder: Path, sources: tuple[str, ...]) -> dict[str, Any]:
         Plain values for JSON: ``seconds``; ``picture`` (``column_sec``, ``tile_columns``,
         ``tiles``, ``overview_columns``, ``low``, ``high`` in MIDI semitones); ``pitch`` (``start``,
         ``hop`` in seconds, ``cents``: hundredths of MIDI semitones or 0 where unvoiced,
-        ``confidence`` in percent); ``notes``: onset, offset, pitch; ``waves``: the peaks of each
-        stem in percent of the highest; ``range``: the pitches to show; ``peak``: the highest
-        absolute sample of all stems.
+        ``confidence`` in percent); ``notes``: onset and offset in seconds,
+        MIDI pitch, confidence from 0 to 1; ``waves``: the peaks of each stem in percent of the
+        highest; ``range``: the pitches to show; ``peak``: the highest absolute sample of all stems.
 
     Raises:
         UserError: If Pillow is not installed.
@@ -172,9 +172,13 @@ def _pitch(path: Path) -> dict[str, Any]:
 
 
 def _notes(path: Path) -> list[list[float]]:
+    """Onset, offset, MIDI pitch and confidence of each note; what is new goes to the end."""
     with open(path, encoding="ascii", newline="") as file:
         return [
-            [round(float(row[key]), 3) for key in ("onset", "offset", "pitch_midi")]
+            [
+                *(round(float(row[key]), 3) for key in ("onset", "offset", "pitch_midi")),
+                float(row["confidence"]),
+            ]
             for row in csv.DictReader(file)
         ]
 

@@ -278,13 +278,15 @@ function fillFiles(id, state, url) {
 
 function fillNotes(notes) {
   byId("notes-part").hidden = !notes.length;
-  byId("notes").replaceChildren(...notes.slice(0, MOST_ROWS).map(([start, end, midi]) => {
+  const rows = notes.slice(0, MOST_ROWS);
+  byId("notes").replaceChildren(...rows.map(([start, end, midi, confidence = 1]) => {
     const row = element("tr");
     const go = element("button", { type: "button", textContent: clock(start, 2) });
     go.setAttribute("aria-label", `Go to ${clock(start, 2)}`);
     go.onclick = () => { player.seek(start); plot.reveal(start); };
     const cents = Math.round(100 * (midi - Math.round(midi)));
-    const cells = ["", (end - start).toFixed(2), tone(midi), cents > 0 ? `+${cents}` : `${cents}`];
+    const off = cents > 0 ? `+${cents}` : `${cents}`;
+    const cells = ["", (end - start).toFixed(2), tone(midi), off, confidence.toFixed(2)];
     row.append(...cells.map((text) => element("td", { textContent: text })));
     row.firstChild.append(go);
     return row;

@@ -2,13 +2,17 @@
 //
 // Only the visible part is drawn, with no more strokes than pixels. `view` is the data of a song
 // from the server; times are in seconds, pitches in MIDI semitones.
-import { clock, fitted, tone } from "./words.js";
+import { aboveC, clock, fitted, tone } from "./words.js";
 
 const LEFT = 46; // pixels for note names
 const BOTTOM = 22; // pixels for times
 const COLUMN_PIXELS = 0.6; // narrower columns come from the overview
 const JUMP_CENTS = 300; // larger steps are not joined by a line
 const CURVE = [[55, "#9a6440"], [80, "#d89248"], [101, "#ffc871"]]; // below percent: colour
+const SCALE = [0, 2, 4, 5, 7, 9, 11]; // semitones above C that have a line
+const LINE_PIXELS = 4; // where semitones are lower, C alone has one
+const PALEST = 0.5; // opacity of unsure notes: an outline of 3 to 1 but on loud harmonics
+const NAME_PIXELS = 22; // notes narrower than this are not named
 const STEPS_SEC = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
 
 export class Score {
@@ -56,6 +60,9 @@ export class Score {
     const [low, high] = this.view.range;
     return this.height * (1 - (midi - low) / (high - low));
   }
+
+  /** Height of a semitone, pixels. */
+  get semitone() { return this.y(0) - this.y(1); }
 
   secondAt(x) { return this.start + ((x - LEFT) / this.width) * this.span; }
 
@@ -107,38 +114,40 @@ export class Score {
     }
   }
 
+  /** Lines of the scale, on which notes lie as in a staff; those of C are stronger. */
   #drawLines(context) {
     const [low, high] = this.view.range;
-    context.strokeStyle = "rgb(255 255 255 / .09)";
-    context.lineWidth = 1;
-    context.beginPath();
-    for (let k = Math.ceil(low / 12) * 12; k <= high; k += 12) {
-      context.moveTo(LEFT, Math.round(this.y(k)) + 0.5);
-      context.lineTo(LEFT + this.width, Math.round(this.y(k)) + 0.5);
+    const lined = this.semitone < LINE_PIXELS ? [0] : SCALE;
+    for (let k = Math.ceil(low); k <= high; k += 1) {
+      if (!lined.includes(aboveC(k))) continue;
+      context.fillStyle = `rgb(255 255 255 / ${aboveC(k) ? 0.08 : 0.26})`;
+      context.fillRect(LEFT, Math.round(this.y(k)), this.width, 1);
     }
-    context.stroke();
   }
 
   #drawNotes(context) {
     const end = this.start + this.span;
-    const half = Math.abs(this.y(0.5) - this.y(0));
+    const half = this.semitone / 2;
     context.lineWidth = 1.2;
-    for (const [on, off, midi] of this.view.notes) {
+    for (const [on, off, midi, confidence = 1] of this.view.notes) {
       if (off < this.start || on > end) continue;
       const [x, y] = [this.x(on), this.y(midi)];
       const width = Math.max(this.x(off) - x, 1.5);
+      context.globalAlpha = Math.min(Math.max(confidence, PALEST), 1);
       context.fillStyle = "rgb(14 20 32 / .6)"; // keeps the curve visible on loud harmonics
-      context.strokeStyle = "rgb(205 236 226 / .85)";
+      context.strokeStyle = "#cdece2";
       context.beginPath();
       context.roundRect(x, y - half, width, 2 * half, Math.min(4, width / 2));
       context.fill();
       if (width > 5) context.stroke();
-      if (width > 22) {
+      context.globalAlpha = 1; // names are as readable as ever
+      const left = Math.max(x, LEFT); // of what is in view
+      if (x + width - left > NAME_PIXELS) {
         context.fillStyle = "#dff0e8";
         context.strokeStyle = "rgb(14 20 32 / .8)";
         context.lineWidth = 3;
-        context.strokeText(tone(midi), x + 2, y - half - 5);
-        context.fillText(tone(midi), x + 2, y - half - 5);
+        context.strokeText(tone(midi), left + 2, y - half - 5);
+        context.fillText(tone(midi), left + 2, y - half - 5);
         context.lineWidth = 1.2;
       }
     }
@@ -181,13 +190,12 @@ export class Score {
 
   #drawTones(context) {
     const [low, high] = this.view.range;
-    const semitone = this.height / (high - low);
-    const named = semitone > 12 ? [0, 2, 4, 5, 7, 9, 11] : semitone > 6 ? [0, 2, 4, 7, 9] : [0, 7];
+    const named = this.semitone > 12 ? SCALE : this.semitone > 6 ? [0, 2, 4, 7, 9] : [0, 7];
     context.textAlign = "right";
     context.textBaseline = "middle";
     for (let k = Math.ceil(low); k <= high; k += 1) {
       const y = this.y(k);
-      if (!named.includes(((k % 12) + 12) % 12) || y < 7 || y > this.height - 5) continue;
+      if (!named.includes(aboveC(k)) || y < 7 || y > this.height - 5) continue;
       context.fillStyle = k % 12 === 0 ? "#ffffff" : "#aebcc0";
       context.fillText(tone(k), LEFT - 8, y);
     }

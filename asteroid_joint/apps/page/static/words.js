@@ -22,10 +22,15 @@ export function element(tag, properties = {}) {
 
 const TONES = "C C♯ D D♯ E F F♯ G G♯ A A♯ B".split(" ");
 
+/** Semitones of a whole MIDI pitch above the C below it. */
+export function aboveC(pitch) {
+  return ((pitch % 12) + 12) % 12;
+}
+
 /** Name of the note nearest to a MIDI pitch. */
 export function tone(midi) {
   const nearest = Math.round(midi);
-  return TONES[((nearest % 12) + 12) % 12] + (Math.floor(nearest / 12) - 1);
+  return TONES[aboveC(nearest)] + (Math.floor(nearest / 12) - 1);
 }
 
 /** Clear a canvas, match its size to the screen and return its context. */
