@@ -94,7 +94,7 @@ def check_options(options: SeparateOptions, model: "Runner | JointModel") -> Non
         )
 
 
-def changes_pitch(options: SeparateOptions) -> bool:
+def changes_pitch(options: PitchKnobs) -> bool:
     """Whether any of the knobs is not where it is by default."""
     return any(getattr(options, knob.name) != knob.default for knob in fields(PitchKnobs))
 

@@ -286,6 +286,8 @@ def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
     Raises:
         UserError: One sentence.
     """
+    from ...inference.song_files import changes_pitch
+
     for name in options.f0_formats:
         PITCH_FORMATS[name]
     for name in options.notes_formats:
@@ -294,7 +296,7 @@ def check_pitch_results(options: SeparateOptions, decoder_given: bool) -> None:
         check_tempo(options.tempo)
     if options.bend_semitones != SeparateOptions.bend_semitones:
         check_bend(options.bend_semitones)
-    if any(getattr(options, knob.name) != knob.default for knob in fields(PitchKnobs)):
+    if changes_pitch(options):
         check_knobs(options)
     if options.two_pass_viterbi and decoder_given:
         raise UserError("--two-pass-viterbi replaces --decoder: give only one of them.")
